@@ -1,0 +1,38 @@
+"""The envelope: who sends, who receives, and how it came (RFC 5321 §2.3.1).
+
+These are the records the spool keeps, so their fields are a file format: `FORMAT` in spool/record.py changes
+when they do.
+"""
+
+import msgspec
+
+
+class Recipient(msgspec.Struct, array_like=True, gc=False):
+    """One recipient of one message.
+
+    ``address`` as the client gave it (without the angle brackets), ``mailbox`` the mailbox it stands for in
+    canonical form (``user@domain``, lower case, sub-address removed), ``params`` its RCPT parameters by
+    upper-case keyword (NOTIFY, ORCPT: RFC 3461 §4).
+    """
+
+    address: str
+    mailbox: str
+    params: dict[str, str] | None = None
+
+
+class Envelope(msgspec.Struct, array_like=True, gc=False):
+    """One message's envelope.
+
+    ``id`` the queue id; ``sender`` the reverse-path without brackets, empty for the null sender;
+    ``received_at`` seconds since 1970 UTC; ``params`` MAIL's parameters by upper-case keyword (SIZE, BODY,
+    SMTPUTF8, RET, ENVID), None when there are none.
+    """
+
+    id: str
+    sender: str
+    recipients: list[Recipient]
+    client_ip: str
+    helo: str
+    protocol: str
+    received_at: float
+    params: dict[str, str] | None = None

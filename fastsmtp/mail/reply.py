@@ -1,0 +1,134 @@
+"""SMTP replies as values with names (RFC 5321 §4.2, RFC 3463).
+
+A reply's enhanced status takes its class from the reply code, so the two cannot disagree (RFC 2034 §4).
+The texts are constant: what the client said is never repeated back.
+"""
+
+from collections.abc import Sequence
+
+
+class Reply:
+    """One reply, immutable.
+
+    ``code`` is the three-digit code, ``detail`` the subject and detail of the enhanced status
+    (``"1.1"`` of ``5.1.1``; empty for the few replies that carry none), ``text`` its line or lines.
+    ``closes`` is true for 221 and 421: the connection ends after it (RFC 5321 §3.8).
+    """
+
+    __slots__ = ("closes", "code", "detail", "text", "wire")
+
+    code: int
+    detail: str
+    text: tuple[str, ...]
+    wire: bytes
+    closes: bool
+
+    def __init__(self, code: int, detail: str, *text: str) -> None:
+        if not 200 <= code <= 599:
+            raise ValueError(f"reply code {code} is not between 200 and 599")
+        lines = text or ("",)
+        prefix = f"{code // 100}.{detail} " if detail else ""
+        last = len(lines) - 1
+        wire = "".join(f"{code}{' ' if i == last else '-'}{prefix}{line}\r\n" for i, line in enumerate(lines))
+        set_ = object.__setattr__
+        set_(self, "code", code)
+        set_(self, "detail", detail)
+        set_(self, "text", lines)
+        set_(self, "wire", wire.encode("ascii"))
+        set_(self, "closes", code in (221, 421))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("a Reply is immutable")
+
+    def __repr__(self) -> str:
+        return f"Reply({self.code}, {self.detail!r}, {', '.join(map(repr, self.text))})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Reply) and other.wire == self.wire
+
+    def __hash__(self) -> int:
+        return hash(self.wire)
+
+    @property
+    def status(self) -> str:
+        """The enhanced status code, such as ``5.1.1``; empty when the reply carries none."""
+        return f"{self.code // 100}.{self.detail}" if self.detail else ""
+
+    @property
+    def positive(self) -> bool:
+        """Whether the code is 2xx or 3xx."""
+        return self.code < 400
+
+
+def lines_of(code: int, lines: Sequence[str]) -> bytes:
+    """The wire form of a reply without enhanced status, such as EHLO's (RFC 5321 §4.1.1.1)."""
+    return Reply(code, "", *lines).wire
+
+
+# --- accepted ---------------------------------------------------------------------------------
+OK = Reply(250, "0.0", "OK")
+SENDER_OK = Reply(250, "1.0", "sender OK")
+RECIPIENT_OK = Reply(250, "1.5", "recipient OK")
+RECIPIENT_AGAIN = Reply(250, "1.5", "recipient OK, named before")
+CHUNK_OK = Reply(250, "0.0", "chunk received")
+RESET_OK = Reply(250, "0.0", "reset")
+BYE = Reply(221, "0.0", "closing the connection")
+VRFY_DUNNO = Reply(252, "5.2", "not verified; send the mail and see")
+HELP_TEXT = Reply(
+    214,
+    "0.0",
+    "Commands: HELO EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT",
+    "See RFC 5321",
+)
+SEND_DATA = Reply(354, "", "end with <CRLF>.<CRLF>")
+
+# --- the client's mistakes: RFC 5321 §4.2.2, RFC 3463 §3.6 ------------------------------------
+UNKNOWN_COMMAND = Reply(500, "5.2", "command not recognised")
+LINE_TOO_LONG = Reply(500, "5.6", "line too long")
+NUL_IN_COMMAND = Reply(500, "5.2", "NUL in a command")
+BARE_LINE_END = Reply(500, "5.2", "a command line ends with CRLF, and holds no other CR or LF")
+EIGHT_BIT_COMMAND = Reply(500, "5.2", "8-bit bytes in a command need SMTPUTF8")
+BAD_SYNTAX = Reply(501, "5.4", "syntax error in parameters")
+NO_PARAMETERS = Reply(501, "5.4", "this command takes no parameters")
+HELLO_NEEDS_NAME = Reply(501, "5.4", "say who you are: a domain or an address literal")
+BAD_SENDER_SYNTAX = Reply(501, "1.7", "sender address is malformed")
+BAD_RECIPIENT_SYNTAX = Reply(501, "1.3", "recipient address is malformed")
+BAD_PARAMETER_VALUE = Reply(501, "5.4", "parameter has a bad value")
+PARAMETER_TWICE = Reply(501, "5.4", "parameter given twice")
+UNKNOWN_PARAMETER = Reply(555, "5.4", "parameter not recognised")
+NEED_HELLO = Reply(503, "5.1", "EHLO or HELO first")
+NEED_MAIL = Reply(503, "5.1", "MAIL first")
+NEED_RCPT = Reply(503, "5.1", "RCPT first")
+NESTED_MAIL = Reply(503, "5.1", "a sender is already given")
+IN_BDAT = Reply(503, "5.1", "finish the chunks with BDAT LAST, or RSET")
+DATA_AFTER_BDAT = Reply(503, "5.1", "DATA cannot follow BDAT")
+DATA_NEEDS_BDAT = Reply(503, "5.1", "BODY=BINARYMIME needs BDAT")
+NO_VALID_RECIPIENTS = Reply(554, "5.1", "no valid recipients")
+TOO_MANY_RECIPIENTS = Reply(452, "5.3", "too many recipients")
+NEEDS_SMTPUTF8 = Reply(553, "6.7", "a non-ASCII address needs SMTPUTF8")
+NOT_UTF8 = Reply(501, "6.7", "address is not valid UTF-8")
+TOO_MANY_ERRORS = Reply(421, "7.0", "too many errors")
+NOT_SMTP = Reply(554, "5.1", "this is an SMTP port")
+EARLY_TALK = Reply(554, "5.1", "talked before the banner")
+
+# --- content ----------------------------------------------------------------------------------
+TOO_BIG = Reply(552, "3.4", "message exceeds the size limit")
+BARE_LF = Reply(554, "6.0", "message has a bare LF; lines end with CRLF (RFC 5321 2.3.8)")
+BARE_CR = Reply(554, "6.0", "message has a bare CR; lines end with CRLF (RFC 5321 2.3.8)")
+TOO_MANY_HOPS = Reply(554, "4.6", "too many Received fields: a mail loop")
+HEADER_TOO_BIG = Reply(552, "3.4", "message header exceeds the size limit")
+
+# --- policy and mailboxes ---------------------------------------------------------------------
+MAILBOX_UNKNOWN = Reply(550, "1.1", "no such mailbox here")
+RELAY_DENIED = Reply(550, "7.1", "not our domain, and you may not relay")
+RELAY_NOT_YET = Reply(550, "7.1", "mail for other domains is not accepted")
+
+# --- our own trouble --------------------------------------------------------------------------
+SHUTTING_DOWN = Reply(421, "3.2", "shutting down")
+TOO_MANY_CONNECTIONS = Reply(421, "3.2", "too many connections")
+TOO_MANY_FROM_HOST = Reply(421, "7.0", "too many connections from your address")
+TOO_MANY_MESSAGES = Reply(450, "7.1", "too many messages from your address, try later")
+TIMEOUT = Reply(421, "4.2", "timeout")
+SPOOL_FULL = Reply(452, "3.1", "out of storage, try later")
+SPOOL_FAILED = Reply(451, "3.0", "storage error, try later")
+LOCAL_ERROR = Reply(451, "3.0", "local error, try later")
