@@ -1,0 +1,1 @@
+"""Helpers of the tests that run the real program: raw client, load, mail reader, file systems to break."""
