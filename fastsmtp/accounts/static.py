@@ -1,0 +1,72 @@
+"""The directory that stands in the settings file: ``mailboxes.domains`` and ``mailboxes.users``."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from fastsmtp.accounts.base import Account
+from fastsmtp.accounts.names import canonical_domain, canonical_local
+
+POSTMASTER = "postmaster"
+SUB_ADDRESS = "+"
+
+
+class DirectorySettings(Protocol):
+    """What the directory needs of the ``[mailboxes]`` table."""
+
+    @property
+    def domains(self) -> Sequence[str]:
+        """The local domains; the first is that of the bare ``<postmaster>``."""
+
+    @property
+    def users(self) -> Sequence[str]:
+        """``alice``: in every local domain; ``alice@example.org``: in that one."""
+
+    @property
+    def unknown_users(self) -> str:
+        """``reject``, or ``create``: every local part is a user."""
+
+    @property
+    def postmaster(self) -> str:
+        """Who receives postmaster's mail: a user, or a full address."""
+
+
+class StaticDirectory:
+    """Users by name. Local parts and domains are compared without regard to case, and ``user+tag`` belongs to
+    ``user`` (RFC 5233) unless that very name is a user."""
+
+    def __init__(self, settings: DirectorySettings) -> None:
+        self._domains = {canonical_domain(domain): domain for domain in settings.domains}
+        self._first = next(iter(self._domains), "")
+        self._create = settings.unknown_users == "create"
+        self._users: set[tuple[str, str]] = set()
+        for user in settings.users:
+            local, at, domain = user.rpartition("@")
+            for one in [canonical_domain(domain)] if at else self._domains:
+                self._users.add((canonical_local(local if at else domain), one))
+        self._postmaster = settings.postmaster
+
+    def local_domain(self, domain: str) -> bool:
+        """See `Directory.local_domain`."""
+        return canonical_domain(domain) in self._domains
+
+    def lookup(self, local: str, domain: str) -> Account | None:
+        """See `Directory.lookup`."""
+        name, home = canonical_local(local), canonical_domain(domain)
+        if not home and name == POSTMASTER:
+            home = self._first
+        if home not in self._domains or not name:
+            return None
+        base = name.partition(SUB_ADDRESS)[0] or name
+        if base == POSTMASTER and (name, home) not in self._users:
+            return self._postmaster_of(home)
+        if (name, home) in self._users:
+            return Account(f"{name}@{home}")
+        if self._create or (base, home) in self._users:
+            return Account(f"{base}@{home}")
+        return None
+
+    def _postmaster_of(self, domain: str) -> Account:
+        local, at, home = self._postmaster.rpartition("@")
+        if at:
+            return Account(f"{canonical_local(local)}@{canonical_domain(home)}")
+        return Account(f"{canonical_local(home)}@{domain}")

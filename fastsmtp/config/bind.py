@@ -1,0 +1,116 @@
+"""Binds TOML tables to frozen structs and names every fault by its key's path.
+
+A struct's own `__post_init__` may raise ``ValueError("key: what is wrong")`` for what its types cannot say;
+the text gets the table's path in front. All faults of a file are reported at once.
+"""
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from fastsmtp.config.errors import SettingsError
+from fastsmtp.config.kinds import describe, fields_of, items_of, key_paths, struct_of
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+_LONGEST_VALUE = 60
+
+
+def bind(table: Mapping[str, Any], into: type[T]) -> T:
+    """The struct ``into`` filled from ``table``; raises `SettingsError` naming every fault."""
+    problems: list[str] = []
+    bound = _table(table, into, "", into, problems)
+    if problems:
+        raise SettingsError(problems)
+    assert isinstance(bound, into)
+    return bound
+
+
+def _table(
+    table: Mapping[str, Any],
+    into: type[msgspec.Struct],
+    path: str,
+    root: type[msgspec.Struct],
+    problems: list[str],
+) -> msgspec.Struct | None:
+    before = len(problems)
+    fields = {field.encode_name: field for field in fields_of(into)}
+    for key in table:
+        if key not in fields:
+            problems.append(f"{_join(path, key)}: no such key; {_suggest(key, list(fields), path, root)}")
+    values = {}
+    for key, field in fields.items():
+        full = _join(path, key)
+        if key in table:
+            values[field.name] = _value(table[key], field.type, full, root, problems)
+        elif field.required:
+            problems.append(f"{full}: missing; expected {describe(field.type)}")
+    if len(problems) > before:
+        return None
+    try:
+        return into(**values)
+    except ValueError as error:
+        problems.append(_join(path, str(error)))
+        return None
+
+
+def _value(value: Any, annotation: Any, path: str, root: type[msgspec.Struct], problems: list[str]) -> Any:
+    struct = struct_of(annotation)
+    item = items_of(annotation)
+    if struct is not None and isinstance(value, Mapping):
+        return _table(value, struct, path, root, problems)
+    if item is not None and isinstance(value, list):
+        bound = [_value(one, item, f"{path}[{i}]", root, problems) for i, one in enumerate(value)]
+        return tuple(bound)
+    if struct is None and item is None:
+        try:
+            return msgspec.convert(value, annotation, dec_hook=_hook)
+        except msgspec.ValidationError:
+            pass
+    problems.append(f"{path}: expected {describe(annotation)}, got {toml_value(value)}")
+    return None
+
+
+def _hook(kind: type, value: Any) -> Any:
+    if kind is Path and isinstance(value, str) and value and "\0" not in value:
+        return Path(value)
+    raise ValueError(f"not a {kind.__name__}")
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+def _suggest(key: str, known: list[str], path: str, root: type[msgspec.Struct]) -> str:
+    near = difflib.get_close_matches(key, known, n=1)
+    if near:
+        return f'did you mean "{near[0]}"?'
+    elsewhere = [
+        full for full in key_paths(root) if full.rpartition(".")[2] == key and full != _join(path, key)
+    ]
+    if elsewhere:
+        table = elsewhere[0].rpartition(".")[0]
+        return f"it belongs under [{table}]" if table else "it belongs above the first [table]"
+    return "known here are " + ", ".join(known)
+
+
+def toml_value(value: Any) -> str:
+    """``value`` as it would stand in the file, in one line, cut when long."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        text = '"' + value.encode("unicode_escape").decode("ascii").replace('"', '\\"') + '"'
+    elif isinstance(value, Path):
+        return toml_value(str(value))
+    elif isinstance(value, Mapping):
+        return "a table"
+    elif isinstance(value, list | tuple):
+        text = "[" + ", ".join(toml_value(one) for one in value) + "]"
+    elif isinstance(value, int) and abs(value) >= 10_000:
+        text = f"{value:_}"
+    else:
+        text = str(value)
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"

@@ -1,0 +1,159 @@
+"""The mail log: one line for each event in a message's life, as ``key=value`` text.
+
+A line reads ``2026-11-24T05:35:00.123Z fastsmtp[71/0] received id=… from=<a@b> to=<c@d> size=4096 …``, the
+bracket naming process and worker slot. Whatever a client said cannot begin a line or a key of its own: a
+value with a blank, a quote, a control or a non-ASCII byte stands in double quotes with backslash escapes.
+
+Lines are kept in memory and leave together in one ``write`` by `flush`, which the worker calls at short
+intervals; when many wait it happens by itself. All methods may be called from any thread, and none ever
+raises because of where the log goes: what cannot be written is dropped and counted.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+
+from fastsmtp.clock import Clock
+from fastsmtp.mail.reply import Reply
+
+FLUSH_LINES = 512
+"""Waiting lines above which a line's writer flushes itself."""
+KEEP_BYTES = 1 << 20
+"""What is kept at most for a reader that is slower than the log."""
+_NAMED = 10
+
+
+class MailLog:
+    """Writes events to the file descriptor ``fd``; ``slot`` is the worker's, None for the master."""
+
+    __slots__ = ("_at", "_dropped", "_fd", "_lines", "_lock", "_now", "_rest", "_who")
+
+    def __init__(self, clock: Clock, *, slot: int | None, fd: int = 2) -> None:
+        self._now = clock.now
+        self._fd = fd
+        self._who = f"Z fastsmtp[{os.getpid()}/{'master' if slot is None else slot}] "
+        self._lines: list[str] = []
+        self._lock = threading.Lock()
+        self._rest = b""
+        self._dropped = 0
+        self._at = (-1, "")
+
+    def received(
+        self,
+        queue_id: str,
+        *,
+        sender: str,
+        recipients: Sequence[str],
+        size: int,
+        client: str,
+        helo: str,
+        protocol: str,
+    ) -> None:
+        """A message was accepted and is on stable storage; ``size`` in bytes, ``protocol`` as in Received."""
+        to = recipients[0] if len(recipients) == 1 else _several(recipients)
+        line = f"from=<{sender}> to=<{to}> size={size} client={client} helo={helo} with={protocol}"
+        if not (line.isascii() and line.isprintable() and line.count(" ") == 5 and '"' not in line):
+            line = (
+                f"from={quoted(f'<{sender}>')} to={quoted(f'<{to}>')} size={size} client={quoted(client)} "
+                f"helo={quoted(helo)} with={protocol}"
+            )
+        self._put(f"received id={queue_id} {line}")
+
+    def rejected(
+        self, *, client: str, stage: str, sender: str | None, recipient: str | None, reply: Reply
+    ) -> None:
+        """A command was refused: ``stage`` is its verb or ``connect``; sender and recipient as far as
+        given."""
+        line = f"rejected stage={stage} client={quoted(client)}"
+        if sender is not None:
+            line += f" from={quoted(f'<{sender}>')}"
+        if recipient is not None:
+            line += f" to={quoted(f'<{recipient}>')}"
+        self._put(f'{line} reply="{reply.code} {reply.status} {" ".join(reply.text)}"')
+
+    def delivered(self, queue_id: str, *, to: str, mailbox: str, delay: float) -> None:
+        """The message stands in a mailbox, durable; ``delay`` in seconds since it was received."""
+        line = f"to=<{to}> mailbox={mailbox} delay={delay:.2f}"
+        if not (line.isascii() and line.isprintable() and line.count(" ") == 2 and '"' not in line):
+            line = f"to={quoted(f'<{to}>')} mailbox={quoted(mailbox)} delay={delay:.2f}"
+        self._put(f"delivered id={queue_id} {line}")
+
+    def deferred(self, queue_id: str, *, to: str, reason: str) -> None:
+        """A delivery did not succeed and will be tried again."""
+        self._put(f"deferred id={queue_id} to={quoted(f'<{to}>')} reason={quoted(reason)}")
+
+    def failed(self, queue_id: str, *, to: str, reason: str) -> None:
+        """A delivery did not succeed and will not be tried again."""
+        self._put(f"failed id={queue_id} to={quoted(f'<{to}>')} reason={quoted(reason)}")
+
+    def event(self, text: str) -> None:
+        """Something about the server itself, in words."""
+        self._put(f"event {_one_line(text)}")
+
+    def flush(self) -> None:
+        """Write what waits. A slow reader's rest is kept up to `KEEP_BYTES`, beyond that lines are
+        dropped."""
+        with self._lock:
+            # Taken from the front of a list that is never exchanged: another thread may append meanwhile.
+            count = len(self._lines)
+            data = self._rest
+            if count:
+                data += "".join(self._lines[:count]).encode("ascii")
+                del self._lines[:count]
+            if data:
+                self._rest = self._write(data)
+
+    def _put(self, text: str) -> None:
+        now = self._now()
+        second = int(now)
+        at, stamp = self._at  # one tuple: a thread never sees a new second beside an old stamp
+        if at != second:
+            stamp = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+            self._at = (second, stamp)
+        lines = self._lines
+        lines.append(f"{stamp}{int((now - second) * 1000):03d}{self._who}{text}\n")
+        if len(lines) >= FLUSH_LINES and not self._lock.locked():
+            self.flush()
+
+    def _write(self, data: bytes) -> bytes:
+        """Write ``data``; returns what the reader is to get later."""
+        dropped, self._dropped = self._dropped, 0
+        if dropped:
+            data += f"fastsmtp: {dropped} log lines were dropped\n".encode("ascii")
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[os.write(self._fd, view) :]
+        except BlockingIOError:
+            rest = bytes(view)
+            if len(rest) <= KEEP_BYTES:
+                return rest
+            # Cut behind a line's end: the line that is half out is finished, or its rest would spoil the
+            # next.
+            keep = rest.rindex(b"\n", 0, KEEP_BYTES) + 1
+            self._dropped = rest.count(b"\n", keep)
+            return rest[:keep]
+        except OSError:
+            self._dropped = dropped + bytes(view).count(b"\n")
+        return b""
+
+
+def quoted(value: str) -> str:
+    """``value`` as it may stand behind a key: unchanged when plain, else in quotes with escapes."""
+    if value and value.isascii() and value.isprintable() and " " not in value and '"' not in value:
+        return value
+    return '"' + _one_line(value).replace('"', '\\"') + '"'
+
+
+def _one_line(text: str) -> str:
+    if text.isascii() and text.isprintable() and "\\" not in text:
+        return text
+    return text.encode("unicode_escape").decode("ascii")
+
+
+def _several(recipients: Sequence[str]) -> str:
+    """The first recipients as one value; a message to a thousand does not make a line of 300 KB."""
+    named = ">,<".join(recipients[:_NAMED])
+    more = len(recipients) - _NAMED
+    return f"{named}>,<and-{more}-more" if more > 0 else named
