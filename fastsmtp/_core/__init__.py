@@ -1,0 +1,19 @@
+"""The compiled core's face, and the only place that chooses it: FASTSMTP_CORE=c (default) or py."""
+
+import os
+
+_CHOICE = os.environ.get("FASTSMTP_CORE", "c")
+
+if _CHOICE == "c":
+    try:
+        from fastsmtp._core import fsio
+    except ImportError as error:
+        raise ImportError(
+            f"the compiled core is missing ({error}); run `make build`, or set FASTSMTP_CORE=py for the slow twin"
+        ) from None
+elif _CHOICE == "py":
+    from fastsmtp._core import _py_fsio as fsio
+else:
+    raise ImportError(f"FASTSMTP_CORE is {_CHOICE!r}; it may be c or py")
+
+__all__ = ["fsio"]
