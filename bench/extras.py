@@ -1,0 +1,141 @@
+"""Scenarios that need a freshly started server: memory of idle connections, and patience under big mails."""
+
+import argparse
+import contextlib
+import resource
+import selectors
+import socket
+import statistics
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from drive import Figures, source
+from scenarios import ALL
+from servers import Server, ServerError, pids
+
+from fastsmtp.loadgen import processes
+
+HELD = {"fastsmtp": 10_000, "smtp-sink": 10_000, "postfix": 200}
+BIG = 20 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Extra:
+    """One such scenario: ``settings`` are added to fastsmtp's."""
+
+    title: str
+    figure: str
+    servers: tuple[str, ...]
+    run: Callable[[Server, argparse.Namespace], Figures]
+    settings: str = ""
+
+
+def idle(server: Server, options: argparse.Namespace) -> Figures:
+    """Resident bytes per connection that has said EHLO and holds its peace.
+
+    Postfix has one process per connection and is asked for 200 only.
+    """
+    number = min(HELD[server.name], resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 100)
+    with connected(server, 50):
+        before = processes.usage(pids(server), shared=True)
+        with connected(server, number):
+            time.sleep(1.0)
+            after = processes.usage(pids(server), shared=True)
+    return {
+        "connections": number,
+        "bytes_per_connection": (after.pss - before.pss) / number,
+        "rss_bytes_per_connection": (after.rss - before.rss) / number,
+        "rss_mb": after.rss / 1e6,
+    }
+
+
+@contextlib.contextmanager
+def connected(server: Server, number: int) -> Iterator[None]:
+    """Holds ``number`` connections that have been greeted and have said EHLO."""
+    with contextlib.ExitStack() as held:
+        selector = held.enter_context(selectors.DefaultSelector())
+        waiting = 0
+        for _ in range(number):
+            connection = held.enter_context(socket.create_connection(("127.0.0.1", server.port), 30))
+            selector.register(connection, selectors.EVENT_READ, iter((b"EHLO idle.bench.test\r\n", b"")))
+            waiting += 1
+            if waiting >= 100:
+                waiting -= _answer(selector, server)
+        while waiting:
+            waiting -= _answer(selector, server)
+        yield
+
+
+def _answer(selector: selectors.BaseSelector, server: Server) -> int:
+    """Answers those that have been greeted; returns how many have finished their EHLO."""
+    finished = 0
+    ready = selector.select(60)
+    if not ready:
+        raise ServerError(f"{server.name} does not answer all connections")
+    for key, _ in ready:
+        connection = key.fileobj
+        assert isinstance(connection, socket.socket)
+        data = connection.recv(4096)
+        if not data[:1] == b"2":
+            raise ServerError(f"{server.name} answered {data[:80]!r} to a held connection")
+        command = next(key.data)
+        if command:
+            connection.sendall(command)
+        else:
+            selector.unregister(connection)
+            finished += 1
+    return finished
+
+
+def noop(server: Server, options: argparse.Namespace) -> Figures:
+    """How long NOOP waits on one connection while ten mails of 20 MB arrive on others, and how much the
+    server's memory grows (anonymous pages: pages of mapped files are the kernel's to take back)."""
+    connection = socket.create_connection(("127.0.0.1", server.port), 30)
+    connection.recv(512)
+    delays: list[float] = []
+    peak = base = anonymous(server)
+    command = source(server, "u0001", kept=True, sessions=10, size=BIG, count=10)
+    with connection, subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as sender:
+        over = threading.Event()
+        threading.Thread(target=lambda: (sender.wait(), over.set()), daemon=True).start()
+        next_look = 0.0
+        while not over.is_set():
+            began = time.monotonic()
+            connection.sendall(b"NOOP\r\n")
+            if not connection.recv(512).startswith(b"250"):
+                raise ServerError(f"{server.name} refused NOOP")
+            now = time.monotonic()
+            delays.append(now - began)
+            if now >= next_look:
+                peak = max(peak, anonymous(server))
+                next_look = now + 0.05
+            time.sleep(0.001)
+        if sender.returncode:
+            assert sender.stderr is not None
+            raise ServerError(f"smtp-source against {server.name}: {sender.stderr.read().strip()[-200:]}")
+    cuts = statistics.quantiles(delays, n=1000, method="inclusive")
+    return {
+        "noops": len(delays),
+        "noop_p50_ms": cuts[499] * 1e3,
+        "noop_p99_ms": cuts[989] * 1e3,
+        "noop_max_ms": max(delays) * 1e3,
+        "growth_mb": (peak - base) / 1e6,
+    }
+
+
+def anonymous(server: Server) -> int:
+    """Anonymous resident bytes of all processes of a server."""
+    total = 0
+    for pid in pids(server):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/status") as lines:
+            total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
+    return total
+
+
+EXTRAS = {
+    "idle": Extra("memory of a held connection", "bytes_per_connection", ALL, idle),
+    "noop": Extra("NOOP while ten 20 MB mails arrive", "noop_p99_ms", ALL, noop),
+}

@@ -1,0 +1,1 @@
+"""The load generator behind `fastsmtp bench`, the sink behind `fastsmtp sink`, and their reports."""
