@@ -28,7 +28,10 @@ class Reader(threading.Thread):
 
     def run(self) -> None:
         while not self._finishing.wait(0.05):
-            self.sweep()
+            try:
+                self.sweep()
+            except OSError as error:
+                self.faults.append(f"cannot list a mailbox: {error!r}")
 
     def sweep(self) -> None:
         """Take everything that stands in any new/ now."""
@@ -54,11 +57,15 @@ class Reader(threading.Thread):
             path.rename(target)
             self.moved.add(target)
 
-    def finish(self) -> None:
-        """Stop, after a last look at everything; cur/ must hold what this reader put there and no more."""
+    def halt(self) -> None:
+        """Stop where it is."""
         self._finishing.set()
         self.join(30)
         assert not self.is_alive(), "the reader does not come to an end"
+
+    def finish(self) -> None:
+        """Stop, after a last look at everything; cur/ must hold what this reader put there and no more."""
+        self.halt()
         self.sweep()
         for maildir in arrived.maildirs(self._mail):
             for path in sorted((maildir / "cur").iterdir()):

@@ -1,0 +1,1 @@
+"""Foreign programs against the server: clients that send, Dovecot that reads."""
