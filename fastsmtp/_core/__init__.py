@@ -1,12 +1,17 @@
-"""The compiled core's face, and the only place that chooses it: FASTSMTP_CORE=c (default) or py."""
+"""The compiled core's face, and the only place that chooses it: FASTSMTP_CORE=c (default) or py.
+
+``COMPILED`` tells which; the protocol's two implementations are chosen by it in smtp/.
+"""
 
 import os
 
 _CHOICE = os.environ.get("FASTSMTP_CORE", "c")
 
+COMPILED = _CHOICE == "c"
+
 if _CHOICE == "c":
     try:
-        from fastsmtp._core import fsio
+        from fastsmtp._core import body, dialog, fsio
     except ImportError as error:
         raise ImportError(
             f"the compiled core is missing ({error}); run `make build`, or set FASTSMTP_CORE=py for the slow twin"
@@ -16,4 +21,4 @@ elif _CHOICE == "py":
 else:
     raise ImportError(f"FASTSMTP_CORE is {_CHOICE!r}; it may be c or py")
 
-__all__ = ["fsio"]
+__all__ = ["COMPILED", "fsio"]

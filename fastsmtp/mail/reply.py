@@ -4,8 +4,6 @@ A reply's enhanced status takes its class from the reply code, so the two cannot
 The texts are constant: what the client said is never repeated back.
 """
 
-from collections.abc import Sequence
-
 
 class Reply:
     """One reply, immutable.
@@ -60,11 +58,6 @@ class Reply:
         return self.code < 400
 
 
-def lines_of(code: int, lines: Sequence[str]) -> bytes:
-    """The wire form of a reply without enhanced status, such as EHLO's (RFC 5321 §4.1.1.1)."""
-    return Reply(code, "", *lines).wire
-
-
 # --- accepted ---------------------------------------------------------------------------------
 OK = Reply(250, "0.0", "OK")
 SENDER_OK = Reply(250, "1.0", "sender OK")
@@ -84,7 +77,7 @@ SEND_DATA = Reply(354, "", "end with <CRLF>.<CRLF>")
 
 # --- the client's mistakes: RFC 5321 §4.2.2, RFC 3463 §3.6 ------------------------------------
 UNKNOWN_COMMAND = Reply(500, "5.2", "command not recognised")
-LINE_TOO_LONG = Reply(500, "5.6", "line too long")
+LINE_TOO_LONG = Reply(500, "5.2", "line too long")
 NUL_IN_COMMAND = Reply(500, "5.2", "NUL in a command")
 BARE_LINE_END = Reply(500, "5.2", "a command line ends with CRLF, and holds no other CR or LF")
 EIGHT_BIT_COMMAND = Reply(500, "5.2", "8-bit bytes in a command need SMTPUTF8")
@@ -94,6 +87,7 @@ HELLO_NEEDS_NAME = Reply(501, "5.4", "say who you are: a domain or an address li
 BAD_SENDER_SYNTAX = Reply(501, "1.7", "sender address is malformed")
 BAD_RECIPIENT_SYNTAX = Reply(501, "1.3", "recipient address is malformed")
 BAD_PARAMETER_VALUE = Reply(501, "5.4", "parameter has a bad value")
+BAD_CHUNK_SIZE = Reply(501, "5.4", "BDAT needs the size of the chunk in octets")
 PARAMETER_TWICE = Reply(501, "5.4", "parameter given twice")
 UNKNOWN_PARAMETER = Reply(555, "5.4", "parameter not recognised")
 NEED_HELLO = Reply(503, "5.1", "EHLO or HELO first")
@@ -115,8 +109,6 @@ EARLY_TALK = Reply(554, "5.1", "talked before the banner")
 TOO_BIG = Reply(552, "3.4", "message exceeds the size limit")
 BARE_LF = Reply(554, "6.0", "message has a bare LF; lines end with CRLF (RFC 5321 2.3.8)")
 BARE_CR = Reply(554, "6.0", "message has a bare CR; lines end with CRLF (RFC 5321 2.3.8)")
-TOO_MANY_HOPS = Reply(554, "4.6", "too many Received fields: a mail loop")
-HEADER_TOO_BIG = Reply(552, "3.4", "message header exceeds the size limit")
 
 # --- policy and mailboxes ---------------------------------------------------------------------
 MAILBOX_UNKNOWN = Reply(550, "1.1", "no such mailbox here")

@@ -1,0 +1,625 @@
+"""The server's side of a session, compiled: the whole command dialogue without I/O.
+
+Its plain twin, to be read first, is fastsmtp/smtp/server.py; both are driven by the same table, texts and
+grammar, run under the same tests and are compared by a fuzz target. Only the common form of MAIL and RCPT (an
+ASCII dot-string address, no parameters) is read here; every other goes to the grammar.
+"""
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.unicode cimport PyUnicode_DecodeASCII
+from libc.string cimport memchr, memcmp, memcpy
+
+from fastsmtp._core.body cimport ChunkReader, DotReader
+
+from fastsmtp.mail import reply
+from fastsmtp.mail.address import NULL_SENDER, Address
+
+# In the order of smtp/states.py, whose tables come in with the rules.
+cdef enum:
+    START = 0
+    READY = 1
+    MAIL = 2
+    REFUSED = 3
+    RCPT = 4
+    CHUNKS = 5
+
+cdef enum:
+    CMD_HELO = 0
+    CMD_EHLO = 1
+    CMD_MAIL = 2
+    CMD_RCPT = 3
+    CMD_DATA = 4
+    CMD_BDAT = 5
+    CMD_RSET = 6
+    CMD_NOOP = 7
+    CMD_VRFY = 8
+    CMD_HELP = 9
+    CMD_QUIT = 10
+    COMMANDS = 11
+
+# What `resume` answers: nothing, one of the commands above, or the end of a body.
+cdef enum:
+    STAGE_NONE = -1
+    STAGE_BODY = 100
+
+cdef enum:
+    TLS_HANDSHAKE = 0x16
+
+cdef tuple HTTP = (b"GET ", b"PUT ", b"POST ", b"HEAD ", b"OPTIONS ", b"CONNECT ", b"DELETE ", b"PRI ")
+
+# 1: may stand in an unquoted local part (RFC 5321 §4.1.2 Atom, and dots); 2: in a domain name.
+cdef unsigned char[256] CLASSES
+
+
+cdef void fill_classes() noexcept:
+    cdef const char* atext = b"!#$%&'*+-/=?^_`{|}~."
+    cdef int c, i
+    for c in range(256):
+        CLASSES[c] = 0
+        if 48 <= c <= 57 or 65 <= c <= 90 or 97 <= c <= 122:
+            CLASSES[c] = 3
+    for i in range(20):
+        CLASSES[<unsigned char>atext[i]] |= 1
+    CLASSES[45] |= 2  # -
+    CLASSES[46] |= 2  # .
+
+
+fill_classes()
+
+
+cdef inline unsigned int verb_code(const unsigned char* p) noexcept nogil:
+    # Letters in upper case; what maps two characters onto one letter is only the other case of it.
+    return ((p[0] & 0xDFu) << 24) | ((p[1] & 0xDFu) << 16) | ((p[2] & 0xDFu) << 8) | (p[3] & 0xDFu)
+
+
+cdef class CompiledRules:
+    """A `ServerRules` laid out for the dialogue."""
+
+    cdef object rules
+    cdef bytes table
+    cdef tuple refusals
+    cdef tuple faults
+    cdef object pending
+    cdef object parse_hello
+    cdef bytes greeting
+    cdef bytes hello
+    cdef bytes extended_hello
+    cdef long long size
+    cdef int recipients
+    cdef int errors
+    cdef int line_hard
+    cdef int line_skipped
+    cdef int chunk_digits
+    cdef int[COMMANDS] line_limits
+    cdef unsigned int[COMMANDS] verbs
+
+    def __init__(self, rules):
+        cdef int i
+        # Imported here: smtp is a storey above, and hands its facts down through the rules' own modules.
+        from fastsmtp.smtp import grammar, handler, limits, states
+        from fastsmtp.smtp import rules as rules_module
+
+        self.rules = rules
+        self.table = states.TABLE
+        self.refusals = states.REFUSALS
+        self.pending = handler.PENDING
+        self.parse_hello = grammar.parse_hello
+        self.faults = tuple(rules_module.BODY_FAULTS.get(i) for i in range(4))
+        self.greeting = rules.greeting
+        self.hello = rules.hello
+        self.extended_hello = rules.extended_hello
+        self.size = rules.size
+        self.recipients = rules.recipients
+        self.errors = rules.errors
+        self.line_hard = limits.LINE_HARD
+        self.line_skipped = limits.LINE_SKIPPED
+        self.chunk_digits = limits.CHUNK_DIGITS
+        for i in range(COMMANDS):
+            self.line_limits[i] = limits.line_limit(states.Command(i))
+            self.verbs[i] = verb_code(<const unsigned char*>PyBytes_AS_STRING(states.VERBS[i]))
+
+
+cdef dict compiled = {}
+
+
+cdef CompiledRules compile_rules(rules):
+    # One set of rules a listener, kept for the life of the process.
+    found = compiled.get(id(rules))
+    if found is None or (<CompiledRules>found).rules is not rules:
+        found = CompiledRules(rules)
+        compiled[id(rules)] = found
+    return found
+
+
+cdef class ServerProtocol:
+    """One session; see the twin for what each method promises."""
+
+    cdef CompiledRules rules
+    cdef object handler
+    cdef object body          # a DotReader or ChunkReader, or None
+    cdef object chunk_reply   # a chunk nobody wanted: swallowed, then this
+    cdef bytes held           # input not used yet, or None
+    cdef object out           # bytes, a list of them, or None
+    cdef int state
+    cdef int stage
+    cdef int errors
+    cdef int recipients
+    cdef int skipped
+    cdef bint chunk_last
+    cdef bint refused
+    cdef bint binary
+    cdef bint utf8
+    cdef bint talked
+    cdef readonly bint closing
+
+    def __init__(self, rules, handler):
+        self.rules = compile_rules(rules)
+        self.handler = handler
+        self.state = START
+        self.stage = STAGE_NONE
+
+    @property
+    def waiting(self):
+        """Whether the handler owes an answer."""
+        return self.stage != STAGE_NONE
+
+    @property
+    def in_transaction(self):
+        """Whether a sender is given or a body is under way."""
+        return self.state >= MAIL or self.stage != STAGE_NONE
+
+    def greeting(self):
+        """The banner (RFC 5321 §4.2)."""
+        return self.rules.greeting
+
+    def receive(self, data, Py_ssize_t size=-1):
+        """Take the first ``size`` bytes of ``data`` (-1: all of it); what to write in answer."""
+        cdef Py_buffer view
+        cdef Py_ssize_t n, used, before
+        cdef const unsigned char* p
+        cdef bytes joined
+        if self.closing:
+            return b""
+        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+        try:
+            n = view.len if size < 0 or size > view.len else size
+            p = <const unsigned char*>view.buf
+            if self.held is None:
+                used = self.run(p, n) if self.stage == STAGE_NONE else 0
+                if used < n and not self.closing:
+                    self.held = PyBytes_FromStringAndSize(<const char*>p + used, n - used)
+            else:
+                before = PyBytes_GET_SIZE(self.held)
+                joined = PyBytes_FromStringAndSize(NULL, before + n)
+                memcpy(PyBytes_AS_STRING(joined), PyBytes_AS_STRING(self.held), before)
+                memcpy(PyBytes_AS_STRING(joined) + before, p, n)
+                self.held = joined
+                if self.stage == STAGE_NONE:
+                    self.run_held()
+        finally:
+            PyBuffer_Release(&view)
+        return self.flush()
+
+    def resume(self, answer):
+        """The answer to the event that gave `PENDING`; what to write."""
+        cdef int stage = self.stage
+        if stage == STAGE_NONE:
+            raise RuntimeError("resume without a pending event")
+        self.stage = STAGE_NONE
+        if self.closing:
+            return b""
+        self.answered(stage, answer)
+        if self.stage == STAGE_NONE and self.held is not None:
+            self.run_held()
+        return self.flush()
+
+    def say_goodbye(self, last):
+        """End the session with ``last``, such as 421; what to write."""
+        if self.closing:
+            return b""
+        self.forget()
+        self.say(last)
+        self.closing = True
+        return self.flush()
+
+    def end(self):
+        """The connection is gone: a transaction under way is over, unless its reply is already owed."""
+        if self.stage != STAGE_BODY:
+            self.forget()
+        self.closing = True
+
+    # --- output -----------------------------------------------------------------------------------
+
+    cdef bytes flush(self):
+        out = self.out
+        if out is None:
+            return b""
+        self.out = None
+        return <bytes>out if type(out) is bytes else b"".join(<list>out)
+
+    cdef int put(self, bytes wire) except -1:
+        out = self.out
+        if out is None:
+            self.out = wire
+        elif type(out) is bytes:
+            self.out = [out, wire]
+        else:
+            (<list>out).append(wire)
+        return 0
+
+    cdef int say(self, answer) except -1:
+        cdef int code = answer.code
+        if code >= 500:
+            self.errors += 1
+            if self.errors > self.rules.errors:
+                answer = reply.TOO_MANY_ERRORS
+        self.put(answer.wire)
+        if answer.closes:
+            self.forget()
+            self.closing = True
+        return 0
+
+    cdef int refuse(self, answer) except -1:
+        self.say(answer)
+        self.forget()
+        self.closing = True
+        return 0
+
+    # --- input ------------------------------------------------------------------------------------
+
+    cdef int run_held(self) except -1:
+        cdef bytes data = self.held
+        cdef Py_ssize_t n = PyBytes_GET_SIZE(data), used
+        self.held = None
+        used = self.run(<const unsigned char*>PyBytes_AS_STRING(data), n)
+        if used < n and not self.closing:
+            self.held = data[used:] if used else data
+        return 0
+
+    cdef Py_ssize_t run(self, const unsigned char* p, Py_ssize_t n) except -1:
+        """Use what can be used of the ``n`` bytes at ``p``; how much that was."""
+        cdef Py_ssize_t i = 0, used
+        while i < n and not self.closing and self.stage == STAGE_NONE:
+            if self.body is not None and self.reading():
+                used = self.read_body(p + i, n - i)
+            else:
+                used = self.read_line(p + i, n - i)
+                if used == 0:
+                    break
+            i += used
+        return i
+
+    cdef inline bint reading(self):
+        if type(self.body) is DotReader:
+            return not (<DotReader>self.body).ended
+        return not (<ChunkReader>self.body).ended
+
+    cdef Py_ssize_t read_line(self, const unsigned char* p, Py_ssize_t n) except -1:
+        cdef const unsigned char* found
+        cdef Py_ssize_t length, total
+        if not self.talked:
+            if p[0] == TLS_HANDSHAKE:
+                self.refuse(reply.NOT_SMTP)
+                return n
+            for verb in HTTP:
+                if (n >= PyBytes_GET_SIZE(verb)
+                        and memcmp(p, PyBytes_AS_STRING(verb), PyBytes_GET_SIZE(verb)) == 0):
+                    self.refuse(reply.NOT_SMTP)
+                    return n
+        found = <const unsigned char*>memchr(p, 10, n)
+        if found is NULL:
+            if self.skipped or n > self.rules.line_hard:
+                self.skipped += <int>min(n, 1 << 24)
+                if self.skipped > self.rules.line_skipped:
+                    self.refuse(reply.LINE_TOO_LONG)
+                return n
+            return 0
+        length = found - p
+        self.talked = True
+        if self.skipped or length >= self.rules.line_hard:
+            total = self.skipped + length
+            self.skipped = 0
+            if total > self.rules.line_skipped:
+                self.refuse(reply.LINE_TOO_LONG)
+            else:
+                self.say(reply.LINE_TOO_LONG)
+        elif length == 0 or p[length - 1] != 13:
+            self.say(reply.BARE_LINE_END)
+        elif memchr(p, 0, length) is not NULL:
+            self.say(reply.NUL_IN_COMMAND)
+        elif memchr(p, 13, length - 1) is not NULL:
+            self.say(reply.BARE_LINE_END)
+        else:
+            self.command(p, length - 1)
+        return length + 1
+
+    cdef int command(self, const unsigned char* p, Py_ssize_t n) except -1:
+        """One line of ``n`` bytes, without its CRLF."""
+        cdef int command = -1, i, cell
+        cdef unsigned int code
+        cdef Py_ssize_t start
+        if n >= 4 and (n == 4 or p[4] == 32):
+            code = verb_code(p)
+            for i in range(COMMANDS):
+                if self.rules.verbs[i] == code:
+                    command = i
+                    break
+        if command < 0:
+            return self.say(reply.UNKNOWN_COMMAND if is_ascii(p, n) else reply.EIGHT_BIT_COMMAND)
+        if command == CMD_BDAT:
+            return self.bdat(p, n)
+        if n + 2 > self.rules.line_limits[command]:
+            return self.say(reply.LINE_TOO_LONG)
+        if command != CMD_MAIL and command != CMD_RCPT and command != CMD_VRFY and not is_ascii(p, n):
+            return self.say(reply.EIGHT_BIT_COMMAND)
+        cell = <unsigned char>PyBytes_AS_STRING(self.rules.table)[self.state * COMMANDS + command]
+        if cell:
+            return self.say(self.rules.refusals[cell - 1])
+        start = 4
+        while start < n and p[start] == 32:
+            start += 1
+        while n > start and p[n - 1] == 32:
+            n -= 1
+        if command == CMD_RCPT:
+            return self.rcpt(p + start, n - start)
+        if command == CMD_MAIL:
+            return self.mail(p + start, n - start)
+        if command == CMD_HELO or command == CMD_EHLO:
+            return self.hello(p + start, n - start, command == CMD_EHLO)
+        if command == CMD_NOOP:
+            return self.say(reply.OK)
+        if command == CMD_VRFY:
+            return self.say(reply.VRFY_DUNNO if n > start else reply.BAD_SYNTAX)
+        if command == CMD_HELP:
+            return self.say(reply.HELP_TEXT)
+        if n > start:
+            return self.say(reply.NO_PARAMETERS)
+        if command == CMD_DATA:
+            return self.begin_data()
+        self.forget()
+        return self.say(reply.BYE if command == CMD_QUIT else reply.RESET_OK)
+
+    cdef int forget(self) except -1:
+        """End the transaction under way, if there is one (RFC 5321 §4.1.1.5)."""
+        cdef bint under_way = self.state >= MAIL or self.stage != STAGE_NONE
+        cdef bint told = self.refused
+        self.stage = STAGE_NONE
+        self.body = None
+        self.chunk_reply = None
+        self.recipients = 0
+        self.binary = self.utf8 = self.refused = False
+        if self.state != START:
+            self.state = READY
+        if under_way and not told:
+            self.handler.on_reset()
+        return 0
+
+    cdef int hello(self, const unsigned char* p, Py_ssize_t n, bint extended) except -1:
+        name = self.rules.parse_hello(PyUnicode_DecodeASCII(<const char*>p, n, "strict"))
+        if name is None:
+            return self.say(reply.HELLO_NEEDS_NAME)
+        self.forget()
+        self.state = READY
+        self.handler.on_hello(name, extended)
+        return self.put(self.rules.extended_hello if extended else self.rules.hello)
+
+    cdef int mail(self, const unsigned char* p, Py_ssize_t n) except -1:
+        address = None
+        if n >= 7 and verb_code(p) == 0x46524F4D and p[4] == 58:  # FROM:
+            if p[5] == 60 and p[6] == 62 and n == 7:
+                address = NULL_SENDER
+            else:
+                address = plain_address(p + 5, n - 5)
+        parameters = None
+        self.binary = self.utf8 = False
+        if address is None:
+            found = self.rules.rules.read_mail(PyBytes_FromStringAndSize(<const char*>p, n))
+            if type(found) is not tuple:
+                return self.say(found)
+            address, parameters = found
+            if parameters is not None:
+                self.binary = parameters.get("BODY") == "BINARYMIME"
+                self.utf8 = "SMTPUTF8" in parameters
+        return self.ask(CMD_MAIL, self.handler.on_mail(address, parameters))
+
+    cdef int rcpt(self, const unsigned char* p, Py_ssize_t n) except -1:
+        address = None
+        if n >= 5 and (p[0] & 0xDF) == 84 and (p[1] & 0xDF) == 79 and p[2] == 58:  # TO:
+            address = plain_address(p + 3, n - 3)
+        parameters = None
+        if address is None:
+            found = self.rules.rules.read_rcpt(PyBytes_FromStringAndSize(<const char*>p, n), self.utf8)
+            if type(found) is not tuple:
+                if self.state == MAIL:
+                    self.state = REFUSED
+                return self.say(found)
+            address, parameters = found
+        if self.recipients >= self.rules.recipients:
+            return self.say(reply.TOO_MANY_RECIPIENTS)
+        return self.ask(CMD_RCPT, self.handler.on_rcpt(address, parameters))
+
+    cdef int begin_data(self) except -1:
+        if self.binary:
+            return self.say(reply.DATA_NEEDS_BDAT)  # RFC 3030 §3
+        self.body = DotReader(self.rules.size)
+        return self.ask(CMD_DATA, self.handler.on_data(False))
+
+    cdef int bdat(self, const unsigned char* p, Py_ssize_t n) except -1:
+        # RFC 3030 §2: "BDAT" SP chunk-size [ SP end-marker ]. Without a size nobody knows where the next command
+        # begins.
+        cdef Py_ssize_t i = 4, start, digits
+        cdef long long octets = 0
+        cdef bint last = False, good
+        cdef int cell
+        while i < n and p[i] == 32:
+            i += 1
+        start = i
+        while i < n and 48 <= p[i] <= 57 and i - start < self.rules.chunk_digits:
+            octets = octets * 10 + (p[i] - 48)
+            i += 1
+        digits = i - start
+        good = digits > 0 and (i == n or p[i] == 32) and n + 2 <= self.rules.line_limits[CMD_BDAT]
+        while i < n and p[i] == 32:
+            i += 1
+        while n > i and p[n - 1] == 32:
+            n -= 1
+        if i < n:
+            last = n - i == 4 and verb_code(p + i) == 0x4C415354  # LAST
+            good = good and last
+        if not good:
+            return self.refuse(reply.BAD_CHUNK_SIZE)
+        self.chunk_last = last
+        cell = <unsigned char>PyBytes_AS_STRING(self.rules.table)[self.state * COMMANDS + CMD_BDAT]
+        if cell:
+            return self.swallow(octets, self.rules.refusals[cell - 1])
+        if self.body is None:
+            self.body = ChunkReader(self.rules.size, self.binary)
+            (<ChunkReader>self.body).begin(octets)
+            return self.ask(CMD_BDAT, self.handler.on_data(True))
+        (<ChunkReader>self.body).begin(octets)
+        return self.chunk_started()
+
+    cdef int swallow(self, long long octets, answer) except -1:
+        """Read a chunk that is not wanted, and only then refuse it (RFC 3030 §2)."""
+        self.chunk_reply = answer
+        self.body = ChunkReader(0, True)
+        (<ChunkReader>self.body).begin(octets)
+        if octets == 0:
+            self.swallowed()
+        return 0
+
+    cdef int swallowed(self) except -1:
+        answer = self.chunk_reply
+        self.chunk_reply = None
+        self.body = None
+        return self.say(answer)
+
+    # --- answers ----------------------------------------------------------------------------------
+
+    cdef int ask(self, int stage, answer) except -1:
+        if answer is self.rules.pending:
+            self.stage = stage
+            return 0
+        return self.answered(stage, answer)
+
+    cdef int answered(self, int stage, answer) except -1:
+        cdef bint accepted = answer is None or answer.code < 400
+        cdef long long left
+        if stage == CMD_RCPT:
+            if accepted:
+                self.state = RCPT
+                self.recipients += 1
+            elif self.state == MAIL:
+                self.state = REFUSED
+            return self.say(reply.RECIPIENT_OK if answer is None else answer)
+        if stage == CMD_MAIL:
+            if accepted:
+                self.state = MAIL
+            return self.say(reply.SENDER_OK if answer is None else answer)
+        if stage == STAGE_BODY:
+            self.state = READY
+            self.body = None
+            self.forget()
+            return self.say(reply.LOCAL_ERROR if answer is None else answer)
+        if stage == CMD_DATA:
+            if answer is None:
+                return self.put(reply.SEND_DATA.wire)
+            self.forget()
+            return self.say(answer)
+        # CMD_BDAT
+        if answer is None:
+            self.state = CHUNKS
+            return self.chunk_started()
+        left = (<ChunkReader>self.body).left
+        self.forget()
+        return self.swallow(left, answer)
+
+    # --- bodies -----------------------------------------------------------------------------------
+
+    cdef Py_ssize_t read_body(self, const unsigned char* p, Py_ssize_t n) except -1:
+        cdef Py_ssize_t used = 0
+        cdef bytes piece
+        cdef bint ended
+        body = self.body
+        if type(body) is DotReader:
+            piece = (<DotReader>body).read(p, n, &used)
+            ended = (<DotReader>body).ended
+        else:
+            piece = (<ChunkReader>body).read(p, n, &used)
+            ended = (<ChunkReader>body).ended
+        if self.chunk_reply is not None:
+            if ended:
+                self.swallowed()
+            return used
+        if PyBytes_GET_SIZE(piece):
+            self.handler.on_body(piece)
+        self.check_fault()
+        if ended:
+            self.body_part_ended()
+        return used
+
+    cdef int chunk_started(self) except -1:
+        self.check_fault()
+        if (<ChunkReader>self.body).ended:
+            self.body_part_ended()
+        return 0
+
+    cdef int fault(self):
+        body = self.body
+        return (<DotReader>body).fault if type(body) is DotReader else (<ChunkReader>body).fault
+
+    cdef int check_fault(self) except -1:
+        cdef int fault = self.fault()
+        if fault and not self.refused:
+            self.refused = True
+            self.handler.on_body_refused(self.rules.faults[fault])
+        return 0
+
+    cdef int body_part_ended(self) except -1:
+        cdef int fault
+        if type(self.body) is not DotReader:
+            if self.chunk_last:
+                (<ChunkReader>self.body).finish()
+                self.check_fault()
+            elif not self.fault():
+                return self.say(reply.CHUNK_OK)
+        fault = self.fault()
+        if fault:
+            self.forget()
+            return self.say(self.rules.faults[fault])
+        return self.ask(STAGE_BODY, self.handler.on_body_end())
+
+
+cdef bint is_ascii(const unsigned char* p, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        if p[i] >= 128:
+            return False
+    return True
+
+
+cdef object plain_address(const unsigned char* p, Py_ssize_t n):
+    """The address of ``<local@domain>`` filling all ``n`` bytes, None when it is not of the plain form."""
+    cdef Py_ssize_t i, at, end = n - 1
+    if n < 5 or p[0] != 60 or p[end] != 62:
+        return None
+    i = 1
+    while i < end and CLASSES[p[i]] & 1:
+        i += 1
+    at = i
+    if at == 1 or p[at] != 64 or end - at - 1 > 255:
+        return None
+    i = at + 1
+    while i < end:
+        if not CLASSES[p[i]] & 2:
+            return None
+        # no label is empty or has a hyphen at either end
+        if p[i] == 46 or p[i] == 45:
+            if i == at + 1 or i == end - 1 or p[i - 1] == 46 or (p[i] == 46 and p[i - 1] == 45):
+                return None
+        i += 1
+    if at + 1 == end:
+        return None
+    text = PyUnicode_DecodeASCII(<const char*>p + 1, end - 1, "strict")
+    return Address(text[:at - 1], text[at:], text)

@@ -1,0 +1,12 @@
+"""The server's side of a session as the rest of the program uses it: compiled, or its plain twin."""
+
+from typing import TYPE_CHECKING
+
+from fastsmtp import _core
+
+if TYPE_CHECKING or not _core.COMPILED:
+    from fastsmtp.smtp.server import ServerProtocol
+else:
+    from fastsmtp._core.dialog import ServerProtocol
+
+__all__ = ["ServerProtocol"]

@@ -1,0 +1,49 @@
+"""What an ESMTP extension brings (RFC 5321 §2.2): its EHLO line and its parameters of MAIL and RCPT."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from fastsmtp.mail import reply
+from fastsmtp.mail.reply import Reply
+from fastsmtp.smtp.grammar import ParameterReader
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the EHLO lines tell of this server. ``size`` in octets, 0 when there is no limit."""
+
+    size: int
+    recipients: int
+
+
+@dataclass(frozen=True)
+class Extension:
+    """One extension.
+
+    ``line`` gives its EHLO line, or is None while the extension must not be announced: its parameters are
+    then read and kept all the same.
+    """
+
+    line: Callable[[Facts], str] | None
+    mail: Mapping[str, ParameterReader] = field(default_factory=dict)
+    rcpt: Mapping[str, ParameterReader] = field(default_factory=dict)
+
+
+def keyword(word: str) -> Callable[[Facts], str]:
+    """An EHLO line that is one word."""
+    return lambda facts: word
+
+
+def one_of(*values: str) -> ParameterReader:
+    """A reader that takes one of ``values`` in any case."""
+
+    def read(value: str | None) -> str | Reply:
+        upper = (value or "").upper()
+        return upper if upper in values else reply.BAD_PARAMETER_VALUE
+
+    return read
+
+
+def no_value(value: str | None) -> str | Reply:
+    """The reader of a parameter that is a keyword alone."""
+    return "" if value is None else reply.BAD_PARAMETER_VALUE

@@ -1,0 +1,407 @@
+"""The server's side of a session, written to be read: the plain twin of the compiled ``_core/dialog``.
+
+Bytes in by `ServerProtocol.receive`, events out to a `Handler`, replies back as bytes to be written. Order comes
+from `states.TABLE`, texts from `mail.reply`. Both implementations run under the same tests and are compared by
+a fuzz target.
+"""
+
+from typing import Literal
+
+from fastsmtp.mail import reply
+from fastsmtp.mail.reply import Reply
+from fastsmtp.smtp import grammar, limits
+from fastsmtp.smtp.framing import ChunkReader, DotReader
+from fastsmtp.smtp.handler import PENDING, Handler, Pending
+from fastsmtp.smtp.rules import BODY_FAULTS, ServerRules
+from fastsmtp.smtp.states import VERBS, Command, State, refusal
+
+_HTTP = (b"GET ", b"PUT ", b"POST ", b"HEAD ", b"OPTIONS ", b"CONNECT ", b"DELETE ", b"PRI ")
+_UTF8_LINES = (Command.MAIL, Command.RCPT, Command.VRFY)  # RFC 6531 §3.1 item 8
+
+
+class ServerProtocol:
+    """One session.
+
+    After each call: write what it gave; when ``waiting``, more input may be handed in but nothing happens until
+    `resume`; when ``closing``, close the connection once the bytes are written, and hand in no more.
+    """
+
+    __slots__ = (
+        "_body",
+        "_chunk_last",
+        "_chunk_reply",
+        "_errors",
+        "_handler",
+        "_held",
+        "_out",
+        "_recipients",
+        "_refused",
+        "_rules",
+        "_skipped",
+        "_state",
+        "_stage",
+        "_talked",
+        "_binary",
+        "_utf8",
+        "closing",
+    )
+
+    def __init__(self, rules: ServerRules, handler: Handler) -> None:
+        self._rules = rules
+        self._handler = handler
+        self._state = State.START
+        self._stage: Command | Literal["body"] | None = None  # what `resume` answers
+        self._body: DotReader | ChunkReader | None = None
+        self._chunk_last = False
+        self._chunk_reply: Reply | None = None  # a chunk nobody wanted: swallowed, then this
+        self._refused = False  # the handler knows that the body is at fault
+        self._held = b""
+        self._skipped = 0
+        self._out: list[bytes] = []
+        self._errors = 0
+        self._recipients = 0
+        self._binary = False
+        self._utf8 = False
+        self._talked = False
+        self.closing = False
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the handler owes an answer."""
+        return self._stage is not None
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a sender is given or a body is under way."""
+        return self._state >= State.MAIL or self._stage is not None
+
+    def greeting(self) -> bytes:
+        """The banner (RFC 5321 §4.2)."""
+        return self._rules.greeting
+
+    def receive(self, data: bytes | bytearray | memoryview, size: int = -1) -> bytes:
+        """Take the first ``size`` bytes of ``data`` (-1: all of it); what to write in answer."""
+        if self.closing:
+            return b""
+        self._held += bytes(data[:size] if size >= 0 else data)
+        if self._stage is None:
+            self._run()
+        return self._flush()
+
+    def resume(self, answer: Reply | None) -> bytes:
+        """The answer to the event that gave `PENDING`; what to write."""
+        stage, self._stage = self._stage, None
+        if stage is None:
+            raise RuntimeError("resume without a pending event")
+        if self.closing:
+            return b""
+        self._answered(stage, answer)
+        if self._stage is None:
+            self._run()
+        return self._flush()
+
+    def say_goodbye(self, last: Reply) -> bytes:
+        """End the session with ``last``, such as 421; what to write."""
+        if self.closing:
+            return b""
+        self._forget()
+        self._say(last)
+        self.closing = True
+        return self._flush()
+
+    def end(self) -> None:
+        """The connection is gone: a transaction under way is over, unless its reply is already owed."""
+        if self._stage != "body":
+            self._forget()
+        self.closing = True
+
+    # --- output -----------------------------------------------------------------------------------
+
+    def _flush(self) -> bytes:
+        out = b"".join(self._out)
+        self._out.clear()
+        return out
+
+    def _say(self, answer: Reply) -> None:
+        if answer.code >= 500:
+            self._errors += 1
+            if self._errors > self._rules.errors:
+                answer = reply.TOO_MANY_ERRORS
+        self._out.append(answer.wire)
+        if answer.closes:
+            self._forget()
+            self.closing = True
+
+    def _refuse(self, answer: Reply) -> None:
+        """Say ``answer`` and close: the stream can no longer be trusted."""
+        self._say(answer)
+        self._forget()
+        self.closing = True
+
+    # --- input ------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while self._held and not self.closing and self._stage is None:
+            if self._body is not None and not self._body.ended:
+                self._read_body(self._body)
+            elif not self._read_line():
+                break
+
+    def _read_line(self) -> bool:
+        data = self._held
+        if not self._talked:
+            if data[0] == 0x16:  # a TLS record of type handshake (RFC 8446 §5.1)
+                self._refuse(reply.NOT_SMTP)
+                return True
+            if data.startswith(_HTTP):
+                self._refuse(reply.NOT_SMTP)
+                return True
+        end = data.find(b"\n")
+        if end < 0:
+            if self._skipped or len(data) > limits.LINE_HARD:
+                self._skipped += len(data)
+                self._held = b""
+                if self._skipped > limits.LINE_SKIPPED:
+                    self._refuse(reply.LINE_TOO_LONG)
+            return False
+        line, self._held = data[:end], data[end + 1 :]
+        self._talked = True
+        if self._skipped or len(line) >= limits.LINE_HARD:
+            length, self._skipped = self._skipped + len(line), 0
+            if length > limits.LINE_SKIPPED:
+                self._refuse(reply.LINE_TOO_LONG)
+            else:
+                self._say(reply.LINE_TOO_LONG)
+        elif not line.endswith(b"\r"):
+            self._say(reply.BARE_LINE_END)
+        elif b"\0" in line:
+            self._say(reply.NUL_IN_COMMAND)
+        elif b"\r" in line[:-1]:
+            self._say(reply.BARE_LINE_END)
+        else:
+            self._command(line[:-1])
+        return True
+
+    def _command(self, line: bytes) -> None:
+        verb, _, argument = line.partition(b" ")
+        upper = verb.upper()
+        if upper not in VERBS:
+            self._say(reply.UNKNOWN_COMMAND if line.isascii() else reply.EIGHT_BIT_COMMAND)
+            return
+        command = Command(VERBS.index(upper))
+        argument = argument.strip(b" ")
+        if command is Command.BDAT:
+            self._bdat(line, argument)
+            return
+        if len(line) + 2 > limits.line_limit(command):
+            self._say(reply.LINE_TOO_LONG)
+            return
+        if not line.isascii() and command not in _UTF8_LINES:
+            self._say(reply.EIGHT_BIT_COMMAND)
+            return
+        refused = refusal(self._state, command)
+        if refused is not None:
+            self._say(refused)
+            return
+        match command:
+            case Command.HELO | Command.EHLO:
+                self._hello(argument, command is Command.EHLO)
+            case Command.MAIL:
+                self._mail(argument)
+            case Command.RCPT:
+                self._rcpt(argument)
+            case Command.NOOP:
+                self._say(reply.OK)
+            case Command.VRFY:
+                self._say(reply.VRFY_DUNNO if argument else reply.BAD_SYNTAX)
+            case Command.HELP:
+                self._say(reply.HELP_TEXT)
+            case _ if argument:
+                self._say(reply.NO_PARAMETERS)
+            case Command.DATA:
+                self._data()
+            case Command.RSET:
+                self._forget()
+                self._say(reply.RESET_OK)
+            case Command.QUIT:
+                self._forget()
+                self._say(reply.BYE)
+
+    def _forget(self) -> None:
+        """End the transaction under way, if there is one (RFC 5321 §4.1.1.5)."""
+        under_way = self.in_transaction
+        self._stage = None
+        self._body = None
+        self._chunk_reply = None
+        self._recipients = 0
+        self._binary = self._utf8 = False
+        if self._state != State.START:
+            self._state = State.READY
+        if under_way and not self._refused:
+            self._handler.on_reset()
+        self._refused = False
+
+    def _hello(self, argument: bytes, extended: bool) -> None:
+        name = grammar.parse_hello(argument.decode("ascii"))
+        if name is None:
+            self._say(reply.HELLO_NEEDS_NAME)
+            return
+        self._forget()
+        self._state = State.READY
+        self._handler.on_hello(name, extended)
+        self._out.append(self._rules.extended_hello if extended else self._rules.hello)
+
+    def _mail(self, argument: bytes) -> None:
+        found = self._rules.read_mail(argument)
+        if isinstance(found, Reply):
+            self._say(found)
+            return
+        sender, parameters = found
+        given = parameters or {}
+        self._binary = given.get("BODY") == "BINARYMIME"
+        self._utf8 = "SMTPUTF8" in given
+        self._ask(Command.MAIL, self._handler.on_mail(sender, parameters))
+
+    def _rcpt(self, argument: bytes) -> None:
+        found = self._rules.read_rcpt(argument, self._utf8)
+        if isinstance(found, Reply):
+            self._say(found)
+            if self._state == State.MAIL:
+                self._state = State.REFUSED
+            return
+        if self._recipients >= self._rules.recipients:
+            self._say(reply.TOO_MANY_RECIPIENTS)
+            return
+        recipient, parameters = found
+        self._ask(Command.RCPT, self._handler.on_rcpt(recipient, parameters))
+
+    def _data(self) -> None:
+        if self._binary:
+            self._say(reply.DATA_NEEDS_BDAT)  # RFC 3030 §3
+            return
+        self._body = DotReader(self._rules.size)
+        self._ask(Command.DATA, self._handler.on_data(False))
+
+    def _bdat(self, line: bytes, argument: bytes) -> None:
+        # RFC 3030 §2: bdat-cmd = "BDAT" SP chunk-size [ SP end-marker ] CR LF. Without a size nobody knows where
+        # the next command begins.
+        size, _, marker = argument.partition(b" ")
+        last = marker.strip(b" ").upper() == b"LAST"
+        if (
+            len(line) + 2 > limits.line_limit(Command.BDAT)
+            or not size.isdigit()
+            or len(size) > limits.CHUNK_DIGITS
+            or (marker and not last)
+        ):
+            self._refuse(reply.BAD_CHUNK_SIZE)
+            return
+        self._chunk_last = last
+        octets = int(size)
+        refused = refusal(self._state, Command.BDAT)
+        if refused is not None:
+            self._swallow(octets, refused)
+            return
+        if self._body is None:
+            self._body = ChunkReader(self._rules.size, self._binary)
+            self._body.begin(octets)
+            self._ask(Command.BDAT, self._handler.on_data(True))
+        elif isinstance(self._body, ChunkReader):
+            self._body.begin(octets)
+            self._chunk_started()
+
+    def _swallow(self, octets: int, answer: Reply) -> None:
+        """Read a chunk that is not wanted, and only then refuse it (RFC 3030 §2)."""
+        self._chunk_reply = answer
+        self._body = ChunkReader(0, True)
+        self._body.begin(octets)
+        if self._body.ended:
+            self._swallowed()
+
+    def _swallowed(self) -> None:
+        answer, self._chunk_reply, self._body = self._chunk_reply, None, None
+        if answer is not None:
+            self._say(answer)
+
+    # --- answers ----------------------------------------------------------------------------------
+
+    def _ask(self, stage: Command | Literal["body"], answer: Reply | None | Literal[Pending.PENDING]) -> None:
+        if answer is PENDING:
+            self._stage = stage
+        else:
+            self._answered(stage, answer)
+
+    def _answered(self, stage: Command | Literal["body"], answer: Reply | None) -> None:
+        accepted = answer is None or answer.positive
+        match stage:
+            case Command.MAIL:
+                if accepted:
+                    self._state = State.MAIL
+                self._say(answer or reply.SENDER_OK)
+            case Command.RCPT:
+                if accepted:
+                    self._state = State.RCPT
+                    self._recipients += 1
+                elif self._state == State.MAIL:
+                    self._state = State.REFUSED
+                self._say(answer or reply.RECIPIENT_OK)
+            case Command.DATA:
+                if answer is None:
+                    self._out.append(reply.SEND_DATA.wire)
+                else:
+                    self._forget()
+                    self._say(answer)
+            case Command.BDAT:
+                if answer is None:
+                    self._state = State.CHUNKS
+                    self._chunk_started()
+                else:
+                    left = self._body._left if isinstance(self._body, ChunkReader) else 0
+                    self._forget()
+                    self._swallow(left, answer)
+            case "body":
+                self._state = State.READY
+                self._body = None
+                self._forget()
+                self._say(answer or reply.LOCAL_ERROR)
+
+    # --- bodies -----------------------------------------------------------------------------------
+
+    def _read_body(self, body: DotReader | ChunkReader) -> None:
+        piece, used = body.feed(self._held)
+        self._held = self._held[used:]
+        if self._chunk_reply is not None:
+            if body.ended:
+                self._swallowed()
+            return
+        if piece:
+            self._handler.on_body(piece)
+        self._check_fault(body)
+        if body.ended:
+            self._body_part_ended(body)
+
+    def _chunk_started(self) -> None:
+        body = self._body
+        if body is not None:
+            self._check_fault(body)
+            if body.ended:
+                self._body_part_ended(body)
+
+    def _check_fault(self, body: DotReader | ChunkReader) -> None:
+        if body.fault and not self._refused:
+            self._refused = True
+            self._handler.on_body_refused(BODY_FAULTS[body.fault])
+
+    def _body_part_ended(self, body: DotReader | ChunkReader) -> None:
+        if isinstance(body, ChunkReader):
+            if self._chunk_last:
+                body.finish()
+                self._check_fault(body)
+            if not body.fault and not self._chunk_last:
+                self._say(reply.CHUNK_OK)
+                return
+        if body.fault:
+            answer = BODY_FAULTS[body.fault]
+            self._forget()
+            self._say(answer)
+            return
+        self._ask("body", self._handler.on_body_end())
