@@ -1,1 +1,1 @@
-"""The processes: a master that holds sockets and children, workers that do everything else (app.py joins it)."""
+"""The processes: a master that holds sockets and children, and workers that do everything else."""

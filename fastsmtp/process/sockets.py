@@ -8,32 +8,20 @@ lives, so what waits in a dead worker's queue is not reset: a sibling or the suc
 import errno
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from fastsmtp.config.values import Endpoint
 from fastsmtp.process.errors import StartError
 
 Accept = Literal["reuseport", "shared"]
 
 
-class Endpoint(NamedTuple):
-    """An address to listen on."""
-
-    host: str
-    port: int
-    family: socket.AddressFamily
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if self.family == socket.AF_INET6 else self.host
-        return f"{host}:{self.port}"
-
-
 class Listener(NamedTuple):
-    """One bound listener: ``address`` as bound (a port 0 replaced), ``protocol`` of its settings, ``sockets``
-    one for each worker, or a single one for all."""
+    """One bound listener: ``protocol`` as in its settings, ``sockets`` one for each worker or one for all."""
 
-    address: str
+    endpoint: Endpoint
     protocol: str
     sockets: tuple[socket.socket, ...]
 
@@ -44,57 +32,37 @@ class Listener(NamedTuple):
         return self.sockets[slot] if slot < len(self.sockets) else None
 
 
-def parse_endpoint(address: str) -> Endpoint:
-    """``1.2.3.4:25`` or ``[::1]:25``; raises `ValueError` with a line that says what is accepted."""
-    host, colon, port = address.rpartition(":")
-    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
-        raise ValueError(f"{address!r} is not ADDRESS:PORT, such as 127.0.0.1:2525 or [::1]:25")
-    family = socket.AF_INET
-    if host.startswith("[") and host.endswith("]"):
-        host, family = host[1:-1], socket.AF_INET6
-    try:
-        socket.inet_pton(family, host)
-    except (OSError, ValueError):
-        raise ValueError(f"{address!r}: {host!r} is not an IP address; IPv6 goes into [ ]") from None
-    return Endpoint(host, int(port), family)
-
-
-def listen(address: str, protocol: str, accept: Accept, workers: int, backlog: int) -> Listener:
-    """Bind and listen on ``address``.
+def listen(endpoint: Endpoint, protocol: str, accept: Accept, workers: int, backlog: int) -> Listener:
+    """Bind and listen on ``endpoint``.
 
     Raises `StartError`, its text naming the address: EX_TEMPFAIL when somebody listens there already,
     EX_NOPERM when the port is privileged, EX_CONFIG when the address is not this machine's.
     """
-    try:
-        wanted = parse_endpoint(address)
-    except ValueError as error:
-        raise StartError(f"listeners: {error}") from None
     count = workers if accept == "reuseport" else 1
     sockets: list[socket.socket] = []
     try:
         # A second server of the same user would join a reuseport group without an error and take a share of
         # its connections, so ask with a plain bind first.
-        with _bound(wanted, reuseport=False):
-            pass
+        _bound(endpoint, reuseport=False).close()
         for _ in range(count):
-            sockets.append(_bound(wanted, reuseport=count > 1))
-            wanted = wanted._replace(port=sockets[0].getsockname()[1])
+            sockets.append(_bound(endpoint, reuseport=count > 1))
+            endpoint = endpoint._replace(port=sockets[0].getsockname()[1])  # the kernel's choice for port 0
         for sock in sockets:
             sock.listen(backlog)
     except OSError as error:
         close_all(sockets)
-        raise _explained(wanted, error) from None
-    return Listener(str(wanted), protocol, tuple(sockets))
+        raise _explained(endpoint, error) from None
+    return Listener(endpoint, protocol, tuple(sockets))
 
 
 def listen_all(
-    listeners: Sequence[tuple[str, str]], accept: Accept, workers: int, backlog: int
+    wanted: Iterable[tuple[Endpoint, str]], accept: Accept, workers: int, backlog: int
 ) -> tuple[Listener, ...]:
-    """`listen` on every (address, protocol); all or none."""
+    """`listen` on every endpoint with its protocol; all or none."""
     bound: list[Listener] = []
     try:
-        for address, protocol in listeners:
-            bound.append(listen(address, protocol, accept, workers, backlog))
+        for endpoint, protocol in wanted:
+            bound.append(listen(endpoint, protocol, accept, workers, backlog))
     except StartError:
         for listener in bound:
             close_all(listener.sockets)
@@ -137,7 +105,7 @@ def _bound(endpoint: Endpoint, *, reuseport: bool) -> socket.socket:
 def _explained(endpoint: Endpoint, error: OSError) -> StartError:
     if error.errno == errno.EADDRINUSE:
         return StartError(
-            f"cannot listen on {endpoint}: another program does already; stop it or change the listener's address",
+            f"cannot listen on {endpoint}: another program does; stop it or change the listener's address",
             os.EX_TEMPFAIL,
         )
     if error.errno == errno.EACCES:

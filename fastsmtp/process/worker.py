@@ -1,0 +1,232 @@
+"""A worker's life: loop, sockets, control channel, one tick a second, drain, end.
+
+What it serves is behind `Services`, which app.py builds; this file knows processes and no mail.
+"""
+
+import asyncio
+import faulthandler
+import os
+import signal
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from fastsmtp.clock import Clock
+from fastsmtp.process import messages
+from fastsmtp.process.errors import StartError
+from fastsmtp.process.messages import Birth, Message
+from fastsmtp.process.privileges import Identity, drop, end_with_parent
+from fastsmtp.process.shared import Heartbeats
+from fastsmtp.process.sockets import Listener
+from fastsmtp.telemetry.maillog import MailLog
+
+TICK = 1.0
+"""Seconds between two ticks."""
+
+ORPHAN_GRACE = 2.0
+"""Seconds that sessions get to finish when the master is gone."""
+
+LOG_FLUSH = 0.2
+"""Seconds a log line may wait."""
+
+ProtocolFactory = Callable[[], asyncio.BaseProtocol]
+
+
+class Services(Protocol):
+    """What a worker serves. All methods but those named otherwise are called on the loop's thread."""
+
+    def start(self, crashed: bool) -> None:
+        """Open the spool and begin to deliver; ``crashed``: the last worker of this slot ended by a crash.
+        May block. Raises `StartError`."""
+
+    def factory(self, listener: Listener) -> ProtocolFactory:
+        """Makes the protocol of one connection of ``listener``."""
+
+    def adopt(self, shard: int, crashed: bool) -> None:
+        """Open another slot's shard and deliver from it. In a thread, may block. Raises `StartError`."""
+
+    def release(self, shard: int) -> None:
+        """Close an adopted shard. In a thread, may block; does nothing when it is not open."""
+
+    def tick(self) -> None:
+        """A second has passed."""
+
+    async def drain(self, grace: float) -> None:
+        """End the sessions; those in mid-transaction get ``grace`` seconds."""
+
+    def stop(self) -> None:
+        """Stop delivering and close every shard. In a thread, may block."""
+
+
+Builder = Callable[[int, asyncio.AbstractEventLoop, MailLog], Services]
+"""Makes the services of a slot in its worker."""
+
+
+class Worker:
+    """Everything of one worker but its services."""
+
+    def __init__(
+        self,
+        birth: Birth,
+        *,
+        build: Builder,
+        listeners: Sequence[Listener],
+        backlog: int,
+        beats: Heartbeats,
+        grace: float,
+        clock: Clock,
+    ) -> None:
+        self._birth = birth
+        self._build = build
+        self._listeners = listeners
+        self._backlog = backlog
+        self._beats = beats
+        self._grace = grace
+        self._clock = clock
+        self._log = MailLog(clock, slot=birth.slot)
+        self._servers: dict[int, list[asyncio.AbstractServer]] = {}
+        self._orders: asyncio.Queue[Message] = asyncio.Queue()
+        self._end = asyncio.Event()
+        self._code = os.EX_OK
+
+    def run(self, identity: Identity | None) -> int:
+        """Become ``identity``, serve until told to stop; returns the exit code."""
+        try:
+            if identity is not None:
+                drop(identity)
+            if not end_with_parent(self._birth.master):
+                return os.EX_OK
+            faulthandler.enable()
+            loop = new_loop()
+            asyncio.set_event_loop(loop)
+            return loop.run_until_complete(self._main(loop))
+        except StartError as error:
+            self._log.event(f"cannot start: {error}")
+            return error.code
+        finally:
+            self._log.flush()
+
+    async def _main(self, loop: asyncio.AbstractEventLoop) -> int:
+        loop.add_signal_handler(signal.SIGTERM, self._end.set)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
+        loop.add_reader(self._birth.channel, self._on_channel)
+        services = self._build(self._birth.slot, loop, self._log)
+        services.start(self._birth.crashed)
+        helpers: list[asyncio.Task[None]] = []
+        try:
+            await self._accept(loop, services, self._birth.slot)
+            for helper in (self._tick(services), self._flush_log(), self._obey(loop, services)):
+                task = loop.create_task(helper)
+                task.add_done_callback(self._helper_ended)
+                helpers.append(task)
+            self._tell(Message(messages.READY))
+            await self._end.wait()
+            for slot in list(self._servers):
+                self._close(slot)
+            orphaned = os.getppid() != self._birth.master
+            await services.drain(min(self._grace, ORPHAN_GRACE) if orphaned else self._grace)
+        finally:
+            await asyncio.to_thread(services.stop)
+            for task in helpers:
+                task.remove_done_callback(self._helper_ended)
+                task.cancel()
+        return self._code
+
+    def _helper_ended(self, task: asyncio.Task[None]) -> None:
+        """A helper ends only by a fault of ours: better a new worker than one without it."""
+        if not task.cancelled():
+            self._code = os.EX_SOFTWARE
+            self._end.set()
+            task.result()  # raises into the loop's handler, which shows the traceback
+
+    # --- accepting ----------------------------------------------------------------------------
+
+    async def _accept(self, loop: asyncio.AbstractEventLoop, services: Services, slot: int) -> None:
+        if slot in self._servers:
+            return
+        servers = self._servers[slot] = []
+        for listener in self._listeners:
+            sock = listener.of(slot)
+            if sock is None:
+                continue
+            # A server closes its socket at its end; the copy leaves ours open for the next one.
+            servers.append(
+                await loop.create_server(services.factory(listener), sock=sock.dup(), backlog=self._backlog)
+            )
+
+    def _close(self, slot: int) -> None:
+        for server in self._servers.pop(slot, []):
+            server.close()
+
+    # --- the master's orders ------------------------------------------------------------------
+
+    def _on_channel(self) -> None:
+        try:
+            data = self._birth.channel.recv(messages.MAX_SIZE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            self._orders.put_nowait(messages.decode(data))
+            return
+        asyncio.get_running_loop().remove_reader(self._birth.channel)
+        self._log.event("the master is gone: ending")
+        self._end.set()
+
+    async def _obey(self, loop: asyncio.AbstractEventLoop, services: Services) -> None:
+        """Carry out orders one after the other."""
+        while True:
+            order = await self._orders.get()
+            if self._end.is_set():
+                continue
+            if order.verb == messages.WATCH:
+                await self._accept(loop, services, order.slot)
+            elif order.verb == messages.UNWATCH:
+                self._close(order.slot)
+            elif order.verb == messages.ADOPT:
+                try:
+                    await asyncio.to_thread(services.adopt, order.slot, order.crashed)
+                except StartError as error:
+                    self._log.event(f"cannot adopt spool shard {order.slot}: {error}")
+                else:
+                    self._tell(Message(messages.ADOPTED, order.slot))
+            elif order.verb == messages.RELEASE:
+                await asyncio.to_thread(services.release, order.slot)
+                self._tell(Message(messages.RELEASED, order.slot))
+
+    def _tell(self, message: Message) -> None:
+        try:
+            self._birth.channel.send(message.encode())
+        except OSError:
+            pass  # the master is gone, which the channel's end of file says
+
+    # --- time ---------------------------------------------------------------------------------
+
+    async def _tick(self, services: Services) -> None:
+        while True:
+            self._beats.beat(self._birth.slot, self._clock.monotonic())
+            services.tick()
+            await asyncio.sleep(TICK)
+
+    async def _flush_log(self) -> None:
+        while True:
+            self._log.flush()
+            await asyncio.sleep(LOG_FLUSH)
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's loop, or asyncio's own where uvloop is not installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def loop_name() -> str:
+    """Which of the two `new_loop` makes."""
+    try:
+        import uvloop
+    except ImportError:
+        return "asyncio"
+    return "uvloop"
