@@ -1,10 +1,11 @@
 """The directory that stands in the settings file: ``mailboxes.domains`` and ``mailboxes.users``."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from fastsmtp.accounts.base import Account
 from fastsmtp.accounts.names import canonical_domain, canonical_local
+from fastsmtp.config.values import check_hostname
 
 POSTMASTER = "postmaster"
 SUB_ADDRESS = "+"
@@ -70,3 +71,28 @@ class StaticDirectory:
         if at:
             return Account(f"{canonical_local(local)}@{canonical_domain(home)}")
         return Account(f"{canonical_local(home)}@{domain}")
+
+
+def directory_problems(settings: DirectorySettings) -> Iterator[str]:
+    """What is wrong with the names in ``settings``, one line each, beginning with the key."""
+    domains = {canonical_domain(domain) for domain in settings.domains}
+    for i, domain in enumerate(settings.domains):
+        try:
+            check_hostname(canonical_domain(domain))
+        except ValueError:
+            yield f'domains[{i}]: expected a domain such as "example.org", got "{domain}"'
+    for i, user in enumerate(settings.users):
+        local, at, domain = user.rpartition("@")
+        if not (local if at else domain):
+            yield f'users[{i}]: expected a name such as "alice" or "alice@example.org", got "{user}"'
+        elif at and canonical_domain(domain) not in domains:
+            yield f'users[{i}]: the domain of "{user}" is not among mailboxes.domains'
+    local, at, domain = settings.postmaster.rpartition("@")
+    name = canonical_local(local if at else domain)
+    if at and canonical_domain(domain) not in domains:
+        yield f'postmaster: the domain of "{settings.postmaster}" is not among mailboxes.domains'
+    elif settings.unknown_users != "create" and name != POSTMASTER:
+        directory = StaticDirectory(settings)
+        for home in [canonical_domain(domain)] if at else sorted(domains):
+            if directory.lookup(name, home) is None:
+                yield f'postmaster: there is no user "{name}" in {home}; name one of mailboxes.users'

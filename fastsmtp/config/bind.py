@@ -5,6 +5,7 @@ the text gets the table's path in front. All faults of a file are reported at on
 """
 
 import difflib
+import enum
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -70,7 +71,7 @@ def _value(value: Any, annotation: Any, path: str, root: type[msgspec.Struct], p
             return msgspec.convert(value, annotation, dec_hook=_hook)
         except msgspec.ValidationError:
             pass
-    problems.append(f"{path}: expected {describe(annotation)}, got {toml_value(value)}")
+    problems.append(f"{path}: expected {describe(annotation)}, got {_shown(value)}")
     return None
 
 
@@ -98,19 +99,28 @@ def _suggest(key: str, known: list[str], path: str, root: type[msgspec.Struct]) 
 
 
 def toml_value(value: Any) -> str:
-    """``value`` as it would stand in the file, in one line, cut when long."""
+    """``value`` as it stands in a file, in one line."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str):
-        text = '"' + value.encode("unicode_escape").decode("ascii").replace('"', '\\"') + '"'
-    elif isinstance(value, Path):
-        return toml_value(str(value))
-    elif isinstance(value, Mapping):
+    if isinstance(value, str | Path):
+        return '"' + "".join(_escape(letter) for letter in str(value)) + '"'
+    if isinstance(value, Mapping):
         return "a table"
-    elif isinstance(value, list | tuple):
-        text = "[" + ", ".join(toml_value(one) for one in value) + "]"
-    elif isinstance(value, int) and abs(value) >= 10_000:
-        text = f"{value:_}"
-    else:
-        text = str(value)
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(toml_value(one) for one in value) + "]"
+    if isinstance(value, enum.Enum):
+        return toml_value(value.value)
+    if isinstance(value, int) and abs(value) >= 10_000:
+        return f"{value:_}"
+    return str(value)
+
+
+def _escape(letter: str) -> str:
+    if letter in '"\\':
+        return "\\" + letter
+    return letter if letter.isprintable() else f"\\U{ord(letter):08x}"
+
+
+def _shown(value: Any) -> str:
+    text = toml_value(value)
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"

@@ -32,8 +32,8 @@ def parse_endpoint(text: str) -> Endpoint:
     host, colon, port = text.rpartition(":")
     if not colon or not host:
         raise ValueError(f'expected ADDRESS:PORT such as "127.0.0.1:2525" or "[::1]:2525", got "{text}"')
-    if not (port.isascii() and port.isdigit()) or not 1 <= int(port) <= 65_535:
-        raise ValueError(f'expected a port between 1 and 65535, got "{port}" in "{text}"')
+    if not (port.isascii() and port.isdigit()) or int(port) > 65_535:
+        raise ValueError(f'expected a port up to 65535, got "{port}" in "{text}"')
     bracketed = host.startswith("[") and host.endswith("]")
     try:
         address = ipaddress.ip_address(host[1:-1] if bracketed else host)

@@ -12,12 +12,6 @@ class LimitSettings(Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=1_000, le=1 << 40, description="Bytes of the largest message; announced by SIZE (RFC 1870)."),
     ] = 52_428_800
-    header_size: Annotated[
-        int,
-        Meta(
-            ge=1_000, le=64 << 20, description="Bytes of a message's whole header; above it 552 is answered."
-        ),
-    ] = 1_048_576
     recipients: Annotated[
         int,
         Meta(
@@ -26,12 +20,6 @@ class LimitSettings(Struct, frozen=True, kw_only=True):
             description="Recipients of one message, further ones get 452; RFC 5321 asks for 100.",
         ),
     ] = 1000
-    hops: Annotated[
-        int,
-        Meta(
-            ge=10, le=1000, description="Received fields a message may have; more are taken for a mail loop."
-        ),
-    ] = 100
     errors: Annotated[
         int, Meta(ge=1, le=100_000, description="Errors a session may make until it is closed with 421.")
     ] = 20

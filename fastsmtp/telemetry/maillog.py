@@ -132,10 +132,10 @@ class MailLog:
             # Cut behind a line's end: the line that is half out is finished, or its rest would spoil the
             # next.
             keep = rest.rindex(b"\n", 0, KEEP_BYTES) + 1
-            self._dropped = rest.count(b"\n", keep)
+            self._dropped = dropped + rest.count(b"\n", keep) - (dropped > 0)
             return rest[:keep]
         except OSError:
-            self._dropped = dropped + bytes(view).count(b"\n")
+            self._dropped = dropped + bytes(view).count(b"\n") - (dropped > 0)  # less the line that says so
         return b""
 
 

@@ -1,0 +1,228 @@
+"""All settings together: the struct the file is bound to, the embedded default, and what only the whole can
+tell.
+
+The tables are declared beside the code they are for; see ``settings.py`` in each package.
+"""
+
+import os
+import pwd
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from fastsmtp.accounts.static import directory_problems
+from fastsmtp.config.bind import bind
+from fastsmtp.config.errors import SettingsError
+from fastsmtp.config.load import load_toml
+from fastsmtp.config.values import Endpoint, check_hostname, parse_endpoint
+from fastsmtp.limits.settings import LimitSettings
+from fastsmtp.mailbox.settings import MailboxSettings
+from fastsmtp.queue.settings import QueueSettings
+from fastsmtp.routing.settings import RelaySettings
+from fastsmtp.session.settings import SessionSettings
+from fastsmtp.spool.settings import Durability, SpoolSettings
+
+
+def cpu_count() -> int:
+    """CPUs this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+class ListenerSettings(Struct, frozen=True, kw_only=True):
+    """One socket to listen on. The table may stand several times."""
+
+    address: Annotated[
+        str,
+        Meta(
+            description='IP address and port, such as `"127.0.0.1:2525"` or `"[::1]:2525"`; '
+            "with port 0 the kernel chooses one.",
+            examples=["127.0.0.1:2525"],
+        ),
+    ]
+    protocol: Annotated[Literal["smtp"], Meta(description="What is spoken there.")] = "smtp"
+
+    def __post_init__(self) -> None:
+        try:
+            parse_endpoint(self.address)
+        except ValueError as error:
+            raise ValueError(f"address: {error}") from None
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The address in parts."""
+        return parse_endpoint(self.address)
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """One TOML file holds all settings. Keys that are not set keep their default; relative paths start at the
+    directory of the file. `fastsmtp check -c FILE` says what is wrong with it."""
+
+    hostname: Annotated[
+        str,
+        Meta(
+            description="The name the server greets with and writes into Received.",
+            examples=["mx.example.org"],
+        ),
+    ]
+    data_dir: Annotated[
+        Path,
+        Meta(description="Directory of the spool, the indexes and the keys.", examples=["/var/lib/fastsmtp"]),
+    ] = Path("/var/lib/fastsmtp")
+    workers: Annotated[
+        int, Meta(ge=1, le=256, description="Worker processes.", extra={"default": "the number of CPUs"})
+    ] = msgspec.field(default_factory=cpu_count)
+    durability: Annotated[
+        Durability,
+        Meta(
+            description="What a 250 promises. `full`: the message survives a power cut. `relaxed`: a power "
+            "cut may undo the last moments. `none`: for tests; only the death of a process is survived."
+        ),
+    ] = "full"
+    accept: Annotated[
+        Literal["reuseport", "shared"],
+        Meta(description="`reuseport`: each worker has its own listening socket; `shared`: all use one."),
+    ] = "reuseport"
+    user: Annotated[
+        str | None,
+        Meta(
+            min_length=1,
+            description="User to become after the ports are bound; only root can. Absent: no change.",
+        ),
+    ] = None
+    shutdown_grace: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=3600,
+            description="How long sessions in the middle of a transaction may go on at a stop.",
+            extra={"unit": "seconds"},
+        ),
+    ] = 10
+    banner_delay: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=60,
+            description="How long to wait before the banner; a client that talks meanwhile is refused.",
+            extra={"unit": "seconds"},
+        ),
+    ] = 0
+    listeners: tuple[ListenerSettings, ...]
+    mailboxes: MailboxSettings
+    relay: RelaySettings = RelaySettings()
+    limits: LimitSettings = LimitSettings()
+    spool: SpoolSettings = SpoolSettings()
+    delivery: QueueSettings = QueueSettings()
+
+    def __post_init__(self) -> None:
+        problems = list(_contradictions(self))
+        if problems:
+            raise SettingsError(problems)
+
+    @property
+    def session(self) -> SessionSettings:
+        """What a session needs of all this."""
+        return SessionSettings(hostname=self.hostname, limits=self.limits, banner_delay=self.banner_delay)
+
+
+def load_settings(file: Path | None) -> Settings:
+    """The settings of ``file``, or `default_settings` without one.
+
+    Raises `SettingsError`, each of its lines beginning with the file's name.
+    """
+    if file is None:
+        return default_settings(Path.cwd())
+    table = load_toml(file)
+    try:
+        return _absolute(bind(table, Settings), file.absolute().parent)
+    except SettingsError as error:
+        raise SettingsError(f"{file}: {problem}" for problem in error.problems) from None
+
+
+def default_settings(base: Path) -> Settings:
+    """For a first look: on loopback, any user of localhost exists, everything below ``base``/var."""
+    settings = Settings(
+        hostname="localhost",
+        data_dir=Path("var/data"),
+        listeners=(ListenerSettings(address="127.0.0.1:2525"),),
+        mailboxes=MailboxSettings(
+            domains=("localhost",), path="var/mail/{domain}/{user}", unknown_users="create"
+        ),
+        limits=LimitSettings(loopback_exempt=True),
+    )
+    return _absolute(settings, base)
+
+
+def _absolute(settings: Settings, base: Path) -> Settings:
+    mailboxes = msgspec.structs.replace(settings.mailboxes, path=str(base / settings.mailboxes.path))
+    return msgspec.structs.replace(settings, data_dir=base / settings.data_dir, mailboxes=mailboxes)
+
+
+def _contradictions(settings: Settings) -> Iterator[str]:
+    """What is wrong with values that are good one by one."""
+    try:
+        check_hostname(settings.hostname)
+    except ValueError as error:
+        yield f"hostname: {error}"
+    if not settings.listeners:
+        yield "listeners: expected at least one [[listeners]] table"
+    seen: dict[Any, int] = {}
+    for i, listener in enumerate(settings.listeners):
+        endpoint = listener.endpoint
+        first = seen.setdefault(endpoint, i)
+        if first != i and endpoint.port:
+            yield f"listeners[{i}].address: {endpoint} is that of listeners[{first}] too"
+        if settings.mailboxes.unknown_users == "create" and not endpoint.loopback:
+            yield (
+                'mailboxes.unknown_users: "create" makes a mailbox for whoever is named and is for '
+                f'loopback only, but listeners[{i}] is {endpoint}; use "reject" and name the users'
+            )
+    for problem in directory_problems(settings.mailboxes):
+        yield f"mailboxes.{problem}"
+
+
+def machine_problems(settings: Settings) -> list[str]:
+    """What this machine lacks for the settings, one line each: the user, and directories that can be
+    written."""
+    problems = []
+    uid, groups = os.geteuid(), {os.getegid(), *os.getgroups()}
+    if settings.user is not None:
+        try:
+            entry = pwd.getpwnam(settings.user)
+        except KeyError:
+            return [f'user: there is no user "{settings.user}" on this machine']
+        if uid not in (0, entry.pw_uid):
+            problems.append(f'user: only root can become "{settings.user}"; start as root or as that user')
+        elif uid == 0:
+            uid, groups = entry.pw_uid, set(os.getgrouplist(entry.pw_name, entry.pw_gid))
+    mail = Path(settings.mailboxes.path.partition("{")[0] + "x").parent
+    for key, path in (("data_dir", settings.data_dir), ("mailboxes.path", mail)):
+        problem = _not_writable(path, uid, groups)
+        if problem:
+            problems.append(f"{key}: {problem}")
+    return problems
+
+
+def _not_writable(path: Path, uid: int, groups: set[int]) -> str | None:
+    """Why ``path`` cannot be written or made by ``uid``, in words; None when it can."""
+    place = path
+    while not os.path.lexists(place):
+        place = place.parent
+    if not place.is_dir():
+        return f"{place} is no directory"
+    status = place.stat()
+    shift = 6 if status.st_uid == uid else 3 if status.st_gid in groups else 0
+    if uid != 0 and status.st_mode >> shift & 0o3 != 0o3:
+        what = "is not writable" if place == path else f"cannot be made, {place} is not writable"
+        return f"{path} {what} for {_name(uid)}; change its owner, or the setting"
+    return None
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"

@@ -1,0 +1,103 @@
+"""What every directory of users promises."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+
+from fastsmtp.accounts.base import Directory
+from fastsmtp.accounts.static import StaticDirectory
+
+
+class Names(NamedTuple):
+    domains: tuple[str, ...] = ("example.org", "bücher.example")
+    users: tuple[str, ...] = ("alice", "Bob", "carol@bücher.example", "dave+work")
+    unknown_users: str = "reject"
+    postmaster: str = "alice"
+
+
+Make = Callable[[Names], Directory]
+
+
+@pytest.fixture(params=[StaticDirectory])
+def make(request: pytest.FixtureRequest) -> Make:
+    made: Make = request.param
+    return made
+
+
+def mailbox(directory: Directory, local: str, domain: str) -> str | None:
+    account = directory.lookup(local, domain)
+    return account.mailbox if account else None
+
+
+@pytest.mark.parametrize(
+    ("domain", "local"),
+    [
+        ("example.org", True),
+        ("EXAMPLE.org", True),
+        ("bücher.example", True),
+        ("BÜCHER.example", True),
+        ("xn--bcher-kva.example", True),
+        ("example.com", False),
+        ("sub.example.org", False),
+        ("", False),
+        ("[127.0.0.1]", False),
+        ("ü..x", False),
+    ],
+)
+def test_local_domains(make: Make, domain: str, local: bool) -> None:
+    assert make(Names()).local_domain(domain) is local
+
+
+@pytest.mark.parametrize(
+    ("local", "domain", "found"),
+    [
+        ("alice", "example.org", "alice@example.org"),
+        ("ALICE", "Example.Org", "alice@example.org"),
+        ("alice", "xn--bcher-kva.example", "alice@xn--bcher-kva.example"),
+        ("bob", "example.org", "bob@example.org"),
+        ("alice+lists", "example.org", "alice@example.org"),
+        ("alice+", "example.org", "alice@example.org"),
+        ("Alice+A+B", "example.org", "alice@example.org"),
+        ("dave+work", "example.org", "dave+work@example.org"),
+        ("dave", "example.org", None),
+        ("dave+play", "example.org", None),
+        ("+alice", "example.org", None),
+        ("carol", "bücher.example", "carol@xn--bcher-kva.example"),
+        ("carol", "example.org", None),
+        ("nobody", "example.org", None),
+        ("alice", "example.com", None),
+        ("alice", "", None),
+        ("", "example.org", None),
+        ("al ice", "example.org", None),
+    ],
+)
+def test_lookup(make: Make, local: str, domain: str, found: str | None) -> None:
+    assert mailbox(make(Names()), local, domain) == found
+
+
+@pytest.mark.parametrize(
+    ("postmaster", "at_first", "at_second"),
+    [
+        ("alice", "alice@example.org", "alice@xn--bcher-kva.example"),
+        ("Carol@BÜCHER.example", "carol@xn--bcher-kva.example", "carol@xn--bcher-kva.example"),
+        ("postmaster", "postmaster@example.org", "postmaster@xn--bcher-kva.example"),
+    ],
+)
+def test_postmaster_is_always_there(make: Make, postmaster: str, at_first: str, at_second: str) -> None:
+    for rule in ("reject", "create"):
+        directory = make(Names(postmaster=postmaster, unknown_users=rule))
+        assert mailbox(directory, "PostMaster", "example.org") == at_first
+        assert mailbox(directory, "postmaster+dmarc", "example.org") == at_first
+        assert mailbox(directory, "postmaster", "bücher.example") == at_second
+        assert mailbox(directory, "Postmaster", "") == at_first
+        assert mailbox(directory, "postmaster", "example.com") is None
+
+
+def test_create_makes_everybody_a_user(make: Make) -> None:
+    directory = make(Names(users=(), unknown_users="create"))
+    assert mailbox(directory, "Who+Ever", "example.org") == "who@example.org"
+    assert mailbox(directory, "+x", "example.org") == "+x@example.org"
+    assert mailbox(directory, "a b/..", "example.org") == "a b/..@example.org"
+    assert mailbox(directory, "", "example.org") is None
+    assert mailbox(directory, "who", "example.com") is None

@@ -1,0 +1,69 @@
+"""The reference and the sample file come from the structs."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+import pytest
+from msgspec import Meta, Struct
+
+from fastsmtp.config.bind import bind
+from fastsmtp.config.docgen import reference, sample
+
+
+class Table(Struct, frozen=True, kw_only=True):
+    """About the ``table``."""
+
+    mode: Annotated[Literal["a", "b"], Meta(description="Which `mode`.")] = "a"
+    limit: Annotated[int, Meta(ge=0, description="How many.", extra={"unit": "seconds"})] = 20_000
+
+
+class Item(Struct, frozen=True, kw_only=True):
+    """One item."""
+
+    name: Annotated[str, Meta(description="Its name.", examples=["x"])]
+
+
+class Root(Struct, frozen=True, kw_only=True):
+    """About all."""
+
+    title: Annotated[str, Meta(description="A title. " * 20, examples=["t"])]
+    cpus: Annotated[int, Meta(description="CPUs.", extra={"default": "all"})] = msgspec.field(
+        default_factory=lambda: 4
+    )
+    user: Annotated[str | None, Meta(description="User.")] = None
+    table: Table = Table()
+    items: tuple[Item, ...] = ()
+
+
+def test_reference() -> None:
+    text = reference(Root)
+    assert "# Settings\n\nAbout all.\n" in text
+    assert "| `cpus` | int | all | CPUs. |" in text
+    assert "| `user` | string | (none) | User. |" in text
+    assert "## `[table]`\n\nAbout the `table`.\n" in text
+    assert '| `mode` | one of "a", "b" | `"a"` | Which `mode`. |' in text
+    assert "| `limit` | int, at least 0 | `20_000` seconds | How many. |" in text
+    assert "## `[[items]]`" in text
+    assert "| `name` | string | (to be given) | Its name. |" in text
+
+
+def test_sample_is_a_good_file() -> None:
+    text = sample(Root)
+    assert bind(tomllib.loads(text), Root) == Root(title="t", items=(Item(name="x"),))
+    assert '\n# Which mode.\n# mode = "a"\n' in text
+    assert "\n# limit = 20_000  # seconds\n" in text
+    assert "\n# cpus =          # default: all\n" in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_every_setting_is_described() -> None:
+    class Bare(Struct):
+        """Bare."""
+
+        silent: int = 0
+
+    with pytest.raises(ValueError, match="silent has no description"):
+        reference(Bare)
+    assert Path(__file__).exists()

@@ -1,0 +1,72 @@
+"""Addresses, networks and host names as text."""
+
+import socket
+
+import pytest
+
+from fastsmtp.config.values import check_hostname, parse_endpoint, parse_ip, parse_network
+
+
+@pytest.mark.parametrize(
+    ("text", "family", "host", "port", "loopback"),
+    [
+        ("127.0.0.1:2525", socket.AF_INET, "127.0.0.1", 2525, True),
+        ("0.0.0.0:25", socket.AF_INET, "0.0.0.0", 25, False),
+        ("[::1]:2525", socket.AF_INET6, "::1", 2525, True),
+        ("[2001:DB8:0::1]:0", socket.AF_INET6, "2001:db8::1", 0, False),
+    ],
+)
+def test_endpoint(text: str, family: int, host: str, port: int, loopback: bool) -> None:
+    endpoint = parse_endpoint(text)
+    assert endpoint == (family, host, port)
+    assert endpoint.loopback is loopback
+    assert parse_endpoint(str(endpoint)) == endpoint
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("2525", "ADDRESS:PORT"),
+        (":2525", "ADDRESS:PORT"),
+        ("", "ADDRESS:PORT"),
+        ("localhost:2525", "not a name"),
+        ("127.0.0.1:x", "a port"),
+        ("127.0.0.1:65536", "a port"),
+        ("127.0.0.1:-1", "a port"),
+        ("127.0.0.1:٢", "a port"),
+        ("::1:2525", "brackets"),
+        ("[127.0.0.1]:25", "brackets"),
+    ],
+)
+def test_bad_endpoint(text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        parse_endpoint(text)
+
+
+def test_network() -> None:
+    assert str(parse_network("10.0.0.0/8")) == "10.0.0.0/8"
+    assert str(parse_network("::1")) == "::1/128"
+    with pytest.raises(ValueError, match=r'did you mean "10\.0\.0\.0/8"'):
+        parse_network("10.1.0.0/8")
+    with pytest.raises(ValueError, match="expected a network"):
+        parse_network("here")
+
+
+def test_ip() -> None:
+    assert str(parse_ip("::ffff:192.0.2.1")) == "192.0.2.1"
+    assert str(parse_ip("fe80::1%eth0")) == "fe80::1"
+    assert parse_ip("unknown") is None
+
+
+@pytest.mark.parametrize("name", ["localhost", "mx.example.org", "mx_1.xn--bcher-kva.example", "A1.B-2"])
+def test_hostname(name: str) -> None:
+    assert check_hostname(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "a..b", "-a.example", "a b", "mx.example.org.", "192.0.2.1", "bücher.example", "a" * 64, "a.\r\n"],
+)
+def test_bad_hostname(name: str) -> None:
+    with pytest.raises(ValueError, match="host name"):
+        check_hostname(name)

@@ -1,0 +1,300 @@
+"""The mail log: its lines, that nothing a client says can forge one, and that nothing is lost or raised."""
+
+import errno
+import os
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from fastsmtp.mail.reply import MAILBOX_UNKNOWN
+from fastsmtp.telemetry import maillog
+from fastsmtp.telemetry.maillog import MailLog, quoted
+
+
+class StillClock:
+    def __init__(self, now: float = 1_795_498_500.125) -> None:
+        self.time = now
+
+    def now(self) -> float:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time
+
+
+class Pipe:
+    """A log into a pipe of this test."""
+
+    def __init__(self) -> None:
+        self.end, self.fd = os.pipe()
+        os.set_blocking(self.end, False)
+        self.clock = StillClock()
+        self.log = MailLog(self.clock, slot=3, fd=self.fd)
+
+    def read(self) -> str:
+        self.log.flush()
+        parts = []
+        try:
+            while part := os.read(self.end, 1 << 20):
+                parts.append(part)
+        except BlockingIOError:
+            pass
+        return b"".join(parts).decode("ascii")
+
+    def events(self) -> list[str]:
+        """The lines without time and process."""
+        return [line.partition("] ")[2] for line in self.read().splitlines()]
+
+    def close(self) -> None:
+        for fd in (self.end, self.fd):
+            try:
+                os.close(fd)
+            except OSError:
+                pass
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    made = Pipe()
+    yield made
+    made.close()
+
+
+def receive(log: MailLog, **changed: object) -> None:
+    values = {
+        "sender": "a@example.org",
+        "recipients": ["b@example.net"],
+        "size": 4096,
+        "client": "192.0.2.1",
+        "helo": "mail.example.org",
+        "protocol": "ESMTP",
+        **changed,
+    }
+    log.received("0abcdefghijkl", **values)  # type: ignore[arg-type]
+
+
+def test_every_event(pipe: Pipe) -> None:
+    log = pipe.log
+    receive(log)
+    log.rejected(
+        client="192.0.2.1", stage="RCPT", sender="", recipient="x@example.org", reply=MAILBOX_UNKNOWN
+    )
+    log.rejected(client="192.0.2.1", stage="connect", sender=None, recipient=None, reply=MAILBOX_UNKNOWN)
+    log.delivered("0abcdefghijkl", to="B@example.net", mailbox="b@example.net", delay=0.0312)
+    log.deferred("0abcdefghijkl", to="b@example.net", reason="no space left on device")
+    log.failed("0abcdefghijkl", to="b@example.net", reason="gone")
+    log.event("worker 3 is ready")
+    assert pipe.events() == [
+        "received id=0abcdefghijkl from=<a@example.org> to=<b@example.net> size=4096 client=192.0.2.1"
+        " helo=mail.example.org with=ESMTP",
+        "rejected stage=RCPT client=192.0.2.1 from=<> to=<x@example.org>"
+        ' reply="550 5.1.1 no such mailbox here"',
+        'rejected stage=connect client=192.0.2.1 reply="550 5.1.1 no such mailbox here"',
+        "delivered id=0abcdefghijkl to=<B@example.net> mailbox=b@example.net delay=0.03",
+        'deferred id=0abcdefghijkl to=<b@example.net> reason="no space left on device"',
+        "failed id=0abcdefghijkl to=<b@example.net> reason=gone",
+        "event worker 3 is ready",
+    ]
+
+
+def test_time_process_and_slot(pipe: Pipe) -> None:
+    pipe.log.event("one")
+    pipe.clock.time += 1.75
+    pipe.log.event("two")
+    assert pipe.read().splitlines() == [
+        f"2026-11-24T05:35:00.125Z fastsmtp[{os.getpid()}/3] event one",
+        f"2026-11-24T05:35:01.875Z fastsmtp[{os.getpid()}/3] event two",
+    ]
+
+
+def test_the_master_has_no_slot(pipe: Pipe) -> None:
+    log = MailLog(pipe.clock, slot=None, fd=pipe.fd)
+    log.event("x")
+    log.flush()
+    assert f"fastsmtp[{os.getpid()}/master] event x\n" in pipe.read()
+
+
+def test_many_recipients_make_no_endless_line(pipe: Pipe) -> None:
+    receive(pipe.log, recipients=["a@x", "b@x"])
+    receive(pipe.log, recipients=[f"{i}@x" for i in range(1000)])
+    two, many = pipe.events()
+    assert " to=<a@x>,<b@x> " in two
+    assert " to=<0@x>,<1@x>,<2@x>,<3@x>,<4@x>,<5@x>,<6@x>,<7@x>,<8@x>,<9@x>,<and-990-more> " in many
+
+
+EVIL = [
+    'a b"@x',
+    "a\r\n2026 received id=forged",
+    "a\x00\x1b[31m",
+    "bücher@例え.example",
+    "a\udcff\x7f\x85\u2028",
+    'x" size=1 to="y',
+    "a\\b c",
+]
+
+
+@pytest.mark.parametrize("evil", EVIL)
+def test_nothing_is_forged(pipe: Pipe, evil: str) -> None:
+    log = pipe.log
+    receive(log, sender=evil)
+    receive(log, recipients=[evil])
+    receive(log, helo=evil)
+    log.rejected(client="192.0.2.1", stage="RCPT", sender=evil, recipient=evil, reply=MAILBOX_UNKNOWN)
+    log.delivered("0abcdefghijkl", to=evil, mailbox=evil, delay=0)
+    log.deferred("0abcdefghijkl", to=evil, reason=evil)
+    log.failed("0abcdefghijkl", to=evil, reason=evil)
+    log.event(evil)
+    text = pipe.read()
+    assert text.isascii()
+    lines = text.splitlines()
+    assert len(lines) == 8
+    assert all(line.isprintable() for line in lines)
+    keys = [[part.partition("=")[0] for part in split(line.partition("] ")[2])] for line in lines[:-1]]
+    for line in keys[:3]:
+        assert line == ["received", "id", "from", "to", "size", "client", "helo", "with"]
+    assert keys[3] == ["rejected", "stage", "client", "from", "to", "reply"]
+    assert keys[4] == ["delivered", "id", "to", "mailbox", "delay"]
+    assert keys[5] == ["deferred", "id", "to", "reason"]
+    assert keys[6] == ["failed", "id", "to", "reason"]
+
+
+def split(line: str) -> list[str]:
+    """The parts of a line as a reader takes it apart: at blanks outside quotes."""
+    parts, quote, escaped = [""], False, False
+    for letter in line:
+        if letter == " " and not quote:
+            parts.append("")
+            continue
+        parts[-1] += letter
+        if escaped:
+            escaped = False
+        elif letter == "\\" and quote:
+            escaped = True
+        elif letter == '"':
+            quote = not quote
+    assert not quote
+    return parts
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("a", "a"),
+        ("", '""'),
+        ("a b", '"a b"'),
+        ('"', '"\\""'),
+        ("\\", "\\"),
+        ("\\ ", '"\\\\ "'),
+        ("ü", '"\\xfc"'),
+    ],
+)
+def test_quoted(value: str, text: str) -> None:
+    assert quoted(value) == text
+
+
+def test_flushes_itself_when_many_wait(pipe: Pipe) -> None:
+    for _ in range(maillog.FLUSH_LINES - 1):
+        pipe.log.event("x")
+    with pytest.raises(BlockingIOError):
+        os.read(pipe.end, 1)
+    pipe.log.event("x")
+    assert len(os.read(pipe.end, 1 << 20).splitlines()) == maillog.FLUSH_LINES
+
+
+def test_one_write_a_flush(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    writes: list[int] = []
+    monkeypatch.setattr(maillog.os, "write", lambda fd, data: writes.append(len(data)) or len(data))
+    for _ in range(100):
+        pipe.log.event("x")
+    pipe.log.flush()
+    pipe.log.flush()
+    assert len(writes) == 1
+
+
+def test_partial_writes(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.write
+    monkeypatch.setattr(maillog.os, "write", lambda fd, data: real(fd, bytes(data)[:7]))
+    pipe.log.event("a line of some length")
+    assert pipe.events() == ["event a line of some length"]
+
+
+def test_slow_reader_keeps_lines(pipe: Pipe) -> None:
+    os.set_blocking(pipe.fd, False)
+    expected = [f"event {i:05} " + "x" * 100 for i in range(2000)]
+    for line in expected:
+        pipe.log.event(line.removeprefix("event "))
+    text = ""
+    while part := pipe.read():
+        text += part
+    assert [line.partition("] ")[2] for line in text.splitlines()] == expected
+
+
+def test_stuck_reader_loses_whole_lines_and_is_told(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maillog, "KEEP_BYTES", 10_000)
+    os.set_blocking(pipe.fd, False)
+    total = 5000
+    for i in range(total):
+        pipe.log.event(f"{i:05} " + "x" * 100)
+    text = ""
+    while part := pipe.read():
+        text += part
+    lines = text.splitlines()
+    dropped = [line for line in lines if "were dropped" in line]
+    kept = [line for line in lines if line.endswith("x" * 100)]
+    assert dropped
+    assert len(kept) + len(dropped) == len(lines)
+    assert len(kept) + sum(int(line.split()[1]) for line in dropped) == total
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EPIPE, errno.EIO])
+def test_write_errors_never_raise(pipe: Pipe, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def fail(fd: int, data: bytes) -> int:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(maillog.os, "write", fail)
+        pipe.log.event("lost")
+        pipe.log.event("lost")
+        pipe.log.flush()
+        pipe.log.event("lost")
+        pipe.log.flush()
+    pipe.log.event("back")
+    assert pipe.read().endswith("event back\nfastsmtp: 3 log lines were dropped\n")
+
+
+def test_closed_descriptor_never_raises(pipe: Pipe) -> None:
+    os.close(pipe.fd)
+    pipe.log.event("lost")
+    pipe.log.flush()
+
+
+def test_many_threads_lose_nothing(pipe: Pipe) -> None:
+    each = 2000
+    read: list[bytes] = []
+    os.set_blocking(pipe.end, True)
+
+    def drain() -> None:
+        while part := os.read(pipe.end, 1 << 16):
+            read.append(part)
+
+    def write(name: int) -> None:
+        for i in range(each):
+            pipe.log.event(f"{name}-{i}.")
+            if i % 97 == 0:
+                pipe.log.flush()
+
+    reader = threading.Thread(target=drain)
+    reader.start()
+    writers = [threading.Thread(target=write, args=(name,)) for name in range(4)]
+    for thread in writers:
+        thread.start()
+    for thread in writers:
+        thread.join()
+    pipe.log.flush()
+    os.close(pipe.fd)
+    reader.join()
+    lines = b"".join(read).decode().splitlines()
+    assert sorted(line.rpartition(" ")[2] for line in lines) == sorted(
+        f"{name}-{i}." for name in range(4) for i in range(each)
+    )
