@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -107,3 +108,12 @@ def site(directory: Path, **settings: Any) -> Iterator[Site]:
         print(server.everything_said()[-6000:])
         if server.runs:
             server.kill()
+
+
+@contextlib.contextmanager
+def public_folder() -> Iterator[Path]:
+    """A temporary directory into which other users than the one that runs the tests can look."""
+    with tempfile.TemporaryDirectory(prefix="fastsmtp-test-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
