@@ -189,8 +189,7 @@ class Master:
         self._beats.beat(slot, self._clock.monotonic())
         master = os.getpid()
         self._log.flush()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _flush_streams()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
         try:
             pid = os.fork()
@@ -228,11 +227,8 @@ class Master:
             # A fault of ours, not of the settings or the machine: here the traceback is what is wanted.
             traceback.print_exc()
         finally:
-            try:
-                sys.stdout.flush()
-                sys.stderr.flush()
-            finally:
-                os._exit(code)
+            _flush_streams()
+            os._exit(code)
 
     def _send(self, slot: int, message: Message) -> None:
         channel = self._channels.get(slot)
@@ -251,3 +247,13 @@ class Master:
 
 def _noted(number: int, frame: object) -> None:
     """Python calls a handler only to be done with it: the wake-up socket has brought the number."""
+
+
+def _flush_streams() -> None:
+    """What is buffered must leave once, not once per process; a stream may be closed or absent."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            pass

@@ -19,6 +19,11 @@ from fastsmtp.process.shared import Heartbeats
 from fastsmtp.process.sockets import Listener
 from fastsmtp.telemetry.maillog import MailLog
 
+try:
+    import uvloop as loops
+except ImportError:  # a Python that uvloop does not support
+    import asyncio as loops  # type: ignore[no-redef]
+
 TICK = 1.0
 """Seconds between two ticks."""
 
@@ -96,7 +101,7 @@ class Worker:
             if not end_with_parent(self._birth.master):
                 return os.EX_OK
             faulthandler.enable()
-            loop = new_loop()
+            loop = loops.new_event_loop()
             asyncio.set_event_loop(loop)
             return loop.run_until_complete(self._main(loop))
         except StartError as error:
@@ -212,21 +217,3 @@ class Worker:
         while True:
             self._log.flush()
             await asyncio.sleep(LOG_FLUSH)
-
-
-def new_loop() -> asyncio.AbstractEventLoop:
-    """uvloop's loop, or asyncio's own where uvloop is not installed."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
-
-
-def loop_name() -> str:
-    """Which of the two `new_loop` makes."""
-    try:
-        import uvloop
-    except ImportError:
-        return "asyncio"
-    return "uvloop"

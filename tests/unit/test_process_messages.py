@@ -1,0 +1,44 @@
+"""The words between master and worker."""
+
+import pytest
+
+from fastsmtp.process import messages
+from fastsmtp.process.messages import MAX_SIZE, Message, decode
+
+
+@pytest.mark.parametrize(
+    ("message", "wire"),
+    [
+        (Message(messages.READY), b"ready"),
+        (Message(messages.ADOPTED, 3), b"adopted 3"),
+        (Message(messages.RELEASED, 0), b"released 0"),
+        (Message(messages.ADOPT, 2, crashed=True), b"adopt 2 crash"),
+        (Message(messages.ADOPT, 2), b"adopt 2 kill"),
+        (Message(messages.RELEASE, 255), b"release 255"),
+        (Message(messages.WATCH, 1), b"watch 1"),
+        (Message(messages.UNWATCH, 1), b"unwatch 1"),
+    ],
+)
+def test_there_and_back(message: Message, wire: bytes) -> None:
+    assert message.encode() == wire
+    assert decode(wire) == message
+    assert len(wire) <= MAX_SIZE
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"hello",
+        b"ready 1",
+        b"adopt 1",
+        b"adopt x kill",
+        b"adopt 1 maybe",
+        b"watch",
+        b"watch -1",
+        b"watch 1 2",
+    ],
+)
+def test_nothing_else_is_understood(data: bytes) -> None:
+    with pytest.raises(ValueError, match="not a control message"):
+        decode(data)
