@@ -11,14 +11,15 @@ COMPILED = _CHOICE == "c"
 
 if _CHOICE == "c":
     try:
-        from fastsmtp._core import body, dialog, fsio
+        from fastsmtp._core import body, dialog, fsio, net
     except ImportError as error:
         raise ImportError(
             f"the compiled core is missing ({error}); run `make build`, or set FASTSMTP_CORE=py for the slow twin"
         ) from None
 elif _CHOICE == "py":
-    from fastsmtp._core import _py_fsio as fsio
+    from fastsmtp._core import _py_fsio as fsio  # type: ignore[no-redef]
+    from fastsmtp._core import _py_net as net  # type: ignore[no-redef]
 else:
     raise ImportError(f"FASTSMTP_CORE is {_CHOICE!r}; it may be c or py")
 
-__all__ = ["COMPILED", "fsio"]
+__all__ = ["COMPILED", "fsio", "net"]

@@ -124,3 +124,8 @@ TIMEOUT = Reply(421, "4.2", "timeout")
 SPOOL_FULL = Reply(452, "3.1", "out of storage, try later")
 SPOOL_FAILED = Reply(451, "3.0", "storage error, try later")
 LOCAL_ERROR = Reply(451, "3.0", "local error, try later")
+
+
+def queued_as(queue_id: str) -> Reply:
+    """The promise: the message is on stable storage and this server's to deliver."""
+    return Reply(250, "0.0", f"queued as {queue_id}")

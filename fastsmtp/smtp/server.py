@@ -27,6 +27,7 @@ class ServerProtocol:
     """
 
     __slots__ = (
+        "_binary",
         "_body",
         "_chunk_last",
         "_chunk_reply",
@@ -38,10 +39,9 @@ class ServerProtocol:
         "_refused",
         "_rules",
         "_skipped",
-        "_state",
         "_stage",
+        "_state",
         "_talked",
-        "_binary",
         "_utf8",
         "closing",
     )
@@ -74,6 +74,11 @@ class ServerProtocol:
     def in_transaction(self) -> bool:
         """Whether a sender is given or a body is under way."""
         return self._state >= State.MAIL or self._stage is not None
+
+    @property
+    def holding(self) -> bool:
+        """Whether input is kept that is not used yet."""
+        return bool(self._held)
 
     def greeting(self) -> bytes:
         """The banner (RFC 5321 §4.2)."""

@@ -169,6 +169,11 @@ cdef class ServerProtocol:
         """Whether a sender is given or a body is under way."""
         return self.state >= MAIL or self.stage != STAGE_NONE
 
+    @property
+    def holding(self):
+        """Whether input is kept that is not used yet."""
+        return self.held is not None
+
     def greeting(self):
         """The banner (RFC 5321 §4.2)."""
         return self.rules.greeting

@@ -1,0 +1,1 @@
+"""The one door into the spool: every message passes here, whoever brings it."""

@@ -1,0 +1,109 @@
+"""A message from its first byte to the spool's promise.
+
+Small bodies gather in memory and go to the spool in one piece; one that outgrows the spool's inline limit
+flows into a file from then on, so that no message stands in memory whole.
+"""
+
+from collections.abc import Callable
+
+from fastsmtp.clock import Clock
+from fastsmtp.intake.trace_fields import TraceFields
+from fastsmtp.mail.envelope import Envelope, Recipient
+from fastsmtp.mail.reply import LOCAL_ERROR, SPOOL_FAILED, SPOOL_FULL, Reply
+from fastsmtp.spool.base import BodyFile, Done, Spool, SpoolError, SpoolFull
+
+
+def reply_to(error: SpoolError) -> Reply:
+    """What a client is told of a spool's trouble."""
+    return SPOOL_FULL if isinstance(error, SpoolFull) else SPOOL_FAILED
+
+
+class Incoming:
+    """One message on its way in. All methods are called on the loop's thread and never block."""
+
+    __slots__ = ("_body", "_file", "_prefix", "_resume", "_spool", "envelope", "size")
+
+    def __init__(self, spool: Spool, envelope: Envelope, prefix: bytes, resume: Callable[[], None]) -> None:
+        self.envelope = envelope
+        self.size = 0
+        """Octets of the body so far."""
+        self._spool = spool
+        self._prefix = prefix
+        self._resume = resume
+        self._body: bytes | bytearray = b""
+        self._file: BodyFile | None = None
+
+    def write(self, piece: bytes) -> bool:
+        """The next bytes of the body. False: taken, but read no more until ``resume`` is called."""
+        self.size += len(piece)
+        if self._file is not None:
+            return self._file.write(piece)
+        if not self._body:
+            self._body = piece
+        elif isinstance(self._body, bytearray):
+            self._body += piece
+        else:
+            self._body = bytearray(self._body) + piece
+        if len(self._prefix) + self.size <= self._spool.inline_limit:
+            return True
+        gathered, self._body = bytes(self._body), b""
+        self._file = self._spool.open_body(self.envelope.id, self._prefix)
+        self._file.on_drain = self._resume
+        return self._file.write(gathered)
+
+    def finish(self, done: Done) -> None:
+        """The body is complete: ``done`` is called once it is on stable storage, or with what went wrong."""
+        file = self._file
+        if file is not None:
+            file.on_drain = None
+        self._spool.submit(self.envelope, self._prefix, self._body if file is None else file, done)
+
+    def abort(self) -> None:
+        """Nothing comes of it, and nothing is left behind."""
+        if self._file is not None:
+            self._file.on_drain = None
+            self._file.abort()
+
+
+class Intake:
+    """The door. ``hostname`` stands in Received."""
+
+    def __init__(self, spool: Spool, *, hostname: str, clock: Clock) -> None:
+        self._spool = spool
+        self._clock = clock
+        self._fields = TraceFields(hostname)
+
+    def refusal(self) -> Reply | None:
+        """The reply to a message that cannot be taken now, or None; cheap enough to ask at every MAIL."""
+        error = self._spool.unhealthy()
+        return None if error is None else reply_to(error)
+
+    def begin(
+        self,
+        *,
+        sender: str,
+        recipients: list[Recipient],
+        client_ip: str,
+        helo: str,
+        protocol: str,
+        parameters: dict[str, str] | None,
+        resume: Callable[[], None],
+    ) -> Incoming | Reply:
+        """A message's envelope is complete and its body about to come; the reply when it cannot be taken."""
+        refused = self.refusal()
+        if refused is not None:
+            return refused
+        envelope = Envelope(
+            self._spool.new_id(),
+            sender,
+            recipients,
+            client_ip,
+            helo,
+            protocol,
+            self._clock.now(),
+            parameters,
+        )
+        try:
+            return Incoming(self._spool, envelope, self._fields.make(envelope), resume)
+        except UnicodeEncodeError:  # a surrogate can come from nowhere; if one does, the mail is not for us
+            return LOCAL_ERROR

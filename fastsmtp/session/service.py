@@ -1,0 +1,91 @@
+"""All sessions of one worker: makes them, times them out, and brings them to an end."""
+
+import asyncio
+from collections.abc import Callable
+
+from fastsmtp.clock import Clock
+from fastsmtp.intake.intake import Intake
+from fastsmtp.limits.guard import WorkerGuard
+from fastsmtp.mail.reply import SHUTTING_DOWN
+from fastsmtp.routing.router import Router
+from fastsmtp.session.connection import Connection
+from fastsmtp.session.session import Context
+from fastsmtp.session.settings import SessionSettings
+from fastsmtp.smtp.rules import ServerRules
+from fastsmtp.telemetry.maillog import MailLog
+
+READ_BUFFER = 256 * 1024
+"""Octets of the one read buffer of a worker; also the most a client may have sent ahead unanswered."""
+
+
+class SessionService:
+    """One worker's sessions. All methods are called on the loop's thread."""
+
+    def __init__(
+        self,
+        *,
+        settings: SessionSettings,
+        intake: Intake,
+        router: Router,
+        guard: WorkerGuard,
+        log: MailLog,
+        clock: Clock,
+    ) -> None:
+        limits = settings.limits
+        self.context = Context(intake=intake, router=router, guard=guard, log=log)
+        self.rules = ServerRules(
+            hostname=settings.hostname,
+            size=limits.message_size,
+            recipients=limits.recipients,
+            errors=limits.errors,
+        )
+        self.banner_delay = settings.banner_delay
+        self.buffer = bytearray(READ_BUFFER)
+        self.connections: set[Connection] = set()
+        self.draining = False
+        self._clock = clock
+        self._timeout = limits.command_timeout
+        self.second = int(clock.monotonic())
+        """The clock of all time-outs, moved by `tick`."""
+
+    @property
+    def connection_count(self) -> int:
+        """Connections now open."""
+        return len(self.connections)
+
+    def factory(self) -> Connection:
+        """A protocol for the next accepted connection."""
+        return Connection(self)
+
+    def call_later(self, delay: float, call: Callable[[], None]) -> None:
+        """Call ``call`` in ``delay`` seconds."""
+        asyncio.get_running_loop().call_later(delay, call)
+
+    def tick(self) -> None:
+        """Once a second, from the worker."""
+        self.second = int(self._clock.monotonic())
+        for connection in list(self.connections):
+            connection.tick(self.second, self._timeout)
+
+    async def drain(self, grace: float) -> None:
+        """Bring all sessions to an end: the idle ones at once with 421 4.3.2, those in a transaction when it
+        is over, or after ``grace`` seconds (RFC 5321 §3.8)."""
+        self.draining = True
+        for connection in list(self.connections):
+            if not connection.busy:
+                connection.say_goodbye(SHUTTING_DOWN)
+        if await self._emptied(grace, lambda: any(connection.busy for connection in self.connections)):
+            for connection in list(self.connections):
+                connection.say_goodbye(SHUTTING_DOWN)
+        # The last replies are on their way; a client that does not close its side is not waited for.
+        await self._emptied(1.0, lambda: bool(self.connections))
+        for connection in list(self.connections):
+            connection.abort()
+
+    async def _emptied(self, within: float, left: Callable[[], bool]) -> bool:
+        """Wait until ``left`` is false, ``within`` seconds at most; whether it is still true."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + within
+        while left() and loop.time() < deadline:
+            await asyncio.sleep(0.02)
+        return left()

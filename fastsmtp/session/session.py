@@ -1,0 +1,191 @@
+"""One client's session: answers the protocol's events by asking the guard, the router and the intake."""
+
+from typing import Literal, Protocol
+
+from fastsmtp.intake.intake import Incoming, Intake, reply_to
+from fastsmtp.limits.guard import WorkerGuard
+from fastsmtp.mail.address import Address
+from fastsmtp.mail.envelope import Recipient
+from fastsmtp.mail.reply import RECIPIENT_AGAIN, Reply, queued_as
+from fastsmtp.routing.router import Router
+from fastsmtp.smtp.handler import PENDING, Answer, Pending
+from fastsmtp.spool.base import SpoolError
+from fastsmtp.telemetry.maillog import MailLog
+
+
+class Context:
+    """What all sessions of a worker share."""
+
+    __slots__ = ("guard", "intake", "log", "router")
+
+    def __init__(self, *, intake: Intake, router: Router, guard: WorkerGuard, log: MailLog) -> None:
+        self.intake = intake
+        self.router = router
+        self.guard = guard
+        self.log = log
+
+
+class Wire(Protocol):
+    """The connection as its session sees it."""
+
+    def answer(self, reply: Reply) -> None:
+        """The reply to the message whose end gave `PENDING`."""
+
+    def pause_body(self) -> None:
+        """Read no more for now: a large body waits for the disk."""
+
+    def resume_body(self) -> None:
+        """Read on."""
+
+
+class Session:
+    """A `smtp.handler.Handler`."""
+
+    __slots__ = (
+        "_context",
+        "_extended",
+        "_helo",
+        "_incoming",
+        "_ip",
+        "_parameters",
+        "_recipients",
+        "_seen",
+        "_sender",
+        "_wire",
+    )
+
+    def __init__(self, context: Context, ip: str, wire: Wire) -> None:
+        self._context = context
+        self._ip = ip
+        self._wire: Wire | None = wire
+        self._helo = ""
+        self._extended = False
+        self._sender = ""
+        self._parameters: dict[str, str] | None = None
+        self._recipients: list[Recipient] | None = None
+        self._seen: set[str] | None = None
+        self._incoming: Incoming | None = None
+
+    def close(self) -> None:
+        """The connection is gone; what the spool has still to say is logged, and told to nobody."""
+        self._wire = None
+
+    def on_hello(self, name: str, extended: bool) -> None:
+        """See `Handler`."""
+        self._helo = name
+        self._extended = extended
+
+    def on_mail(self, sender: Address, parameters: dict[str, str] | None) -> Answer:
+        """See `Handler`."""
+        context = self._context
+        refused = context.intake.refusal() or context.guard.message(self._ip)
+        if refused is not None:
+            self._log_refusal("MAIL", refused, sender=sender.text)
+            return refused
+        self._sender = sender.text
+        self._parameters = parameters
+        self._recipients = None
+        self._seen = None
+        return None
+
+    def on_rcpt(self, recipient: Address, parameters: dict[str, str] | None) -> Answer:
+        """See `Handler`."""
+        route = self._context.router.route(recipient.local, recipient.domain, self._ip)
+        if isinstance(route, Reply):
+            self._log_refusal("RCPT", route, recipient=recipient.text)
+            return route
+        found = Recipient(recipient.text, route.mailbox, parameters)
+        if self._recipients is None:
+            self._recipients = [found]
+            return None
+        if self._seen is None:
+            self._seen = {known.mailbox for known in self._recipients}
+        if route.mailbox in self._seen:
+            return RECIPIENT_AGAIN
+        self._seen.add(route.mailbox)
+        self._recipients.append(found)
+        return None
+
+    def on_data(self, chunked: bool) -> Answer:
+        """See `Handler`."""
+        utf8 = self._parameters is not None and "SMTPUTF8" in self._parameters
+        incoming = self._context.intake.begin(
+            sender=self._sender,
+            recipients=self._recipients or [],
+            client_ip=self._ip,
+            helo=self._helo,
+            # RFC 3848 and RFC 6531 §4.3 name the protocols
+            protocol="UTF8SMTP" if utf8 else "ESMTP" if self._extended else "SMTP",
+            parameters=self._parameters,
+            resume=self._resume_body,
+        )
+        if isinstance(incoming, Reply):
+            self._log_refusal("DATA", incoming)
+            return incoming
+        self._incoming = incoming
+        return None
+
+    def on_body(self, piece: bytes) -> None:
+        """See `Handler`."""
+        incoming = self._incoming
+        if incoming is not None and not incoming.write(piece) and self._wire is not None:
+            self._wire.pause_body()
+
+    def on_body_end(self) -> Literal[Pending.PENDING]:
+        """See `Handler`."""
+        incoming, self._incoming = self._incoming, None
+        if incoming is None:
+            raise RuntimeError("the end of a body that never began")
+
+        def done(error: SpoolError | None) -> None:
+            self._stored(incoming, error)
+
+        incoming.finish(done)
+        return PENDING
+
+    def _stored(self, incoming: Incoming, error: SpoolError | None) -> None:
+        envelope = incoming.envelope
+        if error is None:
+            self._context.log.received(
+                envelope.id,
+                sender=envelope.sender,
+                recipients=[recipient.address for recipient in envelope.recipients],
+                size=incoming.size,
+                client=envelope.client_ip,
+                helo=envelope.helo,
+                protocol=envelope.protocol,
+            )
+            answer = queued_as(envelope.id)
+        else:
+            answer = reply_to(error)
+            self._context.log.rejected(
+                client=self._ip, stage="DATA", sender=envelope.sender, recipient=None, reply=answer
+            )
+        if self._wire is not None:
+            self._wire.answer(answer)
+
+    def _resume_body(self) -> None:
+        if self._wire is not None:
+            self._wire.resume_body()
+
+    def on_body_refused(self, refusal: Reply) -> None:
+        """See `Handler`."""
+        self._log_refusal("DATA", refusal)
+        self.on_reset()
+
+    def on_reset(self) -> None:
+        """See `Handler`."""
+        incoming, self._incoming = self._incoming, None
+        if incoming is not None:
+            incoming.abort()
+
+    def _log_refusal(
+        self, stage: str, refused: Reply, *, sender: str | None = None, recipient: str | None = None
+    ) -> None:
+        self._context.log.rejected(
+            client=self._ip,
+            stage=stage,
+            sender=self._sender if sender is None else sender,
+            recipient=recipient,
+            reply=refused,
+        )
