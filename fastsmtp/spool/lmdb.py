@@ -1,0 +1,174 @@
+"""The spool of one worker slot in LMDB: see docs/spool.md.
+
+``path`` holds ``data.mdb`` and ``lock.mdb`` (LMDB's), ``lock`` (ours), ``body/`` (large bodies) and
+``corrupt/`` (what was set aside).
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from fastsmtp.clock import Clock
+from fastsmtp.mail.envelope import Envelope
+from fastsmtp.mail.ids import IdMaker
+from fastsmtp.spool.base import BodyFile, Done, SpoolError, SpoolFailed
+from fastsmtp.spool.bodies import BodyPool, FileBody
+from fastsmtp.spool.growth import Growth
+from fastsmtp.spool.outbox import Outbox
+from fastsmtp.spool.record import FORMAT
+from fastsmtp.spool.recover import remove_orphans
+from fastsmtp.spool.settings import Durability, SpoolSettings
+from fastsmtp.spool.writer import DATABASES, Insert, Job, Writer
+from fastsmtp.store import StorageError, Store, StoreError
+from fastsmtp.telemetry.maillog import MailLog
+
+
+def _no_fault(step: str) -> None:
+    """Nothing goes wrong."""
+
+
+class LmdbSpool:
+    """See `fastsmtp.spool.base.Spool` for intake's side; ``outbox`` is delivery's.
+
+    Made after the fork. ``post`` calls a callable on the loop's thread, from any thread. ``fault`` is called
+    with the name of each step on the way to the disk; tests make it fail or end the process.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        slot: int,
+        settings: SpoolSettings,
+        durability: Durability,
+        post: Callable[[Callable[[], None]], object],
+        log: MailLog,
+        clock: Clock,
+        fault: Callable[[str], None] = _no_fault,
+    ) -> None:
+        self._post = post
+        self._log = log
+        self._ids = IdMaker(slot)
+        self._now = clock.now
+        self._inline_limit = settings.inline_limit
+        self._store = Store(
+            path,
+            DATABASES,
+            format_number=FORMAT,
+            map_size=settings.map_size,
+            sync=durability != "none",
+            metasync=durability == "full",
+        )
+        self._bodies = BodyPool(path / "body", post, fault)
+        self._growth = Growth(
+            self._store.data_file,
+            map_size=settings.map_size,
+            ahead=settings.ahead,
+            reserve=settings.reserve,
+            run=self._bodies.run,
+            monotonic=clock.monotonic,
+        )
+        self.outbox = Outbox(
+            self._store,
+            job=self._job,
+            wake_writer=self._wake,
+            remove_body=self._remove_body,
+            log=log,
+            clock=clock,
+        )
+        self._writer = Writer(
+            self._store,
+            self._growth,
+            settings,
+            post=post,
+            committed=self.outbox.note,
+            held_back=self.outbox.held_back,
+            event=log.event,
+            clock=clock,
+            fault=fault,
+            sync_later=durability == "relaxed",
+        )
+        self._running = False
+
+    def start(self) -> None:
+        """Lock, open, clean up what a crash left, begin to write. Raises `SpoolError` with one clear line."""
+        try:
+            self._store.open()
+        except StoreError as error:
+            raise SpoolError(str(error)) from None
+        try:
+            self._bodies.start()
+            orphans = remove_orphans(self._store, self._bodies.path)
+            self._growth.start(self._store.high_water())
+            self._writer.start()
+        except StorageError as error:
+            self._bodies.stop()
+            self._bodies.close()
+            self._store.close()
+            raise SpoolError(f"{self._store.path}: {error}") from None
+        if orphans:
+            self._log.event(f"spool {self._store.path}: removed {orphans} body file(s) of mail never accepted")
+        self._running = True
+
+    def stop(self) -> None:
+        """Write what waits, close, unlock. Nobody may submit any more, and delivery has stopped."""
+        if self._running:
+            self._running = False
+            # Bodies first: a file that just became whole still wants its record.
+            self._growth.stop()
+            self._bodies.stop()
+            self._writer.stop()
+            self._bodies.close()
+            self._store.close()
+
+    def new_id(self) -> str:
+        """See `Spool.new_id`."""
+        return self._ids.make(self._now())
+
+    def unhealthy(self) -> SpoolError | None:
+        """See `Spool.unhealthy`."""
+        return self._writer.trouble
+
+    @property
+    def inline_limit(self) -> int:
+        """See `Spool.inline_limit`."""
+        return self._inline_limit
+
+    def open_body(self, queue_id: str, prefix: bytes) -> FileBody:
+        """See `Spool.open_body`."""
+        return self._bodies.open(queue_id, prefix)
+
+    def submit(self, envelope: Envelope, prefix: bytes, body: bytes | bytearray | BodyFile, done: Done) -> None:
+        """See `Spool.submit`."""
+        if isinstance(body, (bytes, bytearray)):
+            self._writer.insert(Insert(envelope, prefix, body, None, done))
+            return
+        if not isinstance(body, FileBody):
+            raise TypeError("a body of another spool")
+        file = body
+
+        def written(error: SpoolError | None) -> None:
+            if error is None:
+                self._writer.insert(Insert(envelope, b"", b"", file.size, done))
+            else:
+                self._post(lambda: done(error))
+
+        file.finish(written)
+
+    def attach(self) -> None:
+        """Delivery begins: see `Outbox.attach`. Returns when mail stored from now on is handed over."""
+        self.outbox.change(lambda txn: self.outbox.attach(self._writer.sequence))
+
+    def _job(self, job: Job) -> None:
+        if not self._running:
+            job.done(SpoolFailed(f"{self._store.path}: the spool is not open"))
+            return
+        self._writer.job(job)
+
+    def _wake(self) -> None:
+        self._writer.wake()
+
+    def _remove_body(self, queue_id: str) -> None:
+        if self._running:
+            self._bodies.run(lambda: self._bodies.remove(queue_id))
+        else:
+            self._bodies.remove(queue_id)

@@ -1,0 +1,351 @@
+"""What delivery sees of the spool: what was stored, in order, and the two commits that settle it.
+
+Mail just stored is handed over from memory without decoding anything; it is bounded, as intake waits for
+delivery beyond `MOST_WAITING` messages or `OLDEST` seconds. Everything else (what stood here at the start, what
+is kept for another try) is found by one mechanism: a scan in the order of keys. A key of 8 bytes is a pack's,
+any other a single's, which is its queue id.
+"""
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import msgspec
+
+from fastsmtp.clock import Clock
+from fastsmtp.spool.base import SpoolError, SpoolFailed
+from fastsmtp.spool.corrupt import set_aside
+from fastsmtp.spool.record import Damaged, Intent, Letter, read_pack, read_single, record_of, single
+from fastsmtp.spool.writer import BODY, INTENT, MAIL, PACK, Job
+from fastsmtp.store import Store
+from fastsmtp.telemetry.maillog import MailLog
+
+MOST_WAITING = 20_000
+OLDEST = 5.0
+_LAST_DEATH = 3
+_KEY_BYTES = 8
+
+
+class Unit:
+    """A pack or a single: ``key``, its ``letters``, and ``at``, the monotonic time it was stored (0 when a scan
+    found it)."""
+
+    __slots__ = ("at", "key", "letters")
+
+    def __init__(self, key: bytes, letters: list[Letter], at: float = 0.0) -> None:
+        self.key = key
+        self.letters = letters
+        self.at = at
+
+
+Survivors = dict[int, list[int]]
+"""By letter of a unit: the recipients still to be served."""
+
+
+class Scan:
+    """A walk over all packs below ``end`` and then all singles."""
+
+    __slots__ = ("end", "position", "singles")
+
+    def __init__(self, end: bytes) -> None:
+        self.end = end
+        self.position = b""
+        self.singles = False
+
+
+class Outbox:
+    """Used by one delivery thread; `note` and `held_back` by the writer."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        job: Callable[[Job], None],
+        wake_writer: Callable[[], None],
+        remove_body: Callable[[str], None],
+        log: MailLog,
+        clock: Clock,
+    ) -> None:
+        self.bodies: Path = store.path / "body"
+        self._store = store
+        self._job = job
+        self._wake_writer = wake_writer
+        self._remove_body = remove_body
+        self._log = log
+        self._clock = clock
+        self._fresh: deque[Unit] = deque()
+        self._noted = 0
+        self._waiting = 0
+        self._taken = 0
+        self._in_hand_at = 0.0
+        self._attached = False
+        self._bell: SimpleQueue[None] = SimpleQueue()
+        self._sleeping = False
+        self._intents = 0
+        self._lock = threading.Lock()
+
+    # --- the writer's side ----------------------------------------------------------------------
+    def note(self, key: bytes, letters: list[Letter]) -> None:
+        """A pack was committed."""
+        if self._attached:
+            with self._lock:
+                self._waiting += len(letters)
+            self._fresh.append(Unit(key, letters, self._clock.monotonic()))
+        self._noted = int.from_bytes(key, "big") + 1
+        if self._sleeping:
+            self.wake()
+
+    def held_back(self) -> bool:
+        """Whether new mail should wait, as delivery lags."""
+        waiting, age = self.backlog()
+        return waiting >= MOST_WAITING or age > OLDEST
+
+    # --- the delivery thread's side -------------------------------------------------------------
+    def attach(self, next_key: int) -> None:
+        """From now on stored mail is handed over by `take`; what stood here before, by a scan. Called on the
+        writer's thread."""
+        self._noted = next_key
+        self._attached = True
+
+    def detach(self) -> None:
+        """Delivery ends: nothing waits for it any more."""
+        self._attached = False
+        with self._lock:
+            self._fresh.clear()
+            self._waiting = 0
+        self._wake_writer()
+
+    def wake(self) -> None:
+        """Let `wait` return."""
+        self._sleeping = False
+        self._bell.put(None)
+
+    def wait(self, timeout: float | None) -> None:
+        """Until there is fresh mail, `wake` is called, or ``timeout`` seconds have passed."""
+        self._sleeping = True
+        if not self._fresh:
+            try:
+                self._bell.get(timeout=timeout)
+            except Empty:
+                pass
+        self._sleeping = False
+
+    def take(self, limit: int) -> list[Unit]:
+        """The oldest fresh packs, about ``limit`` messages of them."""
+        units: list[Unit] = []
+        fresh = self._fresh
+        count = 0
+        while fresh and count < limit:
+            unit = fresh.popleft()
+            count += len(unit.letters)
+            units.append(unit)
+        if units:
+            self._in_hand_at = units[0].at
+            self._taken = count
+        return units
+
+    def finished(self) -> None:
+        """What `take` gave stands in mailboxes, or is kept for another try."""
+        with self._lock:
+            self._waiting = max(0, self._waiting - self._taken)
+        self._taken = 0
+        self._in_hand_at = 0.0
+        self._wake_writer()
+
+    def backlog(self) -> tuple[int, float]:
+        """Fresh messages not yet delivered, and the age of the oldest in seconds."""
+        at = self._in_hand_at
+        if not at:
+            try:
+                at = self._fresh[0].at
+            except IndexError:
+                return 0, 0.0
+        return self._waiting, self._clock.monotonic() - at
+
+    @contextmanager
+    def reading(self, key: bytes) -> Iterator[Any]:
+        """The value of a unit, as memory of the map, for a short time; None when it is gone."""
+        with self._store.read() as txn:
+            yield txn.get(key, db=self._store.db[_table(key)])
+
+    def load(self, key: bytes) -> Unit | None:
+        """A unit by its key, decoded; None when it is gone."""
+        with self._store.read() as txn:
+            value = txn.get(key, db=self._store.db[_table(key)])
+            return None if value is None else self._unit(key, value)
+
+    def scan(self) -> Scan:
+        """Begin a scan. What is settled but not committed yet is waited for, and fresh mail left out."""
+        self.change(lambda txn: None)
+        end = self._noted
+        try:
+            end = min(end, int.from_bytes(self._fresh[0].key, "big"))
+        except IndexError:
+            pass
+        return Scan(end.to_bytes(_KEY_BYTES, "big"))
+
+    def next(self, scan: Scan, limit: int) -> list[Unit]:
+        """Further units of ``scan``, about ``limit`` messages; none when it is at its end."""
+        units: list[Unit] = []
+        count = 0
+        with self._store.read() as txn:
+            while count < limit:
+                cursor = txn.cursor(db=self._store.db[MAIL if scan.singles else PACK])
+                found = cursor.set_range(scan.position) if scan.position else cursor.first()
+                while found and count < limit:
+                    key = bytes(cursor.key())
+                    if not scan.singles and key >= scan.end:
+                        break
+                    unit = self._unit(key, cursor.value())
+                    count += len(unit.letters) or 1
+                    units.append(unit)
+                    scan.position = key + b"\0"
+                    found = cursor.next()
+                if count < limit:
+                    if scan.singles:
+                        break
+                    scan.singles = True
+                    scan.position = b""
+        return units
+
+    def intents(self) -> list[tuple[bytes, Intent]]:
+        """The intents an earlier run left, oldest first."""
+        decode = msgspec.msgpack.Decoder(Intent).decode
+        with self._store.read() as txn:
+            found = [(bytes(key), decode(value)) for key, value in txn.cursor(db=self._store.db[INTENT])]
+        self._intents = max([self._intents, *(int.from_bytes(key, "big") for key, _ in found)])
+        return found
+
+    def intend(self, intent: Intent) -> bytes:
+        """Commit an intent; its key. Raises `SpoolError` when it could not be."""
+        self._intents += 1
+        key = self._intents.to_bytes(_KEY_BYTES, "big")
+        value = msgspec.msgpack.encode(intent)
+        self.change(lambda txn: txn.put(key, value, db=self._store.db[INTENT]), size=len(value))
+        return key
+
+    def settle(self, intent: bytes | None, settled: list[tuple[Unit, Survivors]]) -> None:
+        """Remove the units and the intent in some later commit; what survives is kept as singles."""
+        gone: list[str] = []
+        for unit, survivors in settled:
+            for index, letter in enumerate(unit.letters):
+                if letter.filed and index not in survivors:
+                    gone.append(letter.envelope.id)
+
+        def apply(txn: Any) -> None:
+            for unit, survivors in settled:
+                self._settle(txn, unit, survivors)
+            for queue_id in gone:
+                txn.delete(queue_id.encode(), db=self._store.db[BODY])
+            if intent is not None:
+                txn.delete(intent, db=self._store.db[INTENT])
+
+        def done(error: SpoolError | None) -> None:
+            if error is not None:
+                self._log.event(f"spool {error}: delivered mail could not be removed, it will be at the next start")
+                return
+            for queue_id in gone:
+                self._remove_body(queue_id)
+
+        size = sum(
+            unit.letters[index].length + 1024 for unit, survivors in settled for index in survivors
+            if not unit.letters[index].filed
+        )  # fmt: skip
+        self._job(Job(apply, done, urgent=False, size=size))
+
+    def set_aside(self, unit: Unit, index: int, reason: str) -> None:
+        """Keep a letter in ``corrupt/`` and report it; the caller settles it. Raises OSError."""
+        letter = unit.letters[index]
+        content: Any = self.bodies / letter.envelope.id
+        if not letter.filed:
+            with self.reading(unit.key) as value:
+                content = bytes(value[letter.offset : letter.offset + letter.length])
+        path = self._aside(letter.envelope.id, content, reason, letter)
+        for recipient in letter.envelope.recipients:
+            self._log.failed(letter.envelope.id, to=recipient.address, reason=f"{reason}; set aside as {path}")
+
+    def suspect(self, key: bytes) -> None:
+        """A worker died with this unit in hand: a pack becomes singles, each with a death to its name; a single
+        at its third is set aside. Raises `SpoolError`, OSError."""
+        unit = self.load(key)
+        if unit is None:
+            return
+        kept: Survivors = {}
+        for index, letter in enumerate(unit.letters):
+            letter.deaths += 1
+            if letter.deaths >= _LAST_DEATH:
+                self.set_aside(unit, index, f"{_LAST_DEATH} workers died while delivering it")
+            else:
+                kept[index] = pending_of(letter)
+        self._log.event(f"spool {self._store.path}: a worker died delivering {len(kept) or 'one'} message(s)")
+        self.settle(None, [(unit, kept)])
+        self.change(lambda txn: None)
+
+    def change(self, apply: Callable[[Any], object], size: int = 0) -> None:
+        """Commit a change now and wait for it, and for all that was settled before. Raises `SpoolError`."""
+        answer: SimpleQueue[SpoolError | None] = SimpleQueue()
+
+        def applied(txn: Any) -> None:
+            apply(txn)
+
+        self._job(Job(applied, answer.put, urgent=True, size=size))
+        error = answer.get()
+        if error is not None:
+            raise error
+
+    def _settle(self, txn: Any, unit: Unit, survivors: Survivors) -> None:
+        db = self._store.db
+        table = _table(unit.key)
+        if survivors:
+            value = txn.get(unit.key, db=db[table])
+            if value is None:
+                raise SpoolFailed(f"{self._store.path}: a message to be kept is gone")
+            for index, pending in survivors.items():
+                letter = unit.letters[index]
+                record = record_of(value, letter)
+                txn.put(letter.envelope.id.encode(), single(record, pending, letter.deaths), db=db[MAIL])
+        if not survivors or table is PACK:
+            txn.delete(unit.key, db=db[table])
+
+    def _unit(self, key: bytes, value: Any) -> Unit:
+        letters: list[Letter] = []
+        if _table(key) is PACK:
+            for letter in read_pack(value):
+                if isinstance(letter, Damaged):
+                    self._damaged(f"{key.hex()}-{letter.start}", value, letter)
+                else:
+                    letters.append(letter)
+        else:
+            try:
+                letters.append(read_single(value)[0])
+            except Damaged as damage:
+                self._damaged(key.decode("ascii", "replace"), value, damage)
+        return Unit(key, letters)
+
+    def _damaged(self, name: str, value: Any, damage: Damaged) -> None:
+        path = self._aside(name, bytes(value[damage.start : damage.end]), str(damage), None)
+        self._log.event(f"spool {self._store.path}: {damage}; its bytes are set aside as {path}")
+
+    def _aside(self, name: str, content: Any, reason: str, letter: Letter | None) -> Path:
+        return set_aside(
+            self._store.path / "corrupt",
+            os.path.basename(name),
+            content,
+            reason,
+            self._clock.now(),
+            letter.envelope if letter is not None else None,
+        )
+
+
+def pending_of(letter: Letter) -> list[int]:
+    """The numbers of the recipients of ``letter`` still to be served."""
+    return list(range(len(letter.envelope.recipients))) if letter.pending is None else letter.pending
+
+
+def _table(key: bytes) -> bytes:
+    return PACK if len(key) == _KEY_BYTES else MAIL

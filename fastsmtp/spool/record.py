@@ -1,0 +1,154 @@
+"""The form of a message on disk, and of what is known about its delivery.
+
+A record is a fixed header, the envelope in msgpack, the prefix (Return-Path and Received) and the body; prefix
+and body stand together, so that a mailbox file is one range of bytes. A pack is records one after another.
+A single is a record behind a short head that says which recipients are still to be served. `FORMAT` changes
+with any of this, with mail.envelope.Envelope and with `Intent`.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import Any
+from zlib import crc32
+
+import msgspec
+
+from fastsmtp.mail.envelope import Envelope
+
+FORMAT = 1
+
+_MAGIC = b"\xf5fsmtp\x01\n"
+_HEADER = struct.Struct("<8sIIIIQ")  # magic, crc32 of all that follows it, flags, lengths: envelope, prefix, body
+_TAIL = struct.Struct("<IIIQ")
+_HEAD = struct.Struct("<I")
+_FILED = 1
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Envelope).decode
+
+
+class Damaged(Exception):
+    """A record that cannot be read: ``start`` and ``end`` of the bytes, and why."""
+
+    def __init__(self, start: int, end: int, why: str) -> None:
+        super().__init__(why)
+        self.start = start
+        self.end = end
+
+
+class Letter(msgspec.Struct, gc=False):
+    """One message as delivery sees it: its content is ``length`` bytes at ``offset`` of the value, or, when
+    ``filed``, a file of that length. ``pending`` are the numbers of the recipients to be served, None for all.
+    ``deaths`` is how many workers died while delivering it."""
+
+    envelope: Envelope
+    offset: int
+    length: int
+    filed: bool = False
+    pending: list[int] | None = None
+    deaths: int = 0
+
+
+class Head(msgspec.Struct, array_like=True, gc=False):
+    """What stands before a single's record."""
+
+    pending: list[int]
+    deaths: int = 0
+
+
+class IntentUnit(msgspec.Struct, array_like=True, gc=False):
+    """One pack or single of an intent; ``missing`` the (letter, recipient) pairs no file was written for."""
+
+    key: bytes
+    missing: list[tuple[int, int]]
+
+
+class Intent(msgspec.Struct, array_like=True, gc=False):
+    """What delivery is about to move into mailboxes: every file of it stands synced in some ``tmp/``.
+
+    ``host``, ``path`` and ``lf`` are what the files' names and places were made of, so that a changed setting
+    does not send recovery to the wrong place; ``at`` is seconds since 1970 UTC."""
+
+    at: float
+    host: str
+    path: str
+    lf: bool
+    units: list[IntentUnit]
+
+
+def record_parts(envelope: Envelope, prefix: bytes, body: bytes | bytearray) -> tuple[bytes, bytes]:
+    """The header and the envelope of a record; prefix and body follow them as they are."""
+    packed = _encode(envelope)
+    tail = _TAIL.pack(0, len(packed), len(prefix), len(body))
+    crc = crc32(body, crc32(prefix, crc32(packed, crc32(tail))))
+    return _HEADER.pack(_MAGIC, crc, 0, len(packed), len(prefix), len(body)), packed
+
+
+def filed_record(envelope: Envelope, size: int) -> bytes:
+    """The record of a message whose content is a file of ``size`` bytes."""
+    packed = _encode(envelope)
+    tail = _TAIL.pack(_FILED, len(packed), 0, size)
+    return _HEADER.pack(_MAGIC, crc32(packed, crc32(tail)), _FILED, len(packed), 0, size) + packed
+
+
+def read_record(value: Any, start: int = 0) -> tuple[Letter, int]:
+    """The letter of the record at ``start`` and the offset behind it. Raises `Damaged`."""
+    view = memoryview(value)
+    total = len(view)
+    if total - start < _HEADER.size:
+        raise Damaged(start, total, "a record is cut short")
+    magic, crc, flags, packed, prefix, body = _HEADER.unpack_from(view, start)
+    offset = start + _HEADER.size + packed
+    end = offset + (0 if flags & _FILED else prefix + body)
+    if magic != _MAGIC or end > total:
+        raise Damaged(start, _next_record(view, start + 1), "a record's header is damaged")
+    if crc32(view[start + 12 : end]) != crc:
+        raise Damaged(start, end, "a record's checksum is wrong")
+    try:
+        envelope = _decode(view[start + _HEADER.size : offset])
+    except msgspec.MsgspecError as error:
+        raise Damaged(start, end, f"an envelope cannot be read: {error}") from None
+    return Letter(envelope, offset, prefix + body, bool(flags & _FILED)), end
+
+
+def read_pack(value: Any) -> Iterator[Letter | Damaged]:
+    """The letters of a pack, and what is damaged between them."""
+    start, total = 0, len(value)
+    while start < total:
+        try:
+            letter, start = read_record(value, start)
+            yield letter
+        except Damaged as damage:
+            start = damage.end
+            yield damage
+
+
+def single(record: bytes, pending: list[int], deaths: int) -> bytes:
+    """A single from the bytes of one record."""
+    head = _encode(Head(pending, deaths))
+    return b"".join((_HEAD.pack(len(head)), head, record))
+
+
+def read_single(value: Any) -> tuple[Letter, int]:
+    """The letter of a single, and where its record begins. Raises `Damaged`."""
+    view = memoryview(value)
+    try:
+        start = _HEAD.size + _HEAD.unpack_from(view)[0]
+        head = msgspec.msgpack.decode(view[_HEAD.size : start], type=Head)
+    except (struct.error, msgspec.MsgspecError):
+        raise Damaged(0, len(view), "the head of a single cannot be read") from None
+    letter, _ = read_record(view, start)
+    letter.pending = head.pending
+    letter.deaths = head.deaths
+    return letter, start
+
+
+def record_of(value: Any, letter: Letter) -> bytes:
+    """The bytes of ``letter``'s record, cut out of the value that holds it."""
+    packed = len(_encode(letter.envelope))
+    start = letter.offset - packed - _HEADER.size
+    return bytes(memoryview(value)[start : letter.offset + (0 if letter.filed else letter.length)])
+
+
+def _next_record(view: memoryview, start: int) -> int:
+    found = bytes(view[start:]).find(_MAGIC)
+    return len(view) if found < 0 else start + found

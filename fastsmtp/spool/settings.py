@@ -1,0 +1,50 @@
+"""The ``[spool]`` table, and the grades of durability."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Durability = Literal["full", "relaxed", "none"]
+"""``full``: 250 follows a synced commit. ``relaxed``: a power cut may take the last second's mail.
+``none``: a power cut may take everything."""
+
+
+class SpoolSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How accepted mail is kept until it is delivered."""
+
+    map_size: Annotated[
+        int,
+        Meta(
+            ge=16 << 20,
+            le=1 << 46,
+            description="Bytes a worker's database may grow to; address space only, the file grows with need.",
+        ),
+    ] = 64 << 30
+    inline_limit: Annotated[
+        int,
+        Meta(ge=0, le=1 << 20, description="Bytes of a message above which its body gets a file of its own."),
+    ] = 65_536
+    reserve: Annotated[
+        int,
+        Meta(
+            ge=1 << 20,
+            le=1 << 40,
+            description="Bytes of the database kept for results and removals: mail is refused with 452 before "
+            "they are needed.",
+        ),
+    ] = 64 << 20
+    ahead: Annotated[
+        int,
+        Meta(
+            ge=1 << 20,
+            le=1 << 36,
+            description="Bytes by which a worker's database file is grown ahead of its need, as a commit that "
+            "makes it grow is slow.",
+        ),
+    ] = 64 << 20
+    pack_messages: Annotated[
+        int, Meta(ge=1, le=10_000, description="Messages that share one commit at most.")
+    ] = 256
+    pack_bytes: Annotated[int, Meta(ge=65_536, le=64 << 20, description="Bytes of one commit at most.")] = (
+        4 << 20
+    )

@@ -1,0 +1,396 @@
+"""The writer: the one thread that writes the environment, and the moment after which 250 may be said.
+
+Group commit without a timer: a transaction takes whatever queued while the last one ran. New messages become
+one pack, which is one value; intents and removals ride along. A removal never causes a commit of its own under
+load, and waits `LAZY` seconds at most when idle. When storage fails the environment is opened anew, what was
+in the failed transaction is answered and undone, and the writer goes on by itself.
+"""
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from fastsmtp.clock import Clock
+from fastsmtp.mail.envelope import Envelope
+from fastsmtp.spool.base import Done, SpoolError, SpoolFailed, SpoolFull
+from fastsmtp.spool.growth import Growth
+from fastsmtp.spool.record import Letter, filed_record, record_parts
+from fastsmtp.spool.settings import SpoolSettings
+from fastsmtp.store import MapFull, StorageError, Store, StoreError
+
+LAZY = 0.2
+_PROBE = 1.0
+_PROBE_KEY = b"probe"
+_SYNC_EVERY = 1.0
+_KEY_BYTES = 8
+PACK, INTENT, MAIL, BODY = b"pack", b"intent", b"mail", b"body"
+DATABASES = (PACK, INTENT, MAIL, BODY)
+
+
+class Insert:
+    """One message to store; ``filed`` is its content's size when that stands in a file already."""
+
+    __slots__ = ("body", "done", "envelope", "filed", "prefix", "size")
+
+    def __init__(
+        self, envelope: Envelope, prefix: bytes, body: bytes | bytearray, filed: int | None, done: Done
+    ) -> None:
+        self.envelope = envelope
+        self.prefix = prefix
+        self.body = body
+        self.filed = filed
+        self.done = done
+        self.size = len(prefix) + len(body)
+
+
+class Job:
+    """A change delivery wants: ``apply`` in a transaction (perhaps more than once), then ``done`` on the writer's
+    thread. ``size`` is about the bytes it puts."""
+
+    __slots__ = ("apply", "done", "size", "urgent")
+
+    def __init__(
+        self,
+        apply: Callable[[Any], None],
+        done: Callable[[SpoolError | None], None],
+        *,
+        urgent: bool,
+        size: int = 0,
+    ) -> None:
+        self.apply = apply
+        self.done = done
+        self.urgent = urgent
+        self.size = size
+
+
+class Writer:
+    """See the module. ``committed`` gets each pack's key and letters, on the writer's thread; ``held_back``
+    says whether new mail is to wait for delivery."""
+
+    def __init__(
+        self,
+        store: Store,
+        growth: Growth,
+        settings: SpoolSettings,
+        *,
+        post: Callable[[Callable[[], None]], object],
+        committed: Callable[[bytes, list[Letter]], None],
+        held_back: Callable[[], bool],
+        event: Callable[[str], None],
+        clock: Clock,
+        fault: Callable[[str], None],
+        sync_later: bool,
+    ) -> None:
+        self.trouble: SpoolError | None = None
+        self.sequence = 0
+        self._store = store
+        self._growth = growth
+        self._settings = settings
+        self._post = post
+        self._committed = committed
+        self._held_back = held_back
+        self._event = event
+        self._clock = clock
+        self._fault = fault
+        self._sync_later = sync_later
+        self._synced_at = 0.0
+        self._inserts: deque[Insert] = deque()
+        self._jobs: deque[Job] = deque()
+        self._lazy_since = 0.0
+        self._urgent = False
+        self._undo: list[tuple[bytes, list[bytes]]] = []
+        self._bell: SimpleQueue[None] = SimpleQueue()
+        self._sleeping = False
+        self._stopping = False
+        self._probed_at = 0.0
+        self._thread = threading.Thread(target=self._run, name="spool-writer", daemon=True)
+
+    def start(self) -> None:
+        """The store is open; go on behind its last pack."""
+        self.sequence = self._last_key() + 1
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write what waits, then end."""
+        self._stopping = True
+        self._bell.put(None)
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def insert(self, insert: Insert) -> None:
+        """Queue a message; from any thread."""
+        self._inserts.append(insert)
+        self.wake()
+
+    def job(self, job: Job) -> None:
+        """Queue a change; from any thread."""
+        self._jobs.append(job)
+        if job.urgent:
+            self._urgent = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Look again whether something is to be done; from any thread."""
+        if self._sleeping:
+            self._sleeping = False
+            self._bell.put(None)
+
+    def on_thread(self) -> bool:
+        """Whether the caller is the writer itself."""
+        return threading.current_thread() is self._thread
+
+    def _run(self) -> None:
+        while self._wait():
+            self._fault("writer-woken")
+            self._urgent = False
+            jobs = []
+            while self._jobs:
+                jobs.append(self._jobs.popleft())
+            inserts = self._take() if self._stopping or not self._held_back() else []
+            if inserts or jobs:
+                self._commit(inserts, jobs)
+            self._after()
+
+    def _wait(self) -> bool:
+        """Until something is to be done; false when it is time to end."""
+        while True:
+            self._sleeping = True
+            timeout: float | None = None
+            if self._urgent or (self._inserts and (self._stopping or not self._held_back())):
+                break
+            if self._jobs:
+                now = self._clock.monotonic()
+                self._lazy_since = self._lazy_since or now
+                timeout = LAZY - (now - self._lazy_since)
+                if timeout <= 0 or self._stopping:
+                    break
+            elif self._stopping:
+                return False
+            elif self.trouble is not None or self._synced_at:
+                timeout = _PROBE
+            try:
+                self._bell.get(timeout=timeout)
+            except Empty:
+                if not self._jobs:
+                    self._sleeping = False
+                    return True
+        self._sleeping = False
+        self._lazy_since = 0.0
+        return True
+
+    def _take(self) -> list[Insert]:
+        taken: list[Insert] = []
+        room = self._settings.pack_bytes
+        waiting = self._inserts
+        while waiting and len(taken) < self._settings.pack_messages:
+            room -= waiting[0].size
+            if room < 0 and taken:
+                break
+            taken.append(waiting.popleft())
+        return taken
+
+    def _commit(self, inserts: list[Insert], jobs: list[Job]) -> None:
+        parts, letters = self._pack(inserts)
+        size = sum(map(len, parts))
+        error = self._admit(size, jobs)
+        if error is not None and inserts:
+            self._refuse(inserts, error)
+            inserts = []
+        if not inserts and not jobs:
+            return
+        key = self.sequence.to_bytes(_KEY_BYTES, "big")
+        filed = [insert.envelope.id.encode() for insert in inserts if insert.filed is not None]
+        try:
+            with self._store.write() as txn:
+                for old, bodies in self._undo:
+                    self._remove(txn, old, bodies)
+                if inserts:
+                    txn.put(key, b"".join(parts), db=self._store.db[PACK], append=True)
+                    for queue_id in filed:
+                        txn.put(queue_id, b"", db=self._store.db[BODY])
+                for job in jobs:
+                    job.apply(txn)
+                self._fault("commit-begin")
+            self._fault("commit-end")
+        except MapFull:
+            self._refuse(inserts, SpoolFull(f"{self._store.path}: the map is full (spool.map_size)"))
+            self._again(jobs, alone=not inserts)
+            return
+        except StorageError as problem:
+            if inserts:
+                self._undo.append((key, filed))
+                self.sequence += 1
+            self._broken(problem, inserts, jobs)
+            return
+        except Exception as problem:  # a job's own fault: it must not take the others with it
+            self._isolate(problem, inserts, jobs)
+            return
+        self._undo.clear()
+        if inserts:
+            self.sequence += 1
+            self._answer(inserts)
+            self._committed(key, letters)
+            if self.trouble is not None:
+                self._event(f"spool {self._store.path}: well again")
+                self.trouble = None
+        for job in jobs:
+            job.done(None)
+
+    def _pack(self, inserts: list[Insert]) -> tuple[list[Any], list[Letter]]:
+        parts: list[Any] = []
+        letters: list[Letter] = []
+        at = 0
+        for insert in inserts:
+            if insert.filed is not None:
+                record = filed_record(insert.envelope, insert.filed)
+                at += len(record)
+                parts.append(record)
+                letters.append(Letter(insert.envelope, at, insert.filed, True))
+                continue
+            header, envelope = record_parts(insert.envelope, insert.prefix, insert.body)
+            at += len(header) + len(envelope)
+            parts += (header, envelope, insert.prefix, insert.body)
+            letters.append(Letter(insert.envelope, at, insert.size))
+            at += insert.size
+        return parts, letters
+
+    def _admit(self, size: int, jobs: list[Job]) -> SpoolError | None:
+        need = size + sum(job.size for job in jobs)
+        try:
+            if self._growth.admit(self._store.high_water(), need, self._store.used):
+                return None
+        except StorageError as problem:
+            return SpoolFailed(f"{self._store.path}: {problem}")
+        return SpoolFull(f"{self._store.path}: no room but the reserve")
+
+    def _answer(self, inserts: list[Insert]) -> None:
+        dones = [insert.done for insert in inserts]
+
+        def call() -> None:
+            for done in dones:
+                done(None)
+
+        self._post(call)
+
+    def _refuse(self, inserts: list[Insert], error: SpoolError) -> None:
+        if not inserts:
+            return
+        if self.trouble is None:
+            self._event(f"spool {error}")
+        self.trouble = error
+        dones = [insert.done for insert in inserts]
+
+        def call() -> None:
+            for done in dones:
+                done(error)
+
+        self._post(call)
+
+    def _again(self, jobs: list[Job], *, alone: bool) -> None:
+        """Jobs whose transaction failed: first without the mail that made it fail, then later."""
+        if not jobs:
+            return
+        if alone and self._stopping:
+            for job in jobs:
+                job.done(SpoolFailed(f"{self._store.path}: stopped while storage failed"))
+            return
+        self._jobs.extendleft(reversed(jobs))
+        if alone:
+            self._probed_at = self._clock.monotonic()
+            self._pause()
+        self._urgent = True
+
+    def _pause(self) -> None:
+        """Wait a while with mail refused; a stop cuts it short."""
+        try:
+            self._bell.get(timeout=_PROBE)
+        except Empty:
+            pass
+
+    def _broken(self, problem: BaseException, inserts: list[Insert], jobs: list[Job]) -> None:
+        error: SpoolError
+        if self._disk_full():
+            error = SpoolFull(f"{self._store.path}: the disk is full ({problem})")
+        else:
+            error = SpoolFailed(f"{self._store.path}: {problem}")
+        if self.trouble is None:
+            self._event(f"spool {error}")
+        self.trouble = error
+        self._refuse(inserts, error)
+        try:
+            self._growth.settle()
+            self._store.reopen()
+        except StoreError as again:
+            self._event(f"spool {again}")
+        self._again(jobs, alone=not inserts)
+
+    def _isolate(self, problem: Exception, inserts: list[Insert], jobs: list[Job]) -> None:
+        if len(jobs) <= 1:
+            for job in jobs:
+                job.done(SpoolFailed(f"{self._store.path}: {problem!r}"))
+            if inserts and not jobs:
+                self._refuse(inserts, SpoolFailed(f"{self._store.path}: {problem!r}"))
+            elif inserts:
+                self._commit(inserts, [])
+            return
+        if inserts:
+            self._commit(inserts, [])
+        for job in jobs:
+            self._commit([], [job])
+
+    def _disk_full(self) -> bool:
+        try:
+            state = os.statvfs(self._store.path)
+        except OSError:
+            return False
+        return state.f_bavail * state.f_frsize < (1 << 20)
+
+    def _after(self) -> None:
+        """What is due between transactions: a probe while in trouble, the late sync of ``relaxed``."""
+        now = self._clock.monotonic()
+        if self.trouble is not None and now - self._probed_at >= _PROBE:
+            self._probed_at = now
+            self._probe()
+        if self._sync_later:
+            self._synced_at = self._synced_at or now
+            if now - self._synced_at >= _SYNC_EVERY:
+                self._synced_at = now
+                try:
+                    self._store.sync()
+                except StorageError as problem:
+                    self._broken(problem, [], [])
+
+    def _probe(self) -> None:
+        if self._admit(self._settings.pack_bytes, []) is not None:
+            return
+        try:
+            with self._store.write() as txn:
+                for key, bodies in self._undo:
+                    self._remove(txn, key, bodies)
+                txn.put(_PROBE_KEY, b"", db=self._store.db[BODY])
+                txn.delete(_PROBE_KEY, db=self._store.db[BODY])
+        except StorageError as problem:
+            self._broken(problem, [], [])
+            return
+        self._undo.clear()
+        self._event(f"spool {self._store.path}: well again")
+        self.trouble = None
+
+    def _remove(self, txn: Any, key: bytes, bodies: list[bytes]) -> None:
+        txn.delete(key, db=self._store.db[PACK])
+        for queue_id in bodies:
+            txn.delete(queue_id, db=self._store.db[BODY])
+
+    def _last_key(self) -> int:
+        with self._store.read() as txn:
+            last = 0
+            cursor = txn.cursor(db=self._store.db[PACK])
+            if cursor.last():
+                last = int.from_bytes(cursor.key(), "big")
+            cursor = txn.cursor(db=self._store.db[INTENT])
+            while cursor.next():
+                last = max(last, int.from_bytes(cursor.key(), "big"))
+        return last

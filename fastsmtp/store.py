@@ -1,0 +1,176 @@
+"""Opens an LMDB environment such that the rules of LMDB are kept; the backends use nothing else of it.
+
+An environment belongs to the process that opened it (LMDB must not cross a fork), to one process at a time
+(flock), and to one format of records (its number stands in the database ``meta``).
+"""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Any, TypeVar
+
+import lmdb
+
+_FORMAT = b"format"
+_T = TypeVar("_T")
+
+MapFull = lmdb.MapFullError
+StorageError = (lmdb.Error, OSError)
+"""What a transaction may raise when storage fails."""
+
+
+class StoreError(Exception):
+    """The environment cannot be opened; the text is one line for the operator."""
+
+
+class Store:
+    """One environment in the directory ``path`` with the named ``databases``.
+
+    ``sync`` and ``metasync`` are LMDB's: with both, a commit returns when it is on stable storage.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        databases: tuple[bytes, ...],
+        *,
+        format_number: int,
+        map_size: int,
+        sync: bool = True,
+        metasync: bool = True,
+    ) -> None:
+        self.path = path
+        self.data_file = path / "data.mdb"
+        self.map_size = map_size
+        self.db: dict[bytes, Any] = {}
+        self._names = databases
+        self._format = b"%d" % format_number
+        self._sync = sync
+        self._metasync = metasync
+        self._env: Any = None
+        self._pid = 0
+        self._lock_fd = -1
+        # Held while a transaction of another thread looks into the map, so that `reopen` cannot pull it away.
+        self._looking = Lock()
+
+    def open(self) -> None:
+        """Lock and open. Raises `StoreError`: locked, not writable, damaged, or of another format."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreError(f"{self.path}: {error.strerror}; it must be a directory we may write") from None
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(fd)
+            raise StoreError(f"{self.path}: another process has it; stop that one first") from None
+        self._lock_fd = fd
+        self._pid = os.getpid()
+        try:
+            self._open_env()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close and unlock."""
+        if self._env is not None:
+            self._env.close()
+            self._env = None
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+            self._lock_fd = -1
+
+    def reopen(self) -> None:
+        """Close and open again, as must be done after a failed commit. Raises `StoreError`."""
+        with self._looking:
+            if self._env is not None:
+                self._env.close()
+                self._env = None
+            self._open_env()
+
+    def write(self) -> Any:
+        """A write transaction, a context manager that commits; only ever on one thread."""
+        return self._ours().begin(write=True)
+
+    @contextmanager
+    def read(self) -> Iterator[Any]:
+        """A read transaction that gives memory of the map itself: keep it short, and keep nothing of it."""
+        with self._looking, self._ours().begin(buffers=True) as txn:
+            yield txn
+
+    def sync(self) -> None:
+        """Flush what earlier commits left to the system."""
+        self._ours().sync(True)
+
+    def high_water(self) -> int:
+        """Bytes of the data file that hold pages, used or free."""
+        page: int = self._page
+        pages: int = self._ours().info()["last_pgno"]
+        return (pages + 1) * page
+
+    def used(self) -> int:
+        """Bytes of pages in use, the list of free pages not counted; reads a few counters only."""
+        env = self._ours()
+        with env.begin() as txn:
+            stats = [txn.stat(), *(txn.stat(db) for db in self.db.values())]
+        pages = sum(s["branch_pages"] + s["leaf_pages"] + s["overflow_pages"] for s in stats)
+        return int((pages + 2) * self._page)
+
+    def _ours(self) -> Any:
+        if os.getpid() != self._pid:
+            raise RuntimeError(f"{self.path}: opened before a fork; an environment belongs to one process")
+        if self._env is None:
+            raise lmdb.Error(f"{self.path}: not open")
+        return self._env
+
+    def _open_env(self) -> None:
+        try:
+            env = lmdb.open(
+                os.fspath(self.path),
+                map_size=self.map_size,
+                max_dbs=len(self._names) + 1,
+                max_readers=16,
+                mode=0o600,
+                sync=self._sync,
+                metasync=self._metasync,
+                readahead=False,
+                max_spare_txns=4,
+            )
+        except (lmdb.VersionMismatchError, lmdb.InvalidError, lmdb.CorruptedError) as error:
+            raise StoreError(f"{self.path}: not an environment we can read ({error}); set it aside") from None
+        except StorageError as error:
+            raise StoreError(f"{self.path}: cannot open: {error}") from None
+        try:
+            self._page = env.stat()["psize"]
+            meta = env.open_db(b"meta")
+            with env.begin(write=True) as txn:
+                known = txn.get(_FORMAT, db=meta)
+                if known is None:
+                    txn.put(_FORMAT, self._format, db=meta)
+                elif known != self._format:
+                    raise StoreError(
+                        f"{self.path}: environment from another format version ({known.decode('ascii', 'replace')}, "
+                        f"this program writes {self._format.decode()}); deliver its mail with the program that "
+                        f"made it, or set it aside"
+                    )
+            self.db = {name: env.open_db(name) for name in self._names}
+        except StoreError:
+            env.close()
+            raise
+        except StorageError as error:
+            env.close()
+            raise StoreError(f"{self.path}: cannot open: {error}") from None
+        self._env = env
+
+
+def attempt(action: Callable[[], _T], default: _T) -> _T:
+    """What ``action`` returns, or ``default`` when storage fails in it."""
+    try:
+        return action()
+    except StorageError:
+        return default
