@@ -187,7 +187,9 @@ def record(
         "title": title,
         "figure": figure,
         "servers": {
-            server: {"rounds": rounds, "median": medians(rounds)} for server, rounds in figures.items() if rounds
+            server: {"rounds": rounds, "median": medians(rounds)}
+            for server, rounds in figures.items()
+            if rounds
         },
     }
 

@@ -218,7 +218,12 @@ class FastSmtp:
     name = "fastsmtp"
 
     def __init__(
-        self, directory: Path, port: int, durability: str = "full", extra: str = "", workers: int | None = None
+        self,
+        directory: Path,
+        port: int,
+        durability: str = "full",
+        extra: str = "",
+        workers: int | None = None,
     ) -> None:
         self.port = port
         self.durability = durability

@@ -19,11 +19,11 @@ def markdown(report: dict[str, Any]) -> str:
     ]
     for scenario in report["scenarios"].values():
         unit, form = UNITS[scenario["figure"]]
-        values = {
-            name: result["median"][scenario["figure"]] for name, result in scenario["servers"].items()
-        }
+        values = {name: result["median"][scenario["figure"]] for name, result in scenario["servers"].items()}
         cells = [scenario["title"], unit]
-        cells += [form.format(values[n]) if n in values else "–" for n in ("fastsmtp", "smtp-sink", "postfix")]
+        cells += [
+            form.format(values[n]) if n in values else "–" for n in ("fastsmtp", "smtp-sink", "postfix")
+        ]
         cells += [_ratio(values, "smtp-sink"), _ratio(values, "postfix")]
         lines.append("| " + " | ".join(cells) + " |")
     facts = report["machine"]
