@@ -168,9 +168,10 @@ class Supervisor:
         """The worker of slot ``index`` ended with exit ``code``, or by signal ``number`` unless 0."""
         slot = self._slots[index]
         lived = now - slot.started
+        if number or slot.ready:  # one that could not start has not touched what its forerunner had in hand
+            slot.crashed = number in CRASHES
         slot.alive = slot.ready = False
         slot.asked_to_end = None
-        slot.crashed = number in CRASHES
         if self.stopping:
             return [] if any(other.alive for other in self._slots) else [self._finish()]
         actions: list[Action] = []
@@ -179,6 +180,7 @@ class Supervisor:
                 other.watcher = None
             if other.holder == index:
                 other.holder = None
+                other.crashed = slot.crashed
                 if other.releasing:
                     other.releasing = False
                     actions += self._fork(other, now)

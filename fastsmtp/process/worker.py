@@ -20,9 +20,12 @@ from fastsmtp.process.sockets import Listener
 from fastsmtp.telemetry.maillog import MailLog
 
 try:
-    import uvloop as loops
+    import uvloop as _loops
 except ImportError:  # a Python that uvloop does not support
-    import asyncio as loops  # type: ignore[no-redef]
+    import asyncio as _loops  # type: ignore[no-redef]
+
+LOOP = _loops.__name__
+"""Whose event loop the workers run."""
 
 TICK = 1.0
 """Seconds between two ticks."""
@@ -101,7 +104,7 @@ class Worker:
             if not end_with_parent(self._birth.master):
                 return os.EX_OK
             faulthandler.enable()
-            loop = loops.new_event_loop()
+            loop = _loops.new_event_loop()
             asyncio.set_event_loop(loop)
             return loop.run_until_complete(self._main(loop))
         except StartError as error:

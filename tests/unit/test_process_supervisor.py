@@ -223,3 +223,16 @@ def test_a_worker_without_a_heartbeat_is_ended(ready: bool, limit: float) -> Non
     assert done(supervisor.tick(limit + 1, {0: 0.0})) == [Kill(0, signal.SIGABRT)]
     assert supervisor.tick(limit + 2, {0: 0.0}) == []
     assert supervisor.tick(limit + 1 + KILL_AFTER, {0: 0.0}) == [Kill(0, signal.SIGKILL)]
+
+
+def test_the_crash_that_counts_for_a_shard_is_that_of_whoever_had_it_last() -> None:
+    supervisor = running(3)
+    supervisor.died(0, 10, 0, KILLED)
+    supervisor.died(0, 11, 0, KILLED)
+    assert adopt(2, 0, crashed=True) in supervisor.died(1, 11.5, 0, SEGV)
+
+
+def test_a_successor_that_cannot_start_leaves_the_suspicion_to_the_next() -> None:
+    supervisor = running(2)
+    supervisor.died(0, 10, 0, SEGV)
+    assert adopt(1, 0, crashed=True) in supervisor.died(0, 10.1, 74, 0)

@@ -1,0 +1,156 @@
+"""The composition root: the only file that knows every part of the server.
+
+`serve` prepares what must exist before the first fork (limits, directories, lock, sockets, shared memory),
+prints where things are once all workers serve, and runs the master. What one worker consists of stands in
+services.py.
+"""
+
+import functools
+import gc
+import os
+from pathlib import Path
+
+import msgspec
+
+from fastsmtp.clock import Clock, SystemClock
+from fastsmtp.limits.guard import ConnectionGuard
+from fastsmtp.limits.settings import LimitSettings
+from fastsmtp.process.banner import banner
+from fastsmtp.process.errors import StartError
+from fastsmtp.process.lock import take_lock
+from fastsmtp.process.master import Master
+from fastsmtp.process.messages import Birth
+from fastsmtp.process.privileges import find_user, give, make_directory, raise_file_limit
+from fastsmtp.process.services import MailServices
+from fastsmtp.process.settings import Settings, machine_problems
+from fastsmtp.process.shared import Heartbeats, regions
+from fastsmtp.process.sockets import Accept, Listener, close_all, kernel_backlog, listen_all
+from fastsmtp.process.supervisor import Supervisor
+from fastsmtp.process.worker import LOOP, Worker
+from fastsmtp.spool.suspects import SuspectBoard
+from fastsmtp.telemetry.maillog import MailLog
+
+OWN_FILES = 200
+"""Open files that a worker needs besides its connections: listeners, spool, bodies, mailboxes."""
+
+
+def serve(settings: Settings) -> int:
+    """Run the server until it is told to stop; returns the exit code. Raises `StartError` when it cannot
+    start; what only a worker finds out stands in the log."""
+    _fill_standard_files()
+    clock = SystemClock()
+    log = MailLog(clock, slot=None)
+    try:
+        return _serve(settings, clock, log)
+    finally:
+        log.flush()
+
+
+def _serve(settings: Settings, clock: Clock, log: MailLog) -> int:
+    identity = find_user(settings.user)
+    problems = machine_problems(settings)
+    if problems:
+        raise StartError("; ".join(problems), os.EX_CANTCREAT)
+    make_directory(settings.data_dir, "data_dir", identity)
+    make_directory(mailbox_root(settings), "mailboxes.path", identity)
+    lock = take_lock(settings.data_dir)
+    give(settings.data_dir / "lock", identity)
+    backlog = kernel_backlog()
+    accept: Accept = settings.accept
+    wanted = [(listener.endpoint, listener.protocol) for listener in settings.listeners]
+    listeners = listen_all(wanted, accept, settings.workers, backlog)
+    if os.geteuid() == 0 and settings.user is None:
+        log.event("WARNING: the server runs as root, which it never needs after binding; set `user`")
+    limits = _fitting(settings.limits, raise_file_limit(), log)
+    leftovers = leftover_shards(settings.data_dir / "spool", settings.workers)
+    if leftovers:
+        names = ", ".join(map(str, leftovers))
+        log.event(f"spool shards {names} are of more workers than there are now: they are drained")
+    beats = Heartbeats(settings.workers)
+    guard = ConnectionGuard(settings.workers, limits, clock)
+    suspects = regions([*range(settings.workers), *leftovers], SuspectBoard.BYTES)
+    build = functools.partial(
+        MailServices,
+        settings=msgspec.structs.replace(settings, limits=limits),
+        guard=guard,
+        suspects=suspects,
+        clock=clock,
+    )
+
+    def worker_main(birth: Birth) -> int:
+        worker = Worker(
+            birth,
+            build=build,
+            listeners=listeners,
+            backlog=backlog,
+            beats=beats,
+            grace=settings.shutdown_grace,
+            clock=clock,
+        )
+        return worker.run(identity)
+
+    master = Master(
+        Supervisor(settings.workers, leftovers, settings.shutdown_grace, watching=accept == "reuseport"),
+        worker_main,
+        beats=beats,
+        clock=clock,
+        log=log,
+        announce=functools.partial(_announce, settings, listeners),
+        worker_died=guard.clear,
+    )
+    # The workers share what is there now; a collector that writes into every object would copy it all.
+    gc.collect()
+    gc.freeze()
+    try:
+        return master.run()
+    finally:
+        for listener in listeners:
+            close_all(listener.sockets)
+        os.close(lock)
+
+
+def mailbox_root(settings: Settings) -> Path:
+    """The directory all mailboxes lie below: their path up to the first ``{``."""
+    return Path(settings.mailboxes.path.partition("{")[0] + "x").parent
+
+
+def leftover_shards(spool: Path, workers: int) -> list[int]:
+    """The numbers of shards that no slot below ``workers`` owns."""
+    try:
+        names = os.listdir(spool)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StartError(f"cannot read {spool}: {error.strerror}; check data_dir", os.EX_CANTCREAT) from None
+    return sorted(int(name) for name in names if name.isascii() and name.isdigit() and int(name) >= workers)
+
+
+def _fitting(limits: LimitSettings, files: int, log: MailLog) -> LimitSettings:
+    """The limits with no more connections than a single worker could have to hold with ``files`` open: 421
+    is said where accepting would fail."""
+    room = max(1, files - OWN_FILES)
+    if limits.connections <= room:
+        return limits
+    log.event(
+        f"WARNING: limits.connections is {limits.connections}, but only {files} files may be open: "
+        f"{room} connections are allowed; raise the limit (LimitNOFILE of the unit, ulimit -n)"
+    )
+    return msgspec.structs.replace(limits, connections=room)
+
+
+def _announce(settings: Settings, listeners: tuple[Listener, ...]) -> None:
+    text = banner(settings, listeners, LOOP)
+    try:
+        os.write(1, text.encode("utf-8", "backslashreplace"))
+    except OSError:
+        pass  # that nobody reads it is no reason to stop
+
+
+def _fill_standard_files() -> None:
+    """Open /dev/null where standard input, output or error is closed, lest a socket takes its number and gets
+    what is printed."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)

@@ -1,0 +1,127 @@
+"""What a worker serves: sessions that take mail in, and shards of the spool that are delivered from.
+
+Its own shard takes mail in and is delivered from; an adopted one is only delivered from.
+"""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from fastsmtp.accounts.static import StaticDirectory
+from fastsmtp.clock import Clock
+from fastsmtp.intake.intake import Intake
+from fastsmtp.limits.guard import ConnectionGuard
+from fastsmtp.process.errors import StartError
+from fastsmtp.process.settings import Settings
+from fastsmtp.process.sockets import Listener
+from fastsmtp.process.worker import ProtocolFactory
+from fastsmtp.queue.local import LocalRunner
+from fastsmtp.routing.router import Router
+from fastsmtp.session.service import SessionService
+from fastsmtp.spool.base import SpoolError, SpoolFull
+from fastsmtp.spool.lmdb import LmdbSpool
+from fastsmtp.spool.suspects import SuspectBoard
+from fastsmtp.telemetry.maillog import MailLog
+from fastsmtp.transport.maildir import MaildirTransport
+
+
+class _Shard(NamedTuple):
+    """An open shard of the spool and who delivers from it."""
+
+    spool: LmdbSpool
+    runner: LocalRunner
+
+
+class MailServices:
+    """The `Services` of one worker; see there."""
+
+    def __init__(
+        self,
+        slot: int,
+        loop: asyncio.AbstractEventLoop,
+        log: MailLog,
+        *,
+        settings: Settings,
+        guard: ConnectionGuard,
+        suspects: Mapping[int, memoryview],
+        clock: Clock,
+    ) -> None:
+        self._slot = slot
+        self._loop = loop
+        self._log = log
+        self._settings = settings
+        self._guard = guard
+        self._suspects = suspects
+        self._clock = clock
+        self._shards: dict[int, _Shard] = {}
+        self._sessions: SessionService
+
+    def start(self, crashed: bool) -> None:
+        """See `Services.start`."""
+        settings = self._settings
+        shard = self._open(self._slot, crashed)
+        self._sessions = SessionService(
+            settings=settings.session,
+            intake=Intake(shard.spool, hostname=settings.hostname, clock=self._clock),
+            router=Router(StaticDirectory(settings.mailboxes), settings.relay),
+            guard=self._guard.worker(self._slot),
+            log=self._log,
+            clock=self._clock,
+        )
+
+    def factory(self, listener: Listener) -> ProtocolFactory:
+        """See `Services.factory`."""
+        return self._sessions.factory
+
+    def adopt(self, shard: int, crashed: bool) -> None:
+        """See `Services.adopt`."""
+        if shard not in self._shards:
+            self._open(shard, crashed)
+
+    def release(self, shard: int) -> None:
+        """See `Services.release`."""
+        held = self._shards.pop(shard, None)
+        if held is not None:
+            held.runner.stop()
+            held.spool.stop()
+
+    def tick(self) -> None:
+        """See `Services.tick`."""
+        self._sessions.tick()
+
+    async def drain(self, grace: float) -> None:
+        """See `Services.drain`."""
+        await self._sessions.drain(grace)
+
+    def stop(self) -> None:
+        """See `Services.stop`."""
+        for shard in list(self._shards):
+            self.release(shard)
+
+    def _open(self, number: int, crashed: bool) -> _Shard:
+        settings = self._settings
+        board = SuspectBoard(self._suspects[number])
+        if not crashed:
+            # What was in hand is not to blame when the end came from outside.
+            board.clear()
+        spool = LmdbSpool(
+            settings.data_dir / "spool" / str(number),
+            slot=number,
+            settings=settings.spool,
+            durability=settings.durability,
+            post=self._loop.call_soon_threadsafe,
+            log=self._log,
+            clock=self._clock,
+        )
+        try:
+            spool.start()
+        except SpoolError as error:
+            code = os.EX_TEMPFAIL if isinstance(error, SpoolFull) else os.EX_IOERR
+            raise StartError(str(error), code) from None
+        runner = LocalRunner(
+            spool, MaildirTransport(settings.mailboxes), log=self._log, clock=self._clock, suspects=board
+        )
+        runner.start()
+        shard = self._shards[number] = _Shard(spool, runner)
+        return shard

@@ -1,0 +1,64 @@
+"""The start-up text."""
+
+import socket
+from typing import Any
+
+import pytest
+
+from fastsmtp.config.values import Endpoint
+from fastsmtp.mailbox.settings import MailboxSettings
+from fastsmtp.process.banner import banner
+from fastsmtp.process.settings import ListenerSettings, Settings
+from fastsmtp.process.sockets import Listener
+
+
+def text(host: str = "127.0.0.1", family: socket.AddressFamily = socket.AF_INET, **change: Any) -> str:
+    """The text for one listener on port 2525."""
+    mailboxes = {
+        "domains": ("example.org",),
+        "path": "/m/{domain}/{user}",
+        "users": ("bob",),
+        "postmaster": "bob",
+    }
+    mailboxes |= change.pop("mailboxes", {})
+    settings = Settings(
+        hostname="mx.example.org",
+        listeners=(ListenerSettings(address="127.0.0.1:2525"),),
+        mailboxes=MailboxSettings(**mailboxes),
+        **{"workers": 2, **change},
+    )
+    return banner(settings, [Listener(Endpoint(family, host, 2525), "smtp", ())], "uvloop")
+
+
+def test_where_it_listens_and_where_mail_goes() -> None:
+    said = text()
+    assert said.startswith("ready: fastsmtp ")
+    assert "mx.example.org, 2 workers (uvloop, accept = reuseport)" in said
+    assert "listening on 127.0.0.1:2525 (smtp)\n" in said
+    assert "goes to /m/{domain}/{user}\n" in said
+    assert "swaks --server 127.0.0.1:2525 --to bob@example.org\n" in said
+    assert 'smtplib.SMTP("127.0.0.1", 2525)' in said
+
+
+@pytest.mark.parametrize(
+    ("durability", "words"),
+    [
+        ("full", "durability full: 250 is sent after the message is on stable storage"),
+        ("relaxed", "DURABILITY RELAXED"),
+        ("none", "DURABILITY NONE"),
+    ],
+)
+def test_durability_is_spelled_out(durability: str, words: str) -> None:
+    assert words in text(durability=durability)
+
+
+def test_a_listener_on_all_addresses_is_tried_on_loopback() -> None:
+    assert "--server 127.0.0.1:2525" in text("0.0.0.0")
+    assert "--server [::1]:2525" in text("::", socket.AF_INET6)
+
+
+def test_any_user_may_be_alice() -> None:
+    said = text(mailboxes={"unknown_users": "create", "users": ()})
+    assert "any user of it exists" in said
+    assert "--to alice@example.org" in said
+    assert "1 worker (" in text(workers=1)
