@@ -1,0 +1,87 @@
+"""``fastsmtp COMMAND``: finds the command, and turns whatever goes wrong into one line and an exit code."""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+import fastsmtp
+from fastsmtp.cli import exits
+
+COMMANDS = {
+    "serve": "Run the server.",
+    "check": "Check a settings file.",
+    "bench": "Measure a server under load.",
+    "sink": "Swallow mail, slowly or rudely if wished.",
+    "version": "Show versions and which core runs.",
+}
+"""Every command with its help line. Its module, ``commands/NAME.py``, is imported only when it is run."""
+
+TRACE = "FASTSMTP_TRACE"
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name and imports the one that is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names in the order of `COMMANDS`."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"fastsmtp.cli.commands.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in ``--help``, without importing any command."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(fastsmtp.__version__, prog_name="fastsmtp")
+def group() -> None:
+    """An SMTP server with a compiled hot path.
+
+    \b
+    Example:
+      fastsmtp serve                          listen on 127.0.0.1:2525, mail goes below ./var
+      fastsmtp serve -c /etc/fastsmtp.toml
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line (default: that of the process) and exit."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; nothing is raised unless FASTSMTP_TRACE=1 asks for
+    it."""
+    try:
+        result = group.main(arguments, prog_name="fastsmtp", standalone_mode=False)
+        return result if isinstance(result, int) else exits.OK
+    except click.UsageError as error:
+        error.show()
+        return exits.USAGE
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return exits.INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone, such as `head`; keep the interpreter from flushing into it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exits.OK
+    except Exception as error:
+        if os.environ.get(TRACE) == "1":
+            raise
+        text = " ".join(str(error).split()) or type(error).__name__
+        click.echo(f"fastsmtp: {text} ({type(error).__name__}; {TRACE}=1 shows where)", err=True)
+        return exits.SOFTWARE

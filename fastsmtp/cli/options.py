@@ -1,0 +1,56 @@
+"""Options that several commands share, and how settings come from them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fastsmtp.cli import exits
+from fastsmtp.config.errors import SettingsError
+
+if TYPE_CHECKING:
+    from fastsmtp.process.settings import Settings
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def settings_option(help_text: str = "Settings file (TOML). Without it: the built-in default.") -> Decorator:
+    """``-c FILE``, given to the command as ``file``."""
+    return click.option(
+        "-c", "--config", "file", type=click.Path(path_type=Path), metavar="FILE", help=help_text
+    )
+
+
+def json_option() -> Decorator:
+    """``--json``, given to the command as ``as_json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def settings_from(file: Path | None) -> "Settings":
+    """The settings of ``file`` or the default; ends the program with EX_CONFIG, one line per fault, when they
+    or this machine do not allow a start."""
+    from fastsmtp.process.settings import load_settings, machine_problems
+
+    try:
+        settings = load_settings(file)
+        problems = machine_problems(settings)
+        if problems:
+            raise SettingsError(f"{file}: {problem}" if file else problem for problem in problems)
+    except SettingsError as error:
+        raise Stop(exits.CONFIG, *error.problems) from None
+    return settings
+
+
+class Stop(click.ClickException):
+    """Ends the program with ``code`` after these lines."""
+
+    def __init__(self, code: int, *lines: str) -> None:
+        super().__init__("\n".join(lines))
+        self.exit_code = code
+        self.lines = lines
+
+    def show(self, file: Any = None) -> None:
+        """Print each line, with the program's name in front."""
+        for line in self.lines:
+            click.echo(f"fastsmtp: {line}", err=True)
