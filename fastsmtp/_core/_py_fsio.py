@@ -51,7 +51,7 @@ def _range(buffer: Any, offset: int, length: int) -> memoryview:
 def write_files(buffer: Any, jobs: Sequence[tuple[Any, ...]], lf: bool = False, sync: bool = False) -> list[int]:
     """Create one file a job and write its range of the buffer; the errno of each."""
     result = []
-    for directory, name, offset, length, *_ in jobs:
+    for directory, name, _, offset, length, *_ in jobs:
         data: Any = _range(buffer, offset, length)
         if lf:
             data = bytes(data).replace(b"\r\n", b"\n")

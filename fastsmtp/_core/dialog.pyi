@@ -14,6 +14,8 @@ class ServerProtocol:
     @property
     def closing(self) -> bool: ...
     @property
+    def left(self) -> bool: ...
+    @property
     def waiting(self) -> bool:
         """Whether the handler owes an answer."""
     @property

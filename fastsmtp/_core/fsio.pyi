@@ -2,6 +2,9 @@
 
 An errno is 0 when the item went well. Names are bytes without a slash, taken in the directory given by its
 open descriptor; a last component is never followed when it is a symbolic link.
+
+A job is a tuple ``(directory, name, destination, offset, length, …)``, so that one serves for writing and for
+moving; what follows is not looked at.
 """
 
 from collections.abc import Sequence
@@ -14,13 +17,13 @@ def write_files(
 ) -> list[int]:
     """Create one file (0600) a job and write its range of ``buffer``; the errno of each.
 
-    A job is ``(directory, name, offset, length, …)``; what follows is not looked at. A file of that name is
-    removed first. ``lf`` turns every CRLF into LF, ``sync`` ends each file with fdatasync(2). A file that could
+    A file of that name is removed first. ``lf`` turns every CRLF into LF, ``sync`` ends each file with fdatasync(2). A file that could
     not be written whole is removed. Raises ValueError for a range outside the buffer.
     """
 
 def rename_files(jobs: Sequence[tuple[Any, ...]]) -> list[int]:
-    """Move ``(directory, name, other directory, …)`` by renameat(2), each keeping its name; the errno of each."""
+    """Move each file from its directory into the destination by renameat(2) under the same name; the errno of
+    each. Offset and length may be left out."""
 
 def link_file(from_directory: int, from_name: bytes, directory: int, name: bytes) -> int:
     """linkat(2); a file of that name is removed first. The errno."""

@@ -5,6 +5,9 @@ The texts are constant: what the client said is never repeated back.
 """
 
 
+_set = object.__setattr__
+
+
 class Reply:
     """One reply, immutable.
 
@@ -26,14 +29,14 @@ class Reply:
             raise ValueError(f"reply code {code} is not between 200 and 599")
         lines = text or ("",)
         prefix = f"{code // 100}.{detail} " if detail else ""
-        last = len(lines) - 1
-        wire = "".join(f"{code}{' ' if i == last else '-'}{prefix}{line}\r\n" for i, line in enumerate(lines))
-        set_ = object.__setattr__
-        set_(self, "code", code)
-        set_(self, "detail", detail)
-        set_(self, "text", lines)
-        set_(self, "wire", wire.encode("ascii"))
-        set_(self, "closes", code in (221, 421))
+        wire = f"{code} {prefix}{lines[-1]}\r\n"
+        if len(lines) > 1:
+            wire = "".join(f"{code}-{prefix}{line}\r\n" for line in lines[:-1]) + wire
+        _set(self, "code", code)
+        _set(self, "detail", detail)
+        _set(self, "text", lines)
+        _set(self, "wire", wire.encode("ascii"))
+        _set(self, "closes", code in (221, 421))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("a Reply is immutable")

@@ -210,7 +210,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def _after(self, protocol: ServerProtocol) -> None:
         """What follows bytes that were answered: the end, when it is due."""
-        if protocol.closing:
+        if protocol.left:
+            self._phase = _CLOSING
+            self._transport.close()
+        elif protocol.closing:
             self._hang_up()
         elif self._eof and not protocol.waiting:
             self._transport.close()

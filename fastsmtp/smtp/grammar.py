@@ -29,6 +29,7 @@ _ROUTE = rf"(?:@{_LABEL}(?:\.{_LABEL})*(?:,@{_LABEL}(?:\.{_LABEL})*)*:)?"
 _MAILBOX = re.compile(rf"{_ROUTE}(?P<text>{_LOCAL}@{_DOMAIN})")
 _PATH = re.compile(r' *<(?P<path>(?:[^<>"]|"(?:[^"\\]|\\.)*")*)>(?P<rest>.*)', re.DOTALL)
 _PARAMETER = re.compile(r"(?P<keyword>[A-Za-z0-9][A-Za-z0-9\-]*)(?:=(?P<value>[!-<>-~\u0080-\U0010ffff]+))?")
+_HELLO = re.compile(r"""[!#-'*+\--:=?A-\[\]-~]+""")  # printable, without ()<>@,;\\"
 _UNQUOTE = re.compile(r"\\(.)", re.DOTALL)
 
 DOMAIN_OCTETS = 255  # RFC 5321 §4.5.3.1.2
@@ -122,7 +123,7 @@ def parse_hello(argument: str) -> str | None:
     name = argument.strip(" ")
     if not name or len(name) > DOMAIN_OCTETS:
         return None
-    return name if all("!" <= c <= "~" and c not in '()<>@,;\\"' for c in name) else None
+    return name if _HELLO.fullmatch(name) else None
 
 
 def decode_line(line: bytes) -> str | None:

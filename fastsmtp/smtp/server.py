@@ -23,7 +23,8 @@ class ServerProtocol:
     """One session.
 
     After each call: write what it gave; when ``waiting``, more input may be handed in but nothing happens until
-    `resume`; when ``closing``, close the connection once the bytes are written, and hand in no more.
+    `resume`; when ``closing``, close the connection once the bytes are written, and hand in no more. ``left`` is
+    true when it was the client who said QUIT.
     """
 
     __slots__ = (
@@ -44,6 +45,7 @@ class ServerProtocol:
         "_talked",
         "_utf8",
         "closing",
+        "left",
     )
 
     def __init__(self, rules: ServerRules, handler: Handler) -> None:
@@ -64,6 +66,7 @@ class ServerProtocol:
         self._utf8 = False
         self._talked = False
         self.closing = False
+        self.left = False
 
     @property
     def waiting(self) -> bool:
@@ -229,6 +232,7 @@ class ServerProtocol:
                 self._forget()
                 self._say(reply.RESET_OK)
             case Command.QUIT:
+                self.left = True
                 self._forget()
                 self._say(reply.BYE)
 

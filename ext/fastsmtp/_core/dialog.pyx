@@ -152,6 +152,7 @@ cdef class ServerProtocol:
     cdef bint utf8
     cdef bint talked
     cdef readonly bint closing
+    cdef readonly bint left
 
     def __init__(self, rules, handler):
         self.rules = compile_rules(rules)
@@ -382,8 +383,9 @@ cdef class ServerProtocol:
             return self.say(reply.NO_PARAMETERS)
         if command == CMD_DATA:
             return self.begin_data()
+        self.left = command == CMD_QUIT
         self.forget()
-        return self.say(reply.BYE if command == CMD_QUIT else reply.RESET_OK)
+        return self.say(reply.BYE if self.left else reply.RESET_OK)
 
     cdef int forget(self) except -1:
         """End the transaction under way, if there is one (RFC 5321 §4.1.1.5)."""
