@@ -1,7 +1,7 @@
 """Writes conf/fastsmtp.toml and docs/settings.md from the settings classes.
 
-python tools/conf_sample.py            write them
-python tools/conf_sample.py --check    only say which are out of date; exit code 1 when one is
+python -m tools.conf_sample            write them
+python -m tools.conf_sample --check    only say which are out of date; exit code 1 when one is
 """
 
 import sys

@@ -1,7 +1,7 @@
 """Checks the imports of every module against the table in docs/architecture.md, and that no import is
 circular.
 
-    python tools/layers.py
+    python -m tools.layers
 
 prints one line per fault and exits with 1 when there is one.
 """

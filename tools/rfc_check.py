@@ -1,7 +1,7 @@
 """Checks that every RFC cited in the tree stands in docs/rfc/index.tsv, and every row there is cited or not
 claimed.
 
-python tools/rfc_check.py
+python -m tools.rfc_check
 """
 
 import re

@@ -10,6 +10,7 @@ import click
 
 import fastsmtp
 from fastsmtp.cli import exits
+from fastsmtp.cli.options import Stop
 
 COMMANDS = {
     "serve": "Run the server.",
@@ -67,6 +68,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         result = group.main(arguments, prog_name="fastsmtp", standalone_mode=False)
         return result if isinstance(result, int) else exits.OK
+    except Stop as stop:
+        for line in stop.lines:
+            click.echo(f"fastsmtp: {line}", err=True)
+        return stop.code
     except click.UsageError as error:
         error.show()
         return exits.USAGE

@@ -42,15 +42,10 @@ def settings_from(file: Path | None) -> "Settings":
     return settings
 
 
-class Stop(click.ClickException):
-    """Ends the program with ``code`` after these lines."""
+class Stop(Exception):
+    """Ends the program with ``code`` after printing ``lines``, each with the program's name in front."""
 
     def __init__(self, code: int, *lines: str) -> None:
-        super().__init__("\n".join(lines))
-        self.exit_code = code
+        super().__init__(*lines)
+        self.code = code
         self.lines = lines
-
-    def show(self, file: Any = None) -> None:
-        """Print each line, with the program's name in front."""
-        for line in self.lines:
-            click.echo(f"fastsmtp: {line}", err=True)

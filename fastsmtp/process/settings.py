@@ -85,13 +85,16 @@ class Settings(Struct, frozen=True, kw_only=True):
         Literal["reuseport", "shared"],
         Meta(description="`reuseport`: each worker has its own listening socket; `shared`: all use one."),
     ] = "reuseport"
-    user: Annotated[
-        str | None,
-        Meta(
-            min_length=1,
-            description="User to become after the ports are bound; only root can. Absent: no change.",
-        ),
-    ] = None
+    user: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                description="User to become after the ports are bound; only root can. Absent: no change.",
+            ),
+        ]
+        | None
+    ) = None
     shutdown_grace: Annotated[
         float,
         Meta(

@@ -1,0 +1,88 @@
+"""``fastsmtp check``: a summary, or the faults and exit code 78."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fastsmtp.cli import exits
+from fastsmtp.cli.main import run
+
+Capture = pytest.CaptureFixture[str]
+
+GOOD = """
+hostname = "mx.example.org"
+data_dir = "data"
+workers = 3
+[[listeners]]
+address = "127.0.0.1:2525"
+[mailboxes]
+domains = ["example.org", "example.net"]
+users = ["alice", "bob"]
+path = "mail/{domain}/{user}"
+"""
+
+
+def write(tmp_path: Path, text: str) -> str:
+    file = tmp_path / "a.toml"
+    file.write_text(text)
+    return str(file)
+
+
+def test_good(tmp_path: Path, capsys: Capture) -> None:
+    assert run(["check", "-c", write(tmp_path, GOOD)]) == exits.OK
+    assert capsys.readouterr().out.splitlines() == [
+        "settings are good",
+        "  hostname   mx.example.org",
+        "  listens on smtp 127.0.0.1:2525",
+        "  domains    example.org, example.net",
+        "  users      2",
+        f"  mail goes  {tmp_path}/mail/{{domain}}/{{user}}",
+        f"  data dir   {tmp_path}/data",
+        "  workers    3",
+        "  durability full",
+    ]
+
+
+def test_the_default_is_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["check"]) == exits.OK
+    assert "users      any\n" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == [], "check makes nothing"
+
+
+def test_bad(tmp_path: Path, capsys: Capture) -> None:
+    file = write(tmp_path, GOOD.replace("3", '"x"') + "user = 1\n")
+    assert run(["check", "--config", file]) == exits.CONFIG
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        f'fastsmtp: {file}: workers: expected int between 1 and 256, got "x"',
+        f'fastsmtp: {file}: mailboxes.user: no such key; did you mean "users"?',
+    ]
+
+
+def test_bad_for_this_machine(tmp_path: Path, capsys: Capture) -> None:
+    file = write(tmp_path, 'user = "no-such-user"\n' + GOOD)
+    assert run(["check", "-c", file]) == exits.CONFIG
+    assert capsys.readouterr().err == (
+        f'fastsmtp: {file}: user: there is no user "no-such-user" on this machine\n'
+    )
+
+
+def test_bad_toml(tmp_path: Path, capsys: Capture) -> None:
+    file = write(tmp_path, "a = 1\nb\n")
+    assert run(["check", "-c", file]) == exits.CONFIG
+    assert capsys.readouterr().err.startswith(f"fastsmtp: {file}:2: not valid TOML: ")
+
+
+def test_json(tmp_path: Path, capsys: Capture) -> None:
+    assert run(["check", "-c", write(tmp_path, GOOD), "--json"]) == exits.OK
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["good"] is True
+    assert facts["domains"] == ["example.org", "example.net"]
+    file = write(tmp_path, "")
+    assert run(["check", "-c", file, "--json"]) == exits.CONFIG
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["good"] is False
+    assert f"{file}: hostname: missing; expected string" in facts["problems"]
