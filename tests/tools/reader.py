@@ -18,7 +18,7 @@ class Reader(threading.Thread):
     def __init__(self, mail: Path, delete: int = 3) -> None:
         super().__init__(name="reader", daemon=True)
         self._mail = mail
-        self._delete = delete
+        self._delete_every = delete
         self._finishing = threading.Event()
         self._count = 0
         self.seen: Counter[tuple[str, str]] = Counter()
@@ -48,7 +48,7 @@ class Reader(threading.Thread):
         self.seen[key] += 1
         self.ids[message.digest] = message.queue_id
         self._count += 1
-        if self._delete and self._count % self._delete == 0:
+        if self._delete_every and self._count % self._delete_every == 0:
             path.unlink()
         else:
             target = maildir / "cur" / f"{path.name}:2,S"
