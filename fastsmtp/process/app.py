@@ -22,7 +22,7 @@ from fastsmtp.process.master import Master
 from fastsmtp.process.messages import Birth
 from fastsmtp.process.privileges import find_user, give, make_directory, raise_file_limit
 from fastsmtp.process.services import MailServices
-from fastsmtp.process.settings import Settings, machine_problems
+from fastsmtp.process.settings import Settings
 from fastsmtp.process.shared import Heartbeats, regions
 from fastsmtp.process.sockets import Accept, Listener, close_all, kernel_backlog, listen_all
 from fastsmtp.process.supervisor import Supervisor
@@ -48,9 +48,6 @@ def serve(settings: Settings) -> int:
 
 def _serve(settings: Settings, clock: Clock, log: MailLog) -> int:
     identity = find_user(settings.user)
-    problems = machine_problems(settings)
-    if problems:
-        raise StartError("; ".join(problems), os.EX_CANTCREAT)
     make_directory(settings.data_dir, "data_dir", identity)
     make_directory(mailbox_root(settings), "mailboxes.path", identity)
     lock = take_lock(settings.data_dir)

@@ -101,10 +101,6 @@ class MailServices:
 
     def _open(self, number: int, crashed: bool) -> _Shard:
         settings = self._settings
-        board = SuspectBoard(self._suspects[number])
-        if not crashed:
-            # What was in hand is not to blame when the end came from outside.
-            board.clear()
         spool = LmdbSpool(
             settings.data_dir / "spool" / str(number),
             slot=number,
@@ -119,9 +115,17 @@ class MailServices:
         except SpoolError as error:
             code = os.EX_TEMPFAIL if isinstance(error, SpoolFull) else os.EX_IOERR
             raise StartError(str(error), code) from None
-        runner = LocalRunner(
-            spool, MaildirTransport(settings.mailboxes), log=self._log, clock=self._clock, suspects=board
+        mailboxes = MaildirTransport(
+            settings.mailboxes, hostname=settings.hostname, log=self._log, clock=self._clock
         )
-        runner.start()
+        runner = LocalRunner(
+            spool,
+            mailboxes,
+            log=self._log,
+            clock=self._clock,
+            suspects=SuspectBoard(self._suspects[number]),
+            hold=settings.delivery.hold,
+        )
+        runner.start(crashed=crashed)
         shard = self._shards[number] = _Shard(spool, runner)
         return shard

@@ -214,6 +214,10 @@ def _not_writable(path: Path, uid: int, groups: set[int]) -> str | None:
     place = path
     while not os.path.lexists(place):
         place = place.parent
+    if place != path and os.geteuid() == 0:
+        return (
+            None if place.is_dir() else f"{place} is no directory"
+        )  # root makes it and gives it to the user
     if not place.is_dir():
         return f"{place} is no directory"
     status = place.stat()

@@ -20,6 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import fastsmtp
+
 START_LIMIT = 30.0
 """Seconds a start may take on a busy machine."""
 
@@ -62,6 +64,12 @@ def settings_text(settings: Mapping[str, Any]) -> str:
             for table in value:
                 lines += [f"[[{key}]]", *(f"{k} = {toml(v)}" for k, v in table.items())]
     return "\n".join(lines) + "\n"
+
+
+def _environment() -> dict[str, str]:
+    """Ours, such that the program is that of this checkout."""
+    paths = [str(Path(fastsmtp.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def _is_table(value: Any) -> bool:
@@ -127,7 +135,7 @@ class RunningServer:
         self.process = subprocess.Popen(
             [*self.program, "-c", str(self.file)],
             cwd=self.directory,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **self.environment},
+            env=_environment() | self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

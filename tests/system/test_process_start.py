@@ -80,7 +80,7 @@ def test_a_port_that_another_program_has(tmp_path: Path) -> None:
 def test_a_data_directory_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     code, said = refusal(RunningServer(tmp_path, data_dir=str(tmp_path / "file" / "data")))
-    assert code == os.EX_CANTCREAT
+    assert code in (os.EX_CONFIG, os.EX_CANTCREAT)
     assert "data_dir: " in said
     assert len(said.splitlines()) == 1
 
