@@ -1,0 +1,238 @@
+"""``fastsmtp bench``: the load generator."""
+
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fastsmtp.cli import exits
+from fastsmtp.cli.options import Stop
+from fastsmtp.loadgen import html, report
+from fastsmtp.loadgen.benchmark import BenchmarkError, benchmark
+from fastsmtp.loadgen.crew import Watch
+from fastsmtp.loadgen.plan import Plan, Target
+from fastsmtp.loadgen.progress import Progress
+from fastsmtp.loadgen.sizes import Share, parse_mix
+from fastsmtp.loadgen.targets import DEFAULT, parse_label, parse_target
+
+NOT_STATED = "not stated"
+
+
+class _Parsed(click.ParamType[Any]):
+    """A value read by a function that raises ValueError with one line."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _template(text: str) -> str:
+    bare = text.replace("{n}", "1").replace("{r}", "1")
+    if any(character in bare for character in "<>{}\r\n ") or not bare.isascii():
+        raise ValueError(f"{text!r} is not an address in which only {{n}} and {{r}} stand for numbers")
+    return text
+
+
+@click.command("bench")
+@click.argument("targets", nargs=-1, metavar="[HOST:PORT]...", type=_Parsed("target", parse_target))
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="NAME=HOST:PORT",
+    type=_Parsed("label", parse_label),
+    help="A target with a name for the report; may be repeated.",
+)
+@click.option("-s", "--sessions", default=20, show_default=True, type=click.IntRange(1, 100_000))
+@click.option(
+    "-m",
+    "--messages",
+    type=click.IntRange(1),
+    help="Messages in all [default: 10000, or no end with --duration].",
+)
+@click.option(
+    "--duration", type=click.FloatRange(0.1), metavar="SECONDS", help="Begin no message after that."
+)
+@click.option(
+    "--size",
+    "mix",
+    default="4k",
+    show_default=True,
+    metavar="SIZE|MIX",
+    type=_Parsed("size", parse_mix),
+    help="Octets of a message, or a mix with weights such as 4k:80,100k:15,10m:5.",
+)
+@click.option(
+    "--kept/--per-connection", default=False, help="Many messages a connection, or one [default: one]."
+)
+@click.option("--pipelining", is_flag=True, help="Send a transaction's commands in one piece.")
+@click.option("--bdat", is_flag=True, help="Send bodies by BDAT instead of DATA.")
+@click.option(
+    "--rcpt", "recipients", default=1, show_default=True, type=click.IntRange(1, 1000), help="A message."
+)
+@click.option(
+    "--from", "sender", default="bench@localhost", show_default=True, type=_Parsed("address", _template)
+)
+@click.option(
+    "--to",
+    "recipient",
+    default="bench@localhost",
+    show_default=True,
+    type=_Parsed("address", _template),
+    help="{n} is the message's number, {r} the recipient's: user{n}@example.org.",
+)
+@click.option("--users", type=click.IntRange(1), help="Let {n} run from 0 to this less one, again and again.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(0.001),
+    help="Open loop: begin so many messages a second; latency counts from the intended start.",
+)
+@click.option(
+    "--rounds", default=1, show_default=True, type=click.IntRange(1, 1000), help="Visits to each target."
+)
+@click.option("--processes", type=click.IntRange(1, 1024), help="Sending processes [default: CPU count].")
+@click.option(
+    "--timeout", default=60.0, show_default=True, type=click.FloatRange(0.1), help="Seconds a message."
+)
+@click.option(
+    "--target-pid",
+    "pids",
+    multiple=True,
+    type=click.IntRange(1),
+    help="The server's process, for CPU and memory [default: found by its listening socket].",
+)
+@click.option("--durability", default=NOT_STATED, help="What the report says about the servers' durability.")
+@click.option("--remote", is_flag=True, help="Allow targets that are not on a loopback address.")
+@click.option("--json", "json_file", metavar="FILE|-", help="Write the report as JSON.")
+@click.option("--html", "html_file", metavar="FILE", help="Write the report as one self-contained page.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress on standard error.")
+def command(
+    targets: tuple[Target, ...],
+    labels: tuple[Target, ...],
+    sessions: int,
+    messages: int | None,
+    duration: float | None,
+    mix: tuple[Share, ...] | str,
+    kept: bool,
+    pipelining: bool,
+    bdat: bool,
+    recipients: int,
+    sender: str,
+    recipient: str,
+    users: int | None,
+    rate: float | None,
+    rounds: int,
+    processes: int | None,
+    timeout: float,
+    pids: tuple[int, ...],
+    durability: str,
+    remote: bool,
+    json_file: str | None,
+    html_file: str | None,
+    quiet: bool,
+) -> int:
+    """Measure SMTP servers under load, and compare them.
+
+    Several targets are visited in turn, round after round; medians are given, and ratios to the first.
+    Without a target: 127.0.0.1:2525.
+
+    \b
+    Examples:
+      fastsmtp bench --messages 20000
+      fastsmtp bench --kept --rate 5000 --duration 30 --html report.html
+      fastsmtp bench --label new=127.0.0.1:2525 --label old=127.0.0.1:2526 --rounds 5
+    """
+    chosen = [*targets, *labels] or [parse_target(DEFAULT)]
+    _check(chosen, remote, recipients, recipient, pids)
+    if messages is None and duration is None:
+        messages = 10_000
+    plan = Plan(
+        target=chosen[0],
+        sessions=sessions,
+        messages=messages,
+        duration=duration,
+        rate=rate,
+        processes=min(processes or len(os.sched_getaffinity(0)), sessions),
+        mix=parse_mix(mix) if isinstance(mix, str) else mix,
+        kept=kept,
+        pipelining=pipelining,
+        chunking=bdat,
+        recipients=recipients,
+        sender=sender,
+        recipient=recipient,
+        users=users,
+        timeout=timeout,
+    )
+    try:
+        made = benchmark(
+            plan,
+            chosen,
+            rounds=rounds,
+            pids=pids,
+            durability=durability if durability == NOT_STATED else f"{durability} (stated by the caller)",
+            command=shlex.join(["fastsmtp", *sys.argv[1:]]),
+            watcher=_watcher(plan, quiet),
+        )
+    except BenchmarkError as error:
+        raise Stop(os.EX_UNAVAILABLE if error.unreachable else os.EX_OSERR, f"bench: {error}") from None
+    _write(made, json_file, html_file)
+    if not any(one.sent for target in made.targets for one in target.rounds):
+        raise Stop(os.EX_PROTOCOL, "bench: no message was accepted; the replies are in the report")
+    return exits.OK
+
+
+def _check(
+    chosen: list[Target], remote: bool, recipients: int, recipient: str, pids: tuple[int, ...]
+) -> None:
+    """Ends the program when the options do not go together."""
+    for target in chosen:
+        if not target.loopback and not remote:
+            raise Stop(
+                exits.USAGE,
+                f"bench: {target.address} is not on this machine; a load test of a server that is not yours is an "
+                "attack: say --remote if it is yours",
+            )
+    names = [target.name for target in chosen]
+    if len(set(names)) < len(names):
+        raise Stop(exits.USAGE, "bench: two targets have the same name; tell them apart by --label")
+    if recipients > 1 and "{r}" not in recipient:
+        raise Stop(
+            exits.USAGE, f"bench: with --rcpt {recipients}, --to needs {{r}}, such as user{{r}}@localhost"
+        )
+    if pids and len(chosen) > 1:
+        raise Stop(exits.USAGE, "bench: --target-pid goes with one target only")
+
+
+def _watcher(plan: Plan, quiet: bool) -> Callable[[str], tuple[Watch, Callable[[], None]]]:
+    def watch(title: str) -> tuple[Watch, Callable[[], None]]:
+        if quiet:
+            return (lambda elapsed, sent, failed: None), (lambda: None)
+        progress = Progress(title, sys.stderr, plan.messages, plan.duration)
+        return progress.update, progress.clear
+
+    return watch
+
+
+def _write(made: report.Report, json_file: str | None, html_file: str | None) -> None:
+    """Prints the table, unless standard output is wanted for JSON, and writes the files."""
+    written = [(json_file, report.to_json(made))] if json_file and json_file != "-" else []
+    written += [(html_file, html.to_html(made).encode())] if html_file else []
+    click.echo(report.to_json(made).decode() if json_file == "-" else report.to_text(made))
+    for name, content in written:
+        try:
+            Path(str(name)).write_bytes(content)
+        except OSError as error:
+            raise Stop(os.EX_CANTCREAT, f"bench: cannot write {name}: {error.strerror}") from None
+        click.echo(f"bench: wrote {name}", err=True)

@@ -1,0 +1,141 @@
+"""Runs a plan in several processes and puts together what they counted.
+
+The processes are forked before any loop or thread exists; each tells its progress and at last its counts
+through a pipe, as length-prefixed msgpack.
+"""
+
+import os
+import resource
+import selectors
+import signal
+import struct
+import sys
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from fastsmtp.loadgen.plan import Plan
+from fastsmtp.loadgen.sender import Sender
+from fastsmtp.loadgen.tally import Counts, Tally
+
+_LENGTH = struct.Struct("!I")
+_START = struct.Struct("!d")
+_LEAD = 0.1
+_SPARE_DESCRIPTORS = 64
+
+Watch = Callable[[float, int, int], None]
+"""Called several times a second with the seconds since the start, and the messages sent and failed."""
+
+
+class CrewError(Exception):
+    """A run could not be made: one line."""
+
+
+def run(plan: Plan, watch: Watch) -> Tally:
+    """Runs ``plan``. SIGINT ends it early: what is under way is finished, and what was counted is given.
+
+    Raises CrewError when a process ends without having counted, or there are too few file descriptors.
+    """
+    raise_limit(max(plan.sessions_of(index) for index in range(plan.processes)))
+    pipes: dict[int, int] = {}
+    gates: list[int] = []
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for index in range(plan.processes):
+        reading, writing = os.pipe()
+        gate_reading, gate_writing = os.pipe()
+        pid = os.fork()
+        if not pid:
+            for descriptor in (reading, gate_writing, *gates, *pipes):
+                os.close(descriptor)
+            _child(plan, index, gate_reading, writing)
+        os.close(writing)
+        os.close(gate_reading)
+        pipes[reading] = pid
+        gates.append(gate_writing)
+    start = time.monotonic() + _LEAD
+    for gate in gates:
+        os.write(gate, _START.pack(start))
+        os.close(gate)
+    interrupted = signal.signal(signal.SIGINT, lambda *_: None)  # the children get it too, and finish
+    try:
+        return _gather(pipes, start, watch)
+    finally:
+        signal.signal(signal.SIGINT, interrupted)
+        for pid in pipes.values():
+            os.waitpid(pid, 0)
+
+
+def raise_limit(sessions: int) -> None:
+    """Raises this process's limit of open files to the hard limit. Raises CrewError when that is too few."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard != resource.RLIM_INFINITY and sessions + _SPARE_DESCRIPTORS > hard:
+        raise CrewError(
+            f"{sessions} sessions a process need more than the {hard} open files allowed (ulimit -n)"
+        )
+
+
+def _child(plan: Plan, index: int, gate: int, pipe: int) -> None:
+    """Everything a sending process does; never returns."""
+    status = 1
+    try:
+        start = os.read(gate, _START.size)
+        if len(start) == _START.size:
+
+            def tell(tally: Tally) -> None:
+                _write(pipe, tally.counts(final=False))
+
+            sender = Sender(plan, index, tell)
+            try:
+                sender.run(_START.unpack(start)[0])
+            except Exception as error:
+                sender.tally.failure = f"a sending process failed: {type(error).__name__}: {error}"
+            _write(pipe, sender.tally.counts(final=True))
+            status = 0
+    except OSError:
+        pass  # nobody reads any more: the parent is gone
+    finally:
+        os._exit(status)
+
+
+def _write(pipe: int, counts: Counts) -> None:
+    data = msgspec.msgpack.encode(counts)
+    view = memoryview(_LENGTH.pack(len(data)) + data)
+    while view:
+        view = view[os.write(pipe, view) :]
+
+
+def _gather(pipes: dict[int, int], start: float, watch: Watch) -> Tally:
+    whole = Tally()
+    latest = {pipe: Counts() for pipe in pipes}
+    held = dict.fromkeys(pipes, b"")
+    with selectors.DefaultSelector() as selector:
+        for pipe in pipes:
+            selector.register(pipe, selectors.EVENT_READ)
+        while selector.get_map():
+            for key, _ in selector.select():
+                pipe = key.fd
+                data = os.read(pipe, 1 << 16)
+                if not data:
+                    selector.unregister(pipe)
+                    os.close(pipe)
+                    continue
+                held[pipe] += data
+                while len(held[pipe]) >= _LENGTH.size:
+                    end = _LENGTH.size + _LENGTH.unpack_from(held[pipe])[0]
+                    if len(held[pipe]) < end:
+                        break
+                    latest[pipe] = msgspec.msgpack.decode(held[pipe][_LENGTH.size : end], type=Counts)
+                    held[pipe] = held[pipe][end:]
+            watch(
+                time.monotonic() - start,
+                sum(counts.sent for counts in latest.values()),
+                sum(counts.failed for counts in latest.values()),
+            )
+    for counts in latest.values():
+        if not counts.final:
+            raise CrewError("a sending process ended before it had told what it counted")
+        whole.add(counts)
+    return whole

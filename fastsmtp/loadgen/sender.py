@@ -1,0 +1,285 @@
+"""One sending process: an event loop, its share of the sessions, one read buffer for all of them."""
+
+import asyncio
+import gc
+import math
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import uvloop
+
+from fastsmtp.loadgen import sizes
+from fastsmtp.loadgen.plan import Plan
+from fastsmtp.loadgen.schedule import ClosedLoop
+from fastsmtp.loadgen.tally import Tally
+from fastsmtp.smtp.client_dialogue import ClientProtocol
+from fastsmtp.smtp.events import Event
+
+_BUFFER = 64 * 1024
+_PROGRESS = 0.2
+_ATTEMPTS = 20
+_SENT, _READY, _REFUSED, _OVER = int(Event.SENT), int(Event.READY), int(Event.REFUSED), int(Event.OVER)
+_monotonic = time.monotonic
+
+
+class Letters:
+    """Makes the commands and bodies of message after message."""
+
+    def __init__(self, plan: Plan, index: int) -> None:
+        self._index = index
+        self._processes = plan.processes
+        self._users = plan.users
+        frame = sizes.as_chunk if plan.chunking else sizes.as_data
+        bodies = {share.size: frame(sizes.message(share.size)) for share in plan.mix}
+        self._cycle = [(size, bodies[size]) for size in sizes.cycle(plan.mix, index)]
+        self._mail = f"MAIL FROM:<{plan.sender}>\r\n".encode()
+        line = f"RCPT TO:<{plan.recipient}>\r\n"
+        self._rcpts = tuple(line.replace("{r}", str(r)).encode() for r in range(plan.recipients))
+        self._numbered = b"{n}" in self._mail or any(b"{n}" in rcpt for rcpt in self._rcpts)
+
+    def make(self, number: int) -> tuple[bytes, tuple[bytes, ...], int, bytes]:
+        """MAIL, the RCPTs, the size in octets and the body of this process's message ``number``."""
+        size, body = self._cycle[number % len(self._cycle)]
+        mail, rcpts = self._mail, self._rcpts
+        if self._numbered:
+            whole = number * self._processes + self._index
+            digits = b"%d" % (whole % self._users if self._users else whole)
+            mail = mail.replace(b"{n}", digits)
+            rcpts = tuple([rcpt.replace(b"{n}", digits) for rcpt in rcpts])
+        return mail, rcpts, size, body
+
+
+class Session(asyncio.BufferedProtocol):
+    """One connection. ``intended`` is when its message under way was to begin, None between messages."""
+
+    __slots__ = ("began", "client", "intended", "octets", "overdue", "sender", "task", "transport")
+
+    def __init__(self, sender: "Sender", intended: float, now: float) -> None:
+        self.sender = sender
+        self.client = ClientProtocol(
+            sender.hello, pipelining=sender.plan.pipelining, chunking=sender.plan.chunking
+        )
+        self.intended: float | None = intended
+        self.began = now
+        self.octets = 0
+        self.overdue = False
+        self.transport: asyncio.Transport | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+        self.task = None
+        self.sender.connected()
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self.sender.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        client = self.client
+        out = client.receive(self.sender.buffer, nbytes)
+        if out:
+            self.write(out)
+        event = client.event
+        if event:
+            self._happened(event)
+
+    def write(self, data: bytes) -> None:
+        if self.transport is not None:
+            self.transport.write(data)
+
+    def _happened(self, event: int) -> None:
+        sender = self.sender
+        if self.client.refusals:
+            sender.note(self.client.refusals)
+        if event == _OVER:
+            if self.transport is not None:
+                self.transport.close()
+            return
+        if event == _READY and self.intended is not None:
+            self.begin(self.intended, self.began)
+            return
+        if event == _SENT and self.intended is not None:
+            sender.accepted(self.intended, self.octets)
+        elif event == _REFUSED:
+            sender.tally.failed += 1
+        self.intended = None
+        sender.free(self)
+
+    def begin(self, intended: float, now: float) -> None:
+        """Sends a message."""
+        self.intended = intended
+        self.began = now
+        mail, rcpts, self.octets, body = self.sender.letter()
+        self.write(self.client.send(mail, rcpts, body))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.client.end()
+        self.transport = None
+        if not self.overdue:
+            self.sender.note(self.client.refusals)
+        self.sender.ended(self)
+
+
+class Sender:
+    """Keeps the sessions of one process busy as the schedule says, and counts."""
+
+    def __init__(self, plan: Plan, index: int, tell: Callable[[Tally], None]) -> None:
+        self.plan = plan
+        self.hello = plan.hello.encode()
+        self.buffer = bytearray(_BUFFER)
+        self.tally = Tally()
+        self._limit = plan.sessions_of(index)
+        self._schedule = plan.schedule_of(index)
+        self._letters = Letters(plan, index)
+        self._tell = tell
+        self._number = 0
+        self._sessions: set[Session] = set()
+        self._parked: list[Session] = []
+        self._refused_in_row = 0
+        self._start = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def run(self, start: float) -> None:
+        """Sends until the schedule has ended; ``start`` is a monotonic time, the same for all processes."""
+        gc.freeze()
+        gc.set_threshold(50_000)
+        uvloop.run(self._run(start))
+
+    async def _run(self, start: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._done = self._loop.create_future()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._loop.add_signal_handler(number, self.stop)
+        await asyncio.sleep(max(0.0, start - _monotonic()))
+        self._start = start
+        self._schedule.begin(start)
+        self._loop.call_later(_PROGRESS, self._progress)
+        self._loop.call_later(1.0, self._sweep)
+        self.fill()
+        await self._done
+        self.tally.missed = self._schedule.missed()
+
+    def stop(self) -> None:
+        """No further message; the second time, end at once."""
+        if isinstance(self._schedule, ClosedLoop) and self._schedule.due(-math.inf) is None:
+            for session in list(self._sessions):
+                self._drop(session)
+        self._schedule = ClosedLoop(0, None)
+        self.fill()
+
+    # --- asked by sessions ------------------------------------------------------------------------
+
+    def letter(self) -> tuple[bytes, tuple[bytes, ...], int, bytes]:
+        """The next message."""
+        number = self._number
+        self._number = number + 1
+        return self._letters.make(number)
+
+    def connected(self) -> None:
+        """A connection stands."""
+        self.tally.connections += 1
+        self._refused_in_row = 0
+
+    def accepted(self, intended: float, octets: int) -> None:
+        """A message was accepted just now."""
+        now = _monotonic()
+        self.tally.accepted(now - intended, octets, now - self._start)
+
+    def note(self, refusals: list[tuple[str, bytes]]) -> None:
+        """Counts replies that were not the hoped-for ones, and forgets them."""
+        for stage, line in refusals:
+            self.tally.error(f"{stage}: {line.decode('utf-8', 'backslashreplace')}")
+        refusals.clear()
+
+    def free(self, session: Session) -> None:
+        """A session is between messages: the next one, a goodbye, or a pause until one is due."""
+        if self.plan.kept:
+            now = _monotonic()
+            intended = self._schedule.take(now)
+            if intended is not None:
+                session.begin(intended, now)
+                return
+            if self._schedule.due(now) is not None:
+                self._parked.append(session)
+                self.fill()
+                return
+        session.write(session.client.quit())
+        session.began = _monotonic()
+
+    def ended(self, session: Session) -> None:
+        """A session's connection is gone."""
+        if session.intended is not None:
+            self.tally.failed += 1
+        self._sessions.discard(session)
+        if session in self._parked:
+            self._parked.remove(session)
+        self.fill()
+
+    # --- the schedule -----------------------------------------------------------------------------
+
+    def fill(self) -> None:
+        """Begins what may begin now; ends the run when nothing is left to begin or to wait for."""
+        now = _monotonic()
+        while self._parked or len(self._sessions) < self._limit:
+            intended = self._schedule.take(now)
+            if intended is None:
+                break
+            if self._parked:
+                self._parked.pop().begin(intended, now)
+            else:
+                self._open(Session(self, intended, now))
+        due = self._schedule.due(now)
+        if due is None:
+            while self._parked:
+                session = self._parked.pop()
+                session.write(session.client.quit())
+            if not self._sessions and not self._done.done():
+                self._done.set_result(None)
+        elif due > now and self._timer is None:
+            self._timer = self._loop.call_later(due - now, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self.fill()
+
+    def _open(self, session: Session) -> None:
+        self._sessions.add(session)
+        session.task = self._loop.create_task(self._connect(session))
+
+    async def _connect(self, session: Session) -> None:
+        target = self.plan.target
+        try:
+            await self._loop.create_connection(lambda: session, target.host, target.port)
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            self.tally.error(f"connect: {reason}")
+            self._refused_in_row += 1
+            if not self.tally.connections and self._refused_in_row >= _ATTEMPTS:
+                self._schedule = ClosedLoop(0, None)
+            # a server that is down is asked less and less often, up to every half second
+            await asyncio.sleep(min(0.01 * self._refused_in_row, 0.5) if self._refused_in_row > 1 else 0)
+            self.ended(session)
+        except asyncio.CancelledError:
+            self.ended(session)
+
+    def _progress(self) -> None:
+        self._tell(self.tally)
+        self._loop.call_later(_PROGRESS, self._progress)
+
+    def _sweep(self) -> None:
+        """Drops sessions whose message, or whose goodbye, takes too long."""
+        latest = _monotonic() - self.plan.timeout
+        for session in [session for session in self._sessions if session.began < latest]:
+            if session not in self._parked:
+                self.tally.error(f"{session.client.stage}: no answer within {self.plan.timeout:g} s")
+                self._drop(session)
+        self._loop.call_later(1.0, self._sweep)
+
+    def _drop(self, session: Session) -> None:
+        session.overdue = True
+        if session.transport is not None:
+            session.transport.abort()
+        elif session.task is not None:
+            session.task.cancel()
