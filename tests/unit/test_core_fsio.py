@@ -29,7 +29,7 @@ def directory(tmp_path: Path) -> Any:
 
 def test_ranges_of_one_buffer_become_files(core: Any, directory: int, tmp_path: Path) -> None:
     data = b"".join(b"%03d" % i for i in range(200))
-    jobs = [(directory, b"f%d" % i, i * 3, 3, "more") for i in range(200)]
+    jobs = [(directory, b"f%d" % i, -1, i * 3, 3, "more") for i in range(200)]
     assert core.write_files(memoryview(data), jobs) == [0] * 200
     assert all((tmp_path / f"f{i}").read_bytes() == b"%03d" % i for i in range(200))
     assert (tmp_path / "f0").stat().st_mode & 0o777 == 0o600
@@ -38,21 +38,21 @@ def test_ranges_of_one_buffer_become_files(core: Any, directory: int, tmp_path: 
 def test_an_old_file_makes_way_with_a_fresh_inode(core: Any, directory: int, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"old and longer")
     os.link(tmp_path / "a", tmp_path / "kept")
-    assert core.write_files(b"new", [(directory, b"a", 0, 3)], sync=True) == [0]
+    assert core.write_files(b"new", [(directory, b"a", -1, 0, 3)], sync=True) == [0]
     assert (tmp_path / "a").read_bytes() == b"new"
     assert (tmp_path / "kept").read_bytes() == b"old and longer"
 
 
 def test_a_symbolic_link_is_not_followed(core: Any, directory: int, tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to(tmp_path / "elsewhere")
-    assert core.write_files(b"new", [(directory, b"a", 0, 3)]) == [0]
+    assert core.write_files(b"new", [(directory, b"a", -1, 0, 3)]) == [0]
     assert not (tmp_path / "a").is_symlink()
     assert not (tmp_path / "elsewhere").exists()
 
 
 def test_each_item_has_its_own_errno(core: Any, directory: int, tmp_path: Path) -> None:
     (tmp_path / "dir").mkdir()
-    jobs = [(directory, b"a", 0, 1), (directory, b"no/b", 0, 1), (directory, b"dir", 0, 1), (directory, b"c", 0, 1)]
+    jobs = [(directory, b"a", -1, 0, 1), (directory, b"no/b", -1, 0, 1), (directory, b"dir", -1, 0, 1), (directory, b"c", -1, 0, 1)]
     first, second, third, fourth = core.write_files(b"x", jobs)
     assert (first, second, fourth) == (0, errno.ENOENT, 0)
     assert third == errno.EISDIR
@@ -61,7 +61,7 @@ def test_each_item_has_its_own_errno(core: Any, directory: int, tmp_path: Path) 
 def test_a_range_outside_the_buffer_is_refused(core: Any, directory: int) -> None:
     for offset, length in ((2, 2), (-1, 1), (0, -1), (4, 0)):
         with pytest.raises(ValueError, match="outside"):
-            core.write_files(b"abc", [(directory, b"a", offset, length)])
+            core.write_files(b"abc", [(directory, b"a", -1, offset, length)])
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_range_outside_the_buffer_is_refused(core: Any, directory: int) -> Non
 )  # fmt: skip
 def test_crlf_becomes_lf_and_nothing_else(core: Any, directory: int, tmp_path: Path, text: bytes) -> None:
     padded = b"\r" + text + b"\n"
-    assert core.write_files(padded, [(directory, b"a", 1, len(text))], lf=True) == [0]
+    assert core.write_files(padded, [(directory, b"a", -1, 1, len(text))], lf=True) == [0]
     written = (tmp_path / "a").read_bytes()
     assert written == text.replace(b"\r\n", b"\n")
     assert len(text) - core.count_crlf(padded, 1, len(text)) == len(written)

@@ -143,8 +143,8 @@ def write_files(buffer, jobs, bint lf=False, bint sync=False):
                 job = held[start + i]
                 items[i].directory = job[0]
                 items[i].name = name_of(job[1])
-                items[i].offset = job[2]
-                items[i].length = job[3]
+                items[i].offset = job[3]
+                items[i].length = job[4]
                 if items[i].offset < 0 or items[i].length < 0 or items[i].offset > view.len - items[i].length:
                     raise ValueError("a range outside the buffer")
             with nogil:

@@ -1,0 +1,1 @@
+"""Mailboxes on disk: where a user's is, and what a Maildir looks like."""

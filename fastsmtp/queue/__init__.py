@@ -1,0 +1,1 @@
+"""Delivery: takes what the spool keeps to where it goes, and settles it."""

@@ -1,0 +1,296 @@
+"""Local delivery: one thread that takes what the spool has committed into mailboxes, exactly once.
+
+For each batch: files are written into ``tmp/`` and synced; an intent is committed; they are moved into ``new/``;
+the moves are made durable by the sync of the next batch (or, when idle, by one of their own); then the spool may
+forget the mail. What a crash leaves after each step, and who picks it up: docs/spool.md, state S4.
+
+The steps are named for the fault hook: ``written``, ``synced``, ``intended``, ``renamed``, ``durable``.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from fastsmtp.clock import Clock
+from fastsmtp.queue.redo import Redo
+from fastsmtp.spool.base import SpoolError
+from fastsmtp.spool.outbox import Outbox, Scan, Survivors, Unit
+from fastsmtp.spool.record import Intent, IntentUnit
+from fastsmtp.spool.suspects import SuspectBoard
+from fastsmtp.store import StorageError
+from fastsmtp.telemetry.maillog import MailLog
+from fastsmtp.transport.maildir import RETRY, Batch, MaildirTransport
+
+BATCH = 2000
+"""Messages of one batch, about."""
+_SCAN_SHARE = 200
+_IDLE = 0.05
+_PAUSE = 1.0
+_SYNC_ATTEMPTS = 3
+
+
+class DeliverySpool(Protocol):
+    """What delivery needs of a spool."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """Where the mail is taken from."""
+
+    def attach(self) -> None:
+        """From now on what is stored is handed over."""
+
+
+def _no_fault(step: str) -> None:
+    """Nothing goes wrong."""
+
+
+class _Moved:
+    """A batch that stands in ``new/`` and waits to be durable there."""
+
+    __slots__ = ("batch", "intent", "key", "units")
+
+    def __init__(self, batch: Batch, units: list[Unit], key: bytes | None, intent: Intent | None) -> None:
+        self.batch = batch
+        self.units = units
+        self.key = key
+        self.intent = intent
+
+
+class LocalRunner:
+    """Delivers from ``spool``, which is open, into ``mailboxes``. ``suspects`` outlives the process."""
+
+    def __init__(
+        self,
+        spool: DeliverySpool,
+        mailboxes: MaildirTransport,
+        log: MailLog,
+        clock: Clock,
+        suspects: SuspectBoard,
+        *,
+        hold: bool = False,
+        fault: Callable[[str], None] = _no_fault,
+    ) -> None:
+        self._spool = spool
+        self._outbox = spool.outbox
+        self._mailboxes = mailboxes
+        self._log = log
+        self._clock = clock
+        self._suspects = suspects
+        self._hold = hold
+        self._fault = fault
+        self._redo = Redo(self._outbox, log, clock)
+        self._bodies = -1
+        self._moved: _Moved | None = None
+        self._alone: list[Unit] = []
+        self._scan: Scan | None = None
+        self._scan_at: float | None = None
+        self._stopping = False
+        self._crashed = False
+        self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
+
+    def start(self, *, crashed: bool = False) -> None:
+        """Begin. ``crashed``: the last process that delivered from this spool died of a signal that tells of a
+        fault of its own, or ended with an error."""
+        self._crashed = crashed
+        self._bodies = os.open(self._outbox.bodies, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the batch in hand; the rest stays in the spool."""
+        self._stopping = True
+        self._outbox.wake()
+        if self._thread.is_alive():
+            self._thread.join()
+        if self._bodies >= 0:
+            os.close(self._bodies)
+            self._bodies = -1
+
+    def backlog(self) -> tuple[int, float]:
+        """Fresh messages not yet delivered, and the age of the oldest in seconds."""
+        return self._outbox.backlog()
+
+    def _run(self) -> None:
+        begun = False
+        try:
+            while not self._stopping:
+                try:
+                    if not begun:
+                        begun = self._begin()
+                    else:
+                        self._turn()
+                except (SpoolError, *StorageError) as error:
+                    self._trouble(f"delivery: {error}")
+                except Exception as error:  # a fault of ours: the mail stays, and is tried again
+                    self._trouble(f"delivery: {error!r}")
+            self._settle_moved()
+        except (SpoolError, *StorageError) as error:
+            self._log.event(f"delivery: {error}")
+        finally:
+            self._outbox.detach()
+            self._mailboxes.close()
+
+    def _begin(self) -> bool:
+        self._redo.begin()
+        suspect = self._suspects.get()
+        if suspect is not None and self._crashed:
+            self._outbox.suspect(suspect)
+        self._crashed = False
+        self._suspects.clear()
+        if self._hold:
+            while not self._stopping:
+                self._outbox.wait(None)
+            return True
+        self._spool.attach()
+        self._scan_at = self._clock.monotonic()
+        return True
+
+    def _trouble(self, text: str) -> None:
+        """Leave what is in hand where it is: the next scan finds it again."""
+        self._log.event(text)
+        self._suspects.clear()
+        self._outbox.finished()
+        self._alone.clear()
+        self._again(_PAUSE)
+        self._outbox.wait(_PAUSE)
+
+    def _turn(self) -> None:
+        if self._alone:
+            self._deliver([self._alone.pop()])
+            return
+        self._begin_scan_when_due()
+        units = self._outbox.take(BATCH)
+        if self._scan is not None:
+            count = sum(len(unit.letters) for unit in units)
+            units += self._scanned(self._scan, max(_SCAN_SHARE, BATCH - count))
+        if units:
+            self._deliver(units)
+        elif self._moved is not None:
+            self._outbox.wait(_IDLE)
+            if not self._outbox.backlog()[0]:
+                self._settle_moved()
+        elif self._scan is None and not self._alone:
+            timeout = None if self._scan_at is None else max(0.0, self._scan_at - self._clock.monotonic())
+            self._outbox.wait(timeout)
+
+    def _begin_scan_when_due(self) -> None:
+        """A scan begins with nothing in hand, so that it cannot find what is being delivered."""
+        if self._scan is None and self._scan_at is not None and self._clock.monotonic() >= self._scan_at:
+            self._scan_at = None
+            self._settle_moved()
+            self._redo.again()
+            self._scan = self._outbox.scan()
+
+    def _scanned(self, scan: Scan, limit: int) -> list[Unit]:
+        """Further units of the scan; those that a worker died of are delivered alone."""
+        units = self._outbox.next(scan, limit)
+        if not units:
+            self._scan = None
+        if self._redo.blocked:
+            self._again(RETRY)
+            units = [unit for unit in units if unit.key not in self._redo.blocked]
+        self._alone = [unit for unit in units if any(letter.deaths for letter in unit.letters)]
+        return [unit for unit in units if unit not in self._alone] if self._alone else units
+
+    def _again(self, after: float) -> None:
+        at = self._clock.monotonic() + after
+        self._scan_at = at if self._scan_at is None else min(self._scan_at, at)
+
+    def _deliver(self, units: list[Unit]) -> None:
+        if self._moved is not None and not self._mailboxes.syncfs:
+            self._settle_moved()
+        batch = self._write(units)
+        if batch is not None:
+            for number, index, reason in batch.lost:
+                self._outbox.set_aside(units[number], index, reason)
+            key = intent = None
+            if batch.written:
+                intent = self._intent(batch, units)
+                key = self._outbox.intend(intent)
+                self._fault("intended")
+                batch.rename()
+                self._fault("renamed")
+            if batch.vanished:
+                self._again(0.0)
+            elif batch.missing:
+                self._again(RETRY)
+            if key is not None or batch.lost:
+                self._moved = _Moved(batch, units, key, intent)
+        self._outbox.finished()
+
+    def _write(self, units: list[Unit]) -> Batch | None:
+        """The batch written and synced, and with it the moves of the batch before; None when that cannot be."""
+        outbox, suspects = self._outbox, self._suspects
+        for attempt in range(_SYNC_ATTEMPTS):
+            batch = self._mailboxes.batch(self._bodies)
+            for number, unit in enumerate(units):
+                with outbox.reading(unit.key) as value:
+                    if value is not None:
+                        suspects.put(unit.key)
+                        batch.write(number, unit.letters, value)
+            suspects.clear()
+            self._fault("written")
+            if not batch.written and self._moved is None:
+                return batch
+            if self._mailboxes.sync(batch, self._moved.batch if self._moved else None):
+                self._fault("synced")
+                if self._moved is not None:
+                    moved, self._moved = self._moved, None
+                    self._settle(moved)
+                return batch
+            self._keep_moved()
+            if self._stopping:
+                break
+            outbox.wait(_PAUSE * attempt)
+        self._again(RETRY)
+        return None
+
+    def _intent(self, batch: Batch, units: list[Unit]) -> Intent:
+        mailboxes = self._mailboxes
+        numbers = {job[5] for job in batch.written}
+        return Intent(
+            self._clock.now(),
+            mailboxes.host,
+            mailboxes.layout.pattern,
+            mailboxes.lf,
+            [IntentUnit(units[number].key, batch.missing.get(number, [])) for number in sorted(numbers)],
+        )
+
+    def _settle_moved(self) -> None:
+        """Make the last moves durable by a sync of their own, and settle them."""
+        if self._moved is None:
+            return
+        if self._mailboxes.settle(self._moved.batch):
+            moved, self._moved = self._moved, None
+            self._settle(moved)
+        else:
+            self._keep_moved()
+
+    def _keep_moved(self) -> None:
+        """Moves that may not be durable stay an intent, which is finished like one of before a crash."""
+        moved, self._moved = self._moved, None
+        if moved is not None and moved.key is not None and moved.intent is not None:
+            self._redo.keep(moved.key, moved.intent)
+            self._again(RETRY)
+
+    def _settle(self, moved: _Moved) -> None:
+        """Let the spool forget what was delivered. A unit nothing was written of stays as it is."""
+        self._fault("durable")
+        batch = moved.batch
+        touched = {job[5] for job in batch.written} | {number for number, _, _ in batch.lost}
+        settled = []
+        for number in touched:
+            survivors: Survivors = {}
+            for index, recipient in batch.missing.get(number, ()):
+                survivors.setdefault(index, []).append(recipient)
+            settled.append((moved.units[number], survivors))
+        self._outbox.settle(moved.key, settled)
+        now, log = self._clock.now(), self._log
+        for job in batch.written:
+            envelope = moved.units[job[5]].letters[job[6]].envelope
+            log.delivered(
+                envelope.id,
+                to=envelope.recipients[job[7]].address,
+                mailbox=job[8].mailbox,
+                delay=now - envelope.received_at,
+            )

@@ -1,0 +1,1 @@
+"""Carriers of mail to where it goes; one file for each kind."""

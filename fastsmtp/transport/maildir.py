@@ -1,0 +1,380 @@
+"""Delivery into Maildirs, in batches: written into ``tmp/``, made durable by one sync a file system, moved.
+
+A mailbox that cannot be written is tried again after `RETRY` seconds and reported once as long as it fails. What
+decides when (the intent, the order of the steps) stands in queue/local.py.
+"""
+
+import errno
+import mmap
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from fastsmtp._core import fsio
+from fastsmtp.clock import Clock
+from fastsmtp.mail.envelope import Envelope
+from fastsmtp.mailbox.layout import Layout
+from fastsmtp.mailbox.maildir import Maildir, file_name, host_part, open_maildir
+from fastsmtp.mailbox.settings import MailboxSettings
+from fastsmtp.telemetry.maillog import MailLog
+from fastsmtp.transport.base import Letter
+
+RETRY = 60.0
+_MOST_OPEN = 1024
+_VANISHED = (errno.ENOENT, errno.ESTALE, errno.ENOTDIR)
+_CANNOT_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP)
+_SYNCFS_TELLS = (5, 8)  # the first Linux whose syncfs(2) reports errors of writing
+_SYNC_THREADS = 8
+
+# directory, name, destination, offset, length; then: unit, letter and recipient number, mailbox
+Job = tuple[int, bytes, int, int, int, int, int, int, Maildir]
+
+
+def kernel_release() -> tuple[int, ...]:
+    """Major and minor number of the running Linux."""
+    major, minor = os.uname().release.split(".")[:2]
+    return int(major), int("".join(c for c in minor if c.isdigit()) or 0)
+
+
+class MaildirTransport:
+    """The mailboxes; used by one thread. ``syncfs`` false: every file is synced alone, from several threads."""
+
+    def __init__(
+        self,
+        settings: MailboxSettings,
+        *,
+        hostname: str,
+        log: MailLog,
+        clock: Clock,
+        syncfs: bool | None = None,
+    ) -> None:
+        self.layout = Layout(settings.path)
+        self.host = host_part(hostname)
+        self.lf = settings.line_ending == "lf"
+        self.share = settings.share_files
+        self.syncfs = kernel_release() >= _SYNCFS_TELLS if syncfs is None else syncfs
+        self._log = log
+        self._clock = clock
+        self._open: OrderedDict[str, Maildir] = OrderedDict()
+        self._closing: list[Maildir] = []
+        self._failing: dict[str, float] = {}
+        self._file_systems: dict[int, int] = {}
+        self._threads: ThreadPoolExecutor | None = None
+
+    def close(self) -> None:
+        """Close all descriptors, end the threads."""
+        for maildir in [*self._open.values(), *self._closing]:
+            maildir.close()
+        self._open.clear()
+        self._closing.clear()
+        for fd in self._file_systems.values():
+            os.close(fd)
+        self._file_systems.clear()
+        if self._threads is not None:
+            self._threads.shutdown()
+            self._threads = None
+
+    def batch(self, bodies: int) -> "Batch":
+        """Begin a batch; ``bodies`` is the open directory of the spool's body files."""
+        while len(self._open) > _MOST_OPEN:
+            self._closing.append(self._open.popitem(last=False)[1])
+        for maildir in self._closing:
+            maildir.close()
+        self._closing.clear()
+        return Batch(self, bodies)
+
+    def maildir(self, mailbox: str) -> Maildir | None:
+        """The mailbox, checked to be where it should; None when it failed in the last minute, or now."""
+        if self._failing:
+            retry = self._failing.get(mailbox)
+            if retry is not None and self._clock.monotonic() < retry:
+                return None
+        maildir = self._open.get(mailbox)
+        if maildir is not None:
+            if maildir.current():
+                self._open.move_to_end(mailbox)
+                return maildir
+            self.forget(mailbox)
+        path = self.layout.path(mailbox)
+        try:
+            maildir = open_maildir(path, mailbox, sync=not self.syncfs)
+            self.file_system(maildir)
+        except OSError as error:
+            self.failed(mailbox, f"{os.fsdecode(error.filename or path)}: {error.strerror}")
+            return None
+        self._open[mailbox] = maildir
+        return maildir
+
+    def forget(self, mailbox: str) -> None:
+        """Let go of a mailbox that is not what it was. Closed before the next batch only: this one may still name
+        its descriptors."""
+        maildir = self._open.pop(mailbox, None)
+        if maildir is not None:
+            self._closing.append(maildir)
+
+    def file_system(self, maildir: Maildir) -> int:
+        """A descriptor of the mailbox's file system, kept from before the first write to it on, so that no error
+        escapes it. Raises OSError."""
+        fd = self._file_systems.get(maildir.tmp_device)
+        if fd is None:
+            fd = self._file_systems[maildir.tmp_device] = os.dup(maildir.tmp)
+        return fd
+
+    def failed(self, mailbox: str, reason: str) -> None:
+        """A mailbox could not be written."""
+        if mailbox not in self._failing:
+            self._log.event(f"mailbox {mailbox} cannot be written, its mail is kept: {reason}")
+        self._failing[mailbox] = self._clock.monotonic() + RETRY
+
+    def works(self, mailbox: str) -> None:
+        """A mailbox that failed was written."""
+        if self._failing.pop(mailbox, None) is not None:
+            self._log.event(f"mailbox {mailbox} can be written again")
+
+    @property
+    def any_failing(self) -> bool:
+        """Whether a success is worth telling to `works`."""
+        return bool(self._failing)
+
+    def sync(self, batch: "Batch", renamed: "Batch | None" = None) -> bool:
+        """Make durable what ``batch`` has written, and the moves of the batch before; false when that failed."""
+        if not self.syncfs:
+            return self._sync_directories({job[8].tmp for job in batch.written})
+        good = True
+        for device in batch.devices | (renamed.devices if renamed is not None else set()):
+            error = fsio.syncfs(self._file_systems[device])
+            if error:
+                good = False
+                self._log.event(f"delivery: syncfs failed ({os.strerror(error)}), the batch is written again")
+        return good
+
+    def _sync_directories(self, descriptors: set[int]) -> bool:
+        try:
+            for fd in descriptors:
+                os.fsync(fd)
+        except OSError as error:
+            self._log.event(f"delivery: fsync failed ({error.strerror}), the batch is written again")
+            return False
+        return True
+
+    def settle(self, batch: "Batch") -> bool:
+        """Make the moves of ``batch`` durable; false when that failed."""
+        if self.syncfs:
+            return self.sync(batch)
+        maildirs = {job[8] for job in batch.written}
+        return self._sync_directories({maildir.new for maildir in maildirs} | {m.tmp for m in maildirs})
+
+    def write(self, value: Any, jobs: list[Job]) -> list[int]:
+        """Write the jobs' files; the errno of each."""
+        if self.syncfs:
+            return fsio.write_files(value, jobs, self.lf)
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(_SYNC_THREADS, "mailbox-sync")
+        step = max(1, -(-len(jobs) // _SYNC_THREADS))
+        parts = [jobs[i : i + step] for i in range(0, len(jobs), step)]
+        errors = self._threads.map(lambda part: fsio.write_files(value, part, self.lf, True), parts)
+        return [error for part in errors for error in part]
+
+
+class Batch:
+    """Files on their way. ``written`` holds one job a file that stands in ``tmp/``; ``missing`` by unit the
+    (letter, recipient) pairs there is none for; ``lost`` the (unit, letter) pairs whose body file is gone."""
+
+    __slots__ = ("_bodies", "_checked", "_transport", "devices", "lost", "missing", "vanished", "written")
+
+    def __init__(self, transport: MaildirTransport, bodies: int) -> None:
+        self._transport = transport
+        self._bodies = bodies
+        self._checked: dict[str, Maildir | None] = {}
+        self.written: list[Job] = []
+        self.missing: dict[int, list[tuple[int, int]]] = {}
+        self.lost: list[tuple[int, int, str]] = []
+        self.devices: set[int] = set()
+        self.vanished = False
+
+    def write(self, unit: int, letters: Sequence[Letter], value: Any) -> None:
+        """Write the files of a unit's letters from its value, the mapped page."""
+        transport = self._transport
+        checked, host, lf, share = self._checked, transport.host, transport.lf, transport.share
+        jobs: list[Job] = []
+        links: list[tuple[Job, int]] = []
+        for index, letter in enumerate(letters):
+            if letter.filed:
+                self._write_filed(unit, index, letter)
+                continue
+            envelope: Envelope = letter.envelope
+            recipients = envelope.recipients
+            offset, length = letter.offset, letter.length
+            size = length - fsio.count_crlf(value, offset, length) if lf else length
+            first: Job | None = None
+            for number in range(len(recipients)) if letter.pending is None else letter.pending:
+                mailbox = recipients[number].mailbox
+                maildir = checked[mailbox] if mailbox in checked else self._check(mailbox)
+                if maildir is None:
+                    self.missing.setdefault(unit, []).append((index, number))
+                    continue
+                name = file_name(envelope.received_at, envelope.id, number, host, size)
+                job = (maildir.tmp, name, maildir.new, offset, length, unit, index, number, maildir)
+                if share and first is not None:
+                    links.append((first, len(jobs)))
+                first = first or job
+                jobs.append(job)
+        if links:
+            self._write_shared(value, jobs, links)
+        elif jobs:
+            self._keep(jobs, transport.write(value, jobs), lambda job: transport.write(value, [job])[0])
+
+    def rename(self) -> None:
+        """Move what was written into ``new/``. What cannot be moved becomes missing; ``vanished`` says that a
+        file was gone, so that trying again soon is right."""
+        errors = fsio.rename_files(self.written)
+        if any(errors):
+            written, self.written = self.written, []
+            for job, error in zip(written, errors, strict=True):
+                if not error:
+                    self.written.append(job)
+                    continue
+                self._miss(job)
+                if error in _VANISHED:
+                    self.vanished = True
+                    self._transport.forget(job[8].mailbox)
+                else:
+                    self._remove(job)
+                    self._transport.failed(job[8].mailbox, os.strerror(error))
+
+    def _miss(self, job: Job) -> None:
+        self.missing.setdefault(job[5], []).append((job[6], job[7]))
+
+    def _check(self, mailbox: str) -> Maildir | None:
+        maildir = self._checked[mailbox] = self._transport.maildir(mailbox)
+        if maildir is not None:
+            self.devices.add(maildir.tmp_device)
+        return maildir
+
+    def _keep(self, jobs: list[Job], errors: list[int], again: Callable[[Job], int]) -> None:
+        """Sort the written from the missing; a mailbox that vanished under our hands is opened once more."""
+        transport = self._transport
+        if not transport.any_failing and not any(errors):
+            self.written += jobs
+            return
+        for job, error in zip(jobs, errors, strict=True):
+            if error in _VANISHED:
+                maildir = self._reopened(job[8])
+                if maildir is None:
+                    self._miss(job)
+                    continue
+                job = (maildir.tmp, job[1], maildir.new, *job[3:8], maildir)
+                error = again(job)
+            mailbox = job[8].mailbox
+            if error:
+                self._miss(job)
+                self._checked[mailbox] = None
+                transport.failed(mailbox, os.strerror(error))
+            else:
+                self.written.append(job)
+                transport.works(mailbox)
+
+    def _reopened(self, old: Maildir) -> Maildir | None:
+        maildir = self._checked.get(old.mailbox)
+        if maildir is old:
+            self._transport.forget(old.mailbox)
+            maildir = self._check(old.mailbox)
+        return maildir
+
+    def _write_shared(self, value: Any, jobs: list[Job], links: list[tuple[Job, int]]) -> None:
+        linked = {position for _, position in links}
+        firsts = [job for position, job in enumerate(jobs) if position not in linked]
+
+        def write(job: Job) -> int:
+            return self._transport.write(value, [job])[0]
+
+        self._keep(firsts, self._transport.write(value, firsts), write)
+        others = [jobs[position] for _, position in links]
+        errors = []
+        for (first, _), job in zip(links, others, strict=True):
+            error = fsio.link_file(first[0], first[1], job[0], job[1])
+            errors.append(write(job) if error in _CANNOT_LINK or error in _VANISHED else error)
+        self._keep(others, errors, write)
+
+    def _write_filed(self, unit: int, index: int, letter: Letter) -> None:
+        envelope: Envelope = letter.envelope
+        body = envelope.id.encode()
+        try:
+            source = os.open(body, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=self._bodies)
+        except OSError as error:
+            self.lost.append((unit, index, f"its body file cannot be opened: {error.strerror}"))
+            return
+        try:
+            if os.fstat(source).st_size != letter.length:
+                self.lost.append((unit, index, "its body file has not the right length"))
+                return
+            self._copy_filed(unit, index, letter, source, body)
+        finally:
+            os.close(source)
+
+    def _copy_filed(self, unit: int, index: int, letter: Letter, source: int, body: bytes) -> None:
+        transport = self._transport
+        envelope: Envelope = letter.envelope
+        length = letter.length
+        size = file_size(source, length, transport.lf)
+        alone = len(envelope.recipients) == 1 and not transport.lf
+        first: Job | None = None
+        for number in range(len(envelope.recipients)) if letter.pending is None else letter.pending:
+            mailbox = envelope.recipients[number].mailbox
+            maildir = self._checked[mailbox] if mailbox in self._checked else self._check(mailbox)
+            if maildir is None:
+                self.missing.setdefault(unit, []).append((index, number))
+                continue
+            name = file_name(envelope.received_at, envelope.id, number, transport.host, size)
+            job = (maildir.tmp, name, maildir.new, 0, length, unit, index, number, maildir)
+
+            def put(job: Job, first: Job | None = first) -> int:
+                error = errno.EXDEV
+                if alone:
+                    error = fsio.link_file(self._bodies, body, job[0], job[1])
+                elif transport.share and first is not None:
+                    error = fsio.link_file(first[0], first[1], job[0], job[1])
+                if error in _CANNOT_LINK or (error == errno.ENOENT and first is not None):
+                    error = self._copy(source, length, job)
+                return error
+
+            before = len(self.written)
+            self._keep([job], [put(job)], put)
+            if first is None and len(self.written) > before:
+                first = self.written[-1]
+
+    def _copy(self, source: int, length: int, job: Job) -> int:
+        sync = not self._transport.syncfs
+        if not self._transport.lf or not length:
+            return fsio.copy_file(source, length, job[0], job[1], sync)
+        with mmap.mmap(source, length, prot=mmap.PROT_READ) as content:
+            return fsio.write_files(content, [job], True, sync)[0]
+
+    def _remove(self, job: Job) -> None:
+        try:
+            os.unlink(job[1], dir_fd=job[0])
+        except OSError:
+            pass  # written anew under the same name, it makes way then
+
+
+def file_size(source: int, length: int, lf: bool) -> int:
+    """The size on disk of an open body file once delivered."""
+    if not lf or not length:
+        return length
+    with mmap.mmap(source, length, prot=mmap.PROT_READ) as content:
+        return length - fsio.count_crlf(content, 0, length)
+
+
+def lf_size(value: Any, letter: Letter, bodies: Path) -> int:
+    """The size on disk of a letter once delivered with LF, from its unit's value or its body file. Raises
+    OSError."""
+    if not letter.filed:
+        return letter.length - fsio.count_crlf(value, letter.offset, letter.length)
+    source = os.open(bodies / letter.envelope.id, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return file_size(source, letter.length, True)
+    finally:
+        os.close(source)
