@@ -103,7 +103,7 @@ class Worker:
                 drop(identity)
             if not end_with_parent(self._birth.master):
                 return os.EX_OK
-            faulthandler.enable()
+            faulthandler.enable(2)
             loop = _loops.new_event_loop()
             asyncio.set_event_loop(loop)
             return loop.run_until_complete(self._main(loop))
