@@ -17,13 +17,14 @@ from tests.tools.arrived import Arrived
 from tests.tools.site import Site, site
 from tests.tools.waiting import until
 
-MANY = 5
+MANY = ["many", "2many", "3many", "4many", "5many"]
+"""How smtp-source calls five recipients."""
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     users = ["swaks", "source", "python", "msmtp", "alice", "bob", "j\u00f6rg"]
-    users += [f"{number}many" for number in range(MANY)]
+    users += MANY
     mailboxes = {"users": users, "postmaster": "alice"}
     with site(tmp_path_factory.mktemp("clients"), workers=2, mailboxes=mailboxes) as server:
         yield server
@@ -101,10 +102,10 @@ def test_smtp_source_with_many_recipients(server: Site) -> None:
     """It puts a number before each recipient's name."""
     source = require_program("smtp-source")
     ran(
-        *(source, "-s", "5", "-m", "50", "-r", str(MANY), "-l", "1000"),
+        *(source, "-s", "5", "-m", "50", "-r", str(len(MANY)), "-l", "1000"),
         *("-t", "many@example.org", f"127.0.0.1:{server.port}"),
     )
-    ids = [{each.queue_id for each in new_mail(server, f"{n}many", 50)} for n in range(MANY)]
+    ids = [{each.queue_id for each in new_mail(server, user, 50)} for user in MANY]
     assert all(each == ids[0] for each in ids)
     assert len(ids[0]) == 50
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.conftest import require_program
 from tests.tools import arrived
+from tests.tools.site import environment
 from tests.tools.waiting import until
 from tests.tools.wire import Wire
 
@@ -31,13 +32,19 @@ def said(tmp_path: Path) -> Iterator[Path]:
         process = subprocess.Popen(
             [sys.executable, "-m", "fastsmtp", "serve"],
             cwd=tmp_path,
+            env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
     try:
-        until("it is ready", lambda: re.search("^ready:", output.read_text(), re.MULTILINE), 30)
+
+        def ready() -> bool:
+            assert process.poll() is None, f"it ended with {process.returncode}"
+            return re.search("^ready:", output.read_text(), re.MULTILINE) is not None
+
+        until("it is ready", ready, 30)
         yield output
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0

@@ -12,7 +12,7 @@ import lmdb
 import pytest
 
 from tests.system.server import settings_text
-from tests.tools.site import Site, public_folder, site
+from tests.tools.site import Site, environment, public_folder, site
 
 NOBODY = 65534
 
@@ -22,6 +22,7 @@ def run(command: str, file: Path, *, uid: int | None = None) -> "subprocess.Comp
     return subprocess.run(
         [sys.executable, "-m", "fastsmtp", command, "-c", str(file)],
         cwd="/",
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=30,

@@ -12,7 +12,14 @@ from tests.system.server import RunningServer, alive
 from tests.tools.waiting import until
 from tests.tools.wire import Wire
 
+ROOT = Path(__file__).parents[2]
 USERS = ("alice", "bob", "carol", "dave")
+
+
+def environment() -> dict[str, str]:
+    """Ours, such that a program started elsewhere is that of this checkout."""
+    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 class Site(RunningServer):
