@@ -214,6 +214,8 @@ def _not_writable(path: Path, uid: int, groups: set[int]) -> str | None:
     place = path
     while not os.path.lexists(place):
         place = place.parent
+    if os.statvfs(place).f_flag & os.ST_RDONLY:
+        return f"{place} is on a read-only file system"
     if place != path and os.geteuid() == 0:
         return (
             None if place.is_dir() else f"{place} is no directory"

@@ -263,3 +263,17 @@ def test_root_looks_through_the_users_eyes(tmp_path: Path) -> None:
     (problem,) = machine_problems(settings)
     assert problem.startswith("data_dir: ")
     assert "for nobody" in problem
+    (tmp_path / "data").rmdir()
+    assert machine_problems(settings) == [], "root makes it and hands it over"
+
+
+def test_a_read_only_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class ReadOnly:
+        f_flag = os.ST_RDONLY
+
+    monkeypatch.setattr(module.os, "statvfs", lambda path: ReadOnly)
+    settings = load(tmp_path, small('data_dir = "."', 'path = "{user}"'))
+    assert machine_problems(settings) == [
+        f"data_dir: {tmp_path} is on a read-only file system",
+        f"mailboxes.path: {tmp_path} is on a read-only file system",
+    ]
