@@ -1,6 +1,6 @@
 """The form of a message on disk, and of what is known about its delivery.
 
-A record is a fixed header, the envelope in msgpack, the prefix (Return-Path and Received) and the body; prefix
+A record is a fixed header with checksums, the envelope in msgpack, the prefix (Return-Path and Received) and the body; prefix
 and body stand together, so that a mailbox file is one range of bytes. A pack is records one after another.
 A single is a record behind a short head that says which recipients are still to be served. `FORMAT` changes
 with any of this, with mail.envelope.Envelope and with `Intent`.
@@ -18,8 +18,9 @@ from fastsmtp.mail.envelope import Envelope
 FORMAT = 1
 
 _MAGIC = b"\xf5fsmtp\x01\n"
-_HEADER = struct.Struct("<8sIIIIQ")  # magic, crc32 of all that follows it, flags, lengths: envelope, prefix, body
-_TAIL = struct.Struct("<IIIQ")
+_START = struct.Struct("<8sI")  # magic, crc32 of the rest of the header
+_REST = struct.Struct("<IIIIQ")  # crc32 of what follows the header, flags, lengths: envelope, prefix, body
+_HEADER = _START.size + _REST.size
 _HEAD = struct.Struct("<I")
 _FILED = 1
 _encode = msgspec.msgpack.Encoder().encode
@@ -78,33 +79,36 @@ class Intent(msgspec.Struct, array_like=True, gc=False):
 def record_parts(envelope: Envelope, prefix: bytes, body: bytes | bytearray) -> tuple[bytes, bytes]:
     """The header and the envelope of a record; prefix and body follow them as they are."""
     packed = _encode(envelope)
-    tail = _TAIL.pack(0, len(packed), len(prefix), len(body))
-    crc = crc32(body, crc32(prefix, crc32(packed, crc32(tail))))
-    return _HEADER.pack(_MAGIC, crc, 0, len(packed), len(prefix), len(body)), packed
+    rest = _REST.pack(crc32(body, crc32(prefix, crc32(packed))), 0, len(packed), len(prefix), len(body))
+    return _START.pack(_MAGIC, crc32(rest)) + rest, packed
 
 
 def filed_record(envelope: Envelope, size: int) -> bytes:
     """The record of a message whose content is a file of ``size`` bytes."""
     packed = _encode(envelope)
-    tail = _TAIL.pack(_FILED, len(packed), 0, size)
-    return _HEADER.pack(_MAGIC, crc32(packed, crc32(tail)), _FILED, len(packed), 0, size) + packed
+    rest = _REST.pack(crc32(packed), _FILED, len(packed), 0, size)
+    return _START.pack(_MAGIC, crc32(rest)) + rest + packed
 
 
 def read_record(value: Any, start: int = 0) -> tuple[Letter, int]:
     """The letter of the record at ``start`` and the offset behind it. Raises `Damaged`."""
     view = memoryview(value)
     total = len(view)
-    if total - start < _HEADER.size:
+    if total - start < _HEADER:
         raise Damaged(start, total, "a record is cut short")
-    magic, crc, flags, packed, prefix, body = _HEADER.unpack_from(view, start)
-    offset = start + _HEADER.size + packed
-    end = offset + (0 if flags & _FILED else prefix + body)
-    if magic != _MAGIC or end > total:
+    magic, check = _START.unpack_from(view, start)
+    if magic != _MAGIC or crc32(view[start + _START.size : start + _HEADER]) != check:
+        # Nothing in it can be trusted, so the next record is where one begins.
         raise Damaged(start, _next_record(view, start + 1), "a record's header is damaged")
-    if crc32(view[start + 12 : end]) != crc:
+    crc, flags, packed, prefix, body = _REST.unpack_from(view, start + _START.size)
+    offset = start + _HEADER + packed
+    end = offset + (0 if flags & _FILED else prefix + body)
+    if end > total:
+        raise Damaged(start, total, "a record is cut short")
+    if crc32(view[start + _HEADER : end]) != crc:
         raise Damaged(start, end, "a record's checksum is wrong")
     try:
-        envelope = _decode(view[start + _HEADER.size : offset])
+        envelope = _decode(view[start + _HEADER : offset])
     except msgspec.MsgspecError as error:
         raise Damaged(start, end, f"an envelope cannot be read: {error}") from None
     return Letter(envelope, offset, prefix + body, bool(flags & _FILED)), end
@@ -145,7 +149,7 @@ def read_single(value: Any) -> tuple[Letter, int]:
 def record_of(value: Any, letter: Letter) -> bytes:
     """The bytes of ``letter``'s record, cut out of the value that holds it."""
     packed = len(_encode(letter.envelope))
-    start = letter.offset - packed - _HEADER.size
+    start = letter.offset - packed - _HEADER
     return bytes(memoryview(value)[start : letter.offset + (0 if letter.filed else letter.length)])
 
 

@@ -1,0 +1,82 @@
+"""The rules of LMDB, kept by the store."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fastsmtp.store import Store, StoreError, attempt
+
+
+def make(path: Path, format_number: int = 1) -> Store:
+    return Store(path, (b"one", b"two"), format_number=format_number, map_size=16 << 20)
+
+
+def test_what_is_committed_is_there_after_opening_again(tmp_path: Path) -> None:
+    store = make(tmp_path / "a")
+    store.open()
+    with store.write() as txn:
+        txn.put(b"k", b"v", db=store.db[b"one"])
+    store.close()
+    store.open()
+    with store.read() as txn:
+        assert bytes(txn.get(b"k", db=store.db[b"one"])) == b"v"
+        assert txn.get(b"k", db=store.db[b"two"]) is None
+    store.reopen()
+    assert 0 < store.used() <= store.high_water()
+    store.close()
+
+
+def test_one_at_a_time(tmp_path: Path) -> None:
+    first, second = make(tmp_path), make(tmp_path)
+    first.open()
+    with pytest.raises(StoreError, match="another process has it"):
+        second.open()
+    first.close()
+    second.open()
+    second.close()
+
+
+def test_another_format_is_refused_in_one_line(tmp_path: Path) -> None:
+    store = make(tmp_path, 1)
+    store.open()
+    store.close()
+    with pytest.raises(StoreError, match="another format version") as caught:
+        make(tmp_path, 2).open()
+    assert "\n" not in str(caught.value)
+    store.open()
+    store.close()
+
+
+def test_what_is_no_environment_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data.mdb").write_bytes(b"x" * 65536)
+    with pytest.raises(StoreError, match="not an environment"):
+        make(tmp_path).open()
+
+
+def test_a_path_that_is_no_directory_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a file")
+    with pytest.raises(StoreError, match="must be a directory"):
+        make(tmp_path / "a").open()
+
+
+def test_it_does_not_cross_a_fork(tmp_path: Path) -> None:
+    store = make(tmp_path)
+    store.open()
+    child = os.fork()
+    if not child:
+        try:
+            store.write()
+        except RuntimeError:
+            os._exit(7)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    store.close()
+
+
+def test_a_closed_store_is_a_storage_error(tmp_path: Path) -> None:
+    store = make(tmp_path)
+    store.open()
+    store.close()
+    assert attempt(store.high_water, -1) == -1
+    assert attempt(lambda: 3, -1) == 3
