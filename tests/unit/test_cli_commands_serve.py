@@ -19,7 +19,12 @@ Capture = pytest.CaptureFixture[str]
 def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Settings]:
     """The settings that a stand-in for the server was started with."""
     started: list[Settings] = []
-    stand_in(monkeypatch, lambda settings: started.append(settings) or 3)
+
+    def serve(settings: Settings) -> int:
+        started.append(settings)
+        return 3
+
+    stand_in(monkeypatch, serve)
     monkeypatch.chdir(tmp_path)
     return started
 

@@ -1,5 +1,6 @@
 """The command line: quick help, exit codes of sysexits.h, and never a traceback."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -31,7 +32,7 @@ def test_help_lists_every_command_and_imports_none(monkeypatch: pytest.MonkeyPat
     def refuse(name: str) -> Any:
         raise AssertionError(f"{name} was imported")
 
-    monkeypatch.setattr(main.importlib, "import_module", refuse)
+    monkeypatch.setattr(importlib, "import_module", refuse)
     assert main.run(["--help"]) == exits.OK
     text = capsys.readouterr().out
     assert "Example:" in text

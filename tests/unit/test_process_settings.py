@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from fastsmtp.config.errors import SettingsError
-from fastsmtp.process import settings as module
 from fastsmtp.process.settings import cpu_count, default_settings, load_settings, machine_problems
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -211,9 +210,9 @@ def test_the_user_must_exist(tmp_path: Path) -> None:
 
 def test_only_root_becomes_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(tmp_path, small('user = "root"\ndata_dir = "/"', 'path = "/{user}"'))
-    monkeypatch.setattr(module.os, "geteuid", lambda: 4711)
-    monkeypatch.setattr(module.os, "getgroups", list)
-    monkeypatch.setattr(module.os, "getegid", lambda: 4711)
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    monkeypatch.setattr(os, "getgroups", list)
+    monkeypatch.setattr(os, "getegid", lambda: 4711)
     assert 'user: only root can become "root"; start as root or as that user' in machine_problems(settings)
 
 
@@ -222,9 +221,9 @@ def stranger(monkeypatch: pytest.MonkeyPatch) -> int:
     """The checks run as a user who owns nothing here."""
     uid = 4711
     assert os.stat("/").st_uid != uid
-    monkeypatch.setattr(module.os, "geteuid", lambda: uid)
-    monkeypatch.setattr(module.os, "getgroups", list)
-    monkeypatch.setattr(module.os, "getegid", lambda: uid)
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    monkeypatch.setattr(os, "getgroups", list)
+    monkeypatch.setattr(os, "getegid", lambda: uid)
     return uid
 
 
@@ -271,7 +270,7 @@ def test_a_read_only_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     class ReadOnly:
         f_flag = os.ST_RDONLY
 
-    monkeypatch.setattr(module.os, "statvfs", lambda path: ReadOnly)
+    monkeypatch.setattr(os, "statvfs", lambda path: ReadOnly)
     settings = load(tmp_path, small('data_dir = "."', 'path = "{user}"'))
     assert machine_problems(settings) == [
         f"data_dir: {tmp_path} is on a read-only file system",

@@ -3,7 +3,7 @@
 import errno
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -202,9 +202,20 @@ def test_flushes_itself_when_many_wait(pipe: Pipe) -> None:
     assert len(os.read(pipe.end, 1 << 20).splitlines()) == maillog.FLUSH_LINES
 
 
+def replace_write(patch: pytest.MonkeyPatch, pipe: Pipe, write: Callable[[bytes], int]) -> None:
+    """Let ``write`` take what goes into the pipe; the rest of the process writes as ever."""
+    real = os.write
+    patch.setattr(os, "write", lambda fd, data: write(bytes(data)) if fd == pipe.fd else real(fd, data))
+
+
 def test_one_write_a_flush(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     writes: list[int] = []
-    monkeypatch.setattr(maillog.os, "write", lambda fd, data: writes.append(len(data)) or len(data))
+
+    def count(data: bytes) -> int:
+        writes.append(len(data))
+        return len(data)
+
+    replace_write(monkeypatch, pipe, count)
     for _ in range(100):
         pipe.log.event("x")
     pipe.log.flush()
@@ -214,7 +225,7 @@ def test_one_write_a_flush(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_partial_writes(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.write
-    monkeypatch.setattr(maillog.os, "write", lambda fd, data: real(fd, bytes(data)[:7]))
+    replace_write(monkeypatch, pipe, lambda data: real(pipe.fd, data[:7]))
     pipe.log.event("a line of some length")
     assert pipe.events() == ["event a line of some length"]
 
@@ -249,11 +260,11 @@ def test_stuck_reader_loses_whole_lines_and_is_told(pipe: Pipe, monkeypatch: pyt
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EPIPE, errno.EIO])
 def test_write_errors_never_raise(pipe: Pipe, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    def fail(fd: int, data: bytes) -> int:
+    def fail(data: bytes) -> int:
         raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patch:
-        patch.setattr(maillog.os, "write", fail)
+        replace_write(patch, pipe, fail)
         pipe.log.event("lost")
         pipe.log.event("lost")
         pipe.log.flush()
