@@ -37,6 +37,8 @@ class StaticDirectory:
 
     def __init__(self, settings: DirectorySettings) -> None:
         self._domains = {canonical_domain(domain): domain for domain in settings.domains}
+        # IDNA costs a millisecond for the longest names, and whoever knocks chooses them.
+        self._international = any("xn--" in domain for domain in self._domains)
         self._first = next(iter(self._domains), "")
         self._create = settings.unknown_users == "create"
         self._users: set[tuple[str, str]] = set()
@@ -48,11 +50,11 @@ class StaticDirectory:
 
     def local_domain(self, domain: str) -> bool:
         """See `Directory.local_domain`."""
-        return canonical_domain(domain) in self._domains
+        return self._canonical(domain) in self._domains
 
     def lookup(self, local: str, domain: str) -> Account | None:
         """See `Directory.lookup`."""
-        name, home = canonical_local(local), canonical_domain(domain)
+        name, home = canonical_local(local), self._canonical(domain)
         if not home and name == POSTMASTER:
             home = self._first
         if home not in self._domains or not name:
@@ -65,6 +67,9 @@ class StaticDirectory:
         if self._create or (base, home) in self._users:
             return Account(f"{base}@{home}")
         return None
+
+    def _canonical(self, domain: str) -> str:
+        return canonical_domain(domain) if self._international or domain.isascii() else domain
 
     def _postmaster_of(self, domain: str) -> Account:
         local, at, home = self._postmaster.rpartition("@")

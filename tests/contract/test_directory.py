@@ -101,3 +101,10 @@ def test_create_makes_everybody_a_user(make: Make) -> None:
     assert mailbox(directory, "a b/..", "example.org") == "a b/..@example.org"
     assert mailbox(directory, "", "example.org") is None
     assert mailbox(directory, "who", "example.com") is None
+
+
+def test_names_beyond_ascii_where_no_domain_is(make: Make) -> None:
+    directory = make(Names(domains=("example.org",), users=("alice",)))
+    assert not directory.local_domain("bücher.example")
+    assert mailbox(directory, "postmaster", "ü") is None
+    assert mailbox(directory, "alice", "ü.example.org") is None

@@ -1,6 +1,8 @@
 """Two spellings of one address have one canonical form, and nothing a client sends raises."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fastsmtp.accounts.names import canonical_domain, canonical_local
 
@@ -39,3 +41,10 @@ def test_domain(domain: str, canonical: str) -> None:
 )
 def test_local(local: str, canonical: str) -> None:
     assert canonical_local(local) == canonical
+
+
+@given(st.text(st.characters(), max_size=300))
+def test_nothing_raises_and_canonical_stays_canonical(text: str) -> None:
+    domain, local = canonical_domain(text), canonical_local(text)
+    assert canonical_domain(domain.swapcase() if domain.isascii() else domain) == domain.removesuffix(".")
+    assert canonical_local(local) == local
