@@ -119,10 +119,9 @@ def test_idle_and_busy_sessions_at_shutdown(tmp_path: Path) -> None:
         assert time.monotonic() - start < 5
         until("nobody is let in any more", lambda: refused(server), 5)
         busy.send(b" second half\r\n.\r\n")
-        chunked.send(b"BDAT 6 LAST\r\n\r\nyes\r")
-        chunked.send(b"\n")
+        chunked.send(b"BDAT 7 LAST\r\n\r\nyes\r\n")
         busy.answer().queue_id  # noqa: B018 - checks that it was accepted
-        assert chunked.answer().code in (250, 501, 503, 554)
+        chunked.answer().queue_id  # noqa: B018 - checks that it was accepted
         for wire in (busy, chunked):
             assert wire.rest().startswith(b"421 4.3.2 "), "after its transaction the session ends too"
         assert server.wait(10) == 0
