@@ -86,6 +86,10 @@ def _serve(settings: Settings, clock: Clock, log: MailLog) -> int:
         )
         return worker.run(identity)
 
+    def close_listeners() -> None:
+        for listener in listeners:
+            close_all(listener.sockets)
+
     master = Master(
         Supervisor(settings.workers, leftovers, settings.shutdown_grace, watching=accept == "reuseport"),
         worker_main,
@@ -93,6 +97,7 @@ def _serve(settings: Settings, clock: Clock, log: MailLog) -> int:
         clock=clock,
         log=log,
         announce=functools.partial(_announce, settings, listeners),
+        stopping=close_listeners,
         worker_died=guard.clear,
     )
     # The workers share what is there now; a collector that writes into every object would copy it all.
@@ -101,8 +106,7 @@ def _serve(settings: Settings, clock: Clock, log: MailLog) -> int:
     try:
         return master.run()
     finally:
-        for listener in listeners:
-            close_all(listener.sockets)
+        close_listeners()
         os.close(lock)
 
 

@@ -32,7 +32,8 @@ WorkerMain = Callable[[Birth], int]
 class Master:
     """Runs ``worker_main`` in as many processes as ``supervisor`` asks for, until it says to finish.
 
-    ``announce`` is called once, when all workers serve. Between a fork and the worker's own handlers all
+    ``announce`` is called once, when all workers serve, ``stopping`` when a stop begins, ``worker_died`` with the
+    slot of a worker that has ended. Between a fork and the worker's own handlers all
     signals are blocked: a signal must not reach the child while it still writes into the master's wake-up
     socket. ``worker_main`` unblocks them once it handles SIGTERM; the others are for the master alone.
     """
@@ -46,6 +47,7 @@ class Master:
         clock: Clock,
         log: MailLog,
         announce: Callable[[], None],
+        stopping: Callable[[], None],
         worker_died: Callable[[int], None],
     ) -> None:
         self._supervisor = supervisor
@@ -54,6 +56,7 @@ class Master:
         self._clock = clock
         self._log = log
         self._announce = announce
+        self._stopping = stopping
         self._worker_died = worker_died
         self._pids: dict[int, int] = {}
         self._channels: dict[int, socket.socket] = {}
@@ -107,6 +110,8 @@ class Master:
                 again = self._supervisor.stopping
                 what = "killing the workers" if again else "stopping, no new connections"
                 self._log.event(f"{signal.Signals(number).name}: {what}")
+                if not again:
+                    self._stopping()
                 code = self._do(self._supervisor.stop(self._clock.monotonic()))
             elif number == signal.SIGHUP:
                 self._log.event("SIGHUP: reload is not available yet; restart to read the settings again")

@@ -16,7 +16,7 @@ from fastsmtp.process.errors import StartError
 from fastsmtp.process.messages import Birth, Message
 from fastsmtp.process.privileges import Identity, drop, end_with_parent
 from fastsmtp.process.shared import Heartbeats
-from fastsmtp.process.sockets import Listener
+from fastsmtp.process.sockets import Listener, close_all
 from fastsmtp.telemetry.maillog import MailLog
 
 try:
@@ -130,6 +130,9 @@ class Worker:
             await self._end.wait()
             for slot in list(self._servers):
                 self._close(slot)
+            for listener in self._listeners:
+                # Nobody will accept any more: let clients be refused and go elsewhere instead of waiting.
+                close_all(listener.sockets)
             orphaned = os.getppid() != self._birth.master
             await services.drain(min(self._grace, ORPHAN_GRACE) if orphaned else self._grace)
         finally:

@@ -3,6 +3,7 @@
 import os
 import pwd
 import signal
+import smtplib
 import socket
 import subprocess
 import sys
@@ -124,6 +125,20 @@ def test_a_stop_ends_although_a_worker_hangs(tmp_path: Path) -> None:
     with RunningServer(tmp_path, shutdown_grace=0.5) as server:
         os.kill(server.worker_pids()[0], signal.SIGSTOP)
         assert server.stop() == os.EX_SOFTWARE
+
+
+@pytest.mark.parametrize("accept", ["reuseport", "shared"])
+def test_during_a_stop_new_clients_are_refused_and_old_ones_may_finish(tmp_path: Path, accept: str) -> None:
+    with RunningServer(tmp_path, shutdown_grace=30, accept=accept) as server:
+        client = smtplib.SMTP(*server.address, timeout=20)
+        client.ehlo("client.example")
+        client.mail("me@client.example")
+        client.rcpt("alice@test.example")
+        server.running.send_signal(signal.SIGTERM)
+        wait_until(lambda: not _accepts(server), "new connections are refused")
+        assert client.data(b"Subject: late\r\n\r\nbut not too late\r\n")[0] == 250
+        assert server.wait() == 0
+        assert len(list((server.mail / "test.example" / "alice").glob("new/*"))) == 1
 
 
 @root_only
