@@ -29,7 +29,7 @@ class ServerProtocol:
     def receive(self, data: ReadableBuffer, size: int = -1) -> bytes:
         """Take the first ``size`` bytes of ``data`` (-1: all of it); what to write in answer."""
     def resume(self, answer: Reply | None) -> bytes:
-        """The answer to the event that gave `PENDING`; what to write."""
+        """The answer to the event that gave `PENDING`; what to write. One that comes too late is nobody's."""
     def say_goodbye(self, last: Reply) -> bytes:
         """End the session with ``last``, such as 421; what to write."""
     def end(self) -> None:

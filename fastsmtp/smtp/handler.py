@@ -45,4 +45,5 @@ class Handler(Protocol):
         """The body is at fault: forget the transaction. ``refusal`` goes out once its end is read."""
 
     def on_reset(self) -> None:
-        """The transaction under way is over, without a message (RSET, a new hello, QUIT, end of connection)."""
+        """The transaction under way is over, without a message (RSET, a new hello, QUIT, DATA refused, end of
+        connection). A transaction ends once: by this, by `on_body_end` or by `on_body_refused`."""

@@ -97,12 +97,12 @@ class ServerProtocol:
         return self._flush()
 
     def resume(self, answer: Reply | None) -> bytes:
-        """The answer to the event that gave `PENDING`; what to write."""
+        """The answer to the event that gave `PENDING`; what to write. One that comes too late is nobody's."""
+        if self.closing:
+            return b""
         stage, self._stage = self._stage, None
         if stage is None:
             raise RuntimeError("resume without a pending event")
-        if self.closing:
-            return b""
         self._answered(stage, answer)
         if self._stage is None:
             self._run()
@@ -119,8 +119,7 @@ class ServerProtocol:
 
     def end(self) -> None:
         """The connection is gone: a transaction under way is over, unless its reply is already owed."""
-        if self._stage != "body":
-            self._forget()
+        self._forget()
         self.closing = True
 
     # --- output -----------------------------------------------------------------------------------
@@ -157,7 +156,7 @@ class ServerProtocol:
 
     def _read_line(self) -> bool:
         data = self._held
-        if not self._talked:
+        if not self._talked and not self._skipped:
             if data[0] == 0x16:  # a TLS record of type handshake (RFC 8446 §5.1)
                 self._refuse(reply.NOT_SMTP)
                 return True
@@ -237,8 +236,9 @@ class ServerProtocol:
                 self._say(reply.BYE)
 
     def _forget(self) -> None:
-        """End the transaction under way, if there is one (RFC 5321 §4.1.1.5)."""
-        under_way = self.in_transaction
+        """End the transaction under way, if there is one (RFC 5321 §4.1.1.5). A message whose end was handed out
+        is the handler's: only its reply is lost."""
+        under_way = self.in_transaction and self._stage != "body"
         self._stage = None
         self._body = None
         self._chunk_reply = None

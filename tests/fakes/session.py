@@ -1,6 +1,12 @@
-"""A handler that records what a session asks of it, and both implementations to drive it with."""
+"""A handler that records what a session asks of it, and both implementations to drive it with.
+
+The handler holds the protocol to its promise while it records: events come in an order that makes sense, no
+body follows a refusal, and a transaction is ended exactly once, by `on_body_end`, `on_body_refused` or
+`on_reset`.
+"""
 
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from typing import Any
 
 from fastsmtp import _core
@@ -20,75 +26,161 @@ if _core.COMPILED:
 
 Event = tuple[Any, ...]
 
+NO = Reply(550, "1.1", "no")
+NOT_NOW = Reply(450, "7.1", "not now")
+STORED = Reply(250, "0.0", "queued as X")
+
+NONE, MAIL, RCPT, BODY = "no transaction", "a sender", "a recipient", "a body"
+
 
 class RecordingHandler:
-    """Keeps every event; answers by what the local part says: ``refuse…``, ``later…`` (pending)."""
+    """Keeps every event; answers by what the local parts say: ``refuse…``, ``later…`` (pending), and for the
+    sender ``laterdata``, ``refusedata`` and ``laterrefusedata`` likewise at DATA."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.messages: list[bytes] = []
+        self.pieces: list[bytes] = []
         self.owed: list[Reply | None] = []
-        self._body = bytearray()
-        self._later = False
+        self.stage = NONE
+        self._asked = ""
+        self._at_data = ""
 
-    def _answer(self, address: Address) -> Answer:
-        if address.local.startswith("refuse"):
-            return Reply(550, "1.1", "no")
-        if address.local.startswith("later"):
-            self.owed.append(Reply(450, "7.1", "not now") if "refused" in address.local else None)
+    def _answer(self, stage: str, how: str, fallback: Reply | None = None) -> Answer:
+        """``how``: a local part; what is answered now, or kept to be paid later."""
+        if how.startswith("later"):
+            self.owed.append(NOT_NOW if "refuse" in how else fallback)
+            self._asked = stage
             return PENDING
-        return None
+        answer = NO if how.startswith("refuse") else fallback
+        self._told(stage, answer)
+        return answer
+
+    def _told(self, stage: str, answer: Reply | None) -> None:
+        if stage == BODY and answer is not None:
+            return  # the protocol says on_reset next
+        if answer is None or answer.positive:
+            self.stage = stage
+
+    def pay(self) -> Reply | None:
+        """The answer that is owed, to be handed to `resume`."""
+        answer = self.owed.pop(0)
+        if self._asked:
+            self._told(self._asked, answer)
+        self._asked = ""
+        return answer
 
     def on_hello(self, name: str, extended: bool) -> None:
+        assert self.stage == NONE
         self.events.append(("hello", name, extended))
 
     def on_mail(self, sender: Address, parameters: dict[str, str] | None) -> Answer:
+        assert self.stage == NONE
+        assert parameters != {}
         self.events.append(("mail", sender, parameters))
-        self._later = sender.local == "laterdata"
-        return None if self._later else self._answer(sender)
+        self._at_data = sender.local.replace("data", "") if sender.local.endswith("data") else ""
+        return self._answer(MAIL, "" if self._at_data else sender.local)
 
     def on_rcpt(self, recipient: Address, parameters: dict[str, str] | None) -> Answer:
+        assert self.stage in (MAIL, RCPT)
+        assert parameters != {}
         self.events.append(("rcpt", recipient, parameters))
-        return self._answer(recipient)
+        return self._answer(RCPT, recipient.local)
 
     def on_data(self, chunked: bool) -> Answer:
+        assert self.stage == RCPT
         self.events.append(("data", chunked))
-        self._body.clear()
-        if self._later:
-            self.owed.append(None)
-            return PENDING
-        return None
+        self.pieces.clear()
+        return self._answer(BODY, self._at_data)
 
     def on_body(self, piece: bytes) -> None:
+        assert self.stage == BODY
         assert type(piece) is bytes
         assert piece
-        self._body += piece
+        self.pieces.append(piece)
 
     def on_body_end(self) -> Answer:  # type: ignore[override]
-        self.messages.append(bytes(self._body))
-        self.events.append(("end", bytes(self._body)))
-        stored = Reply(250, "0.0", "queued as X")
-        if self._later:
-            self.owed.append(stored)
+        assert self.stage == BODY
+        self.stage = NONE
+        body = b"".join(self.pieces)
+        self.messages.append(body)
+        self.events.append(("end", body))
+        if self._at_data:
+            self.owed.append(STORED)
             return PENDING
-        return stored
+        return STORED
 
     def on_body_refused(self, refusal: Reply) -> None:
-        self.events.append(("refused",))
+        assert self.stage == BODY
+        self.stage = NONE
+        self.events.append(("refused", refusal))
 
     def on_reset(self) -> None:
+        assert self.stage != NONE or self._asked, "a transaction that is over already, or never was"
+        self.stage = NONE
+        self._asked = ""
+        self.owed.clear()
         self.events.append(("reset",))
 
 
-def converse(make: Callable[..., Any], pieces: Iterable[bytes], rules: ServerRules = RULES) -> tuple[bytes, list[Event], bool]:
+class Client:
+    """A session driven from the client's side."""
+
+    def __init__(self, make: Callable[..., Any], rules: ServerRules = RULES) -> None:
+        self.handler = RecordingHandler()
+        self.protocol = make(rules, self.handler)
+
+    def say(self, *pieces: bytes) -> bytes:
+        """Send ``pieces``, paying what is owed after each; everything said in answer."""
+        said = bytearray()
+        for piece in pieces:
+            said += self.protocol.receive(piece)
+            while self.protocol.waiting:
+                said += self.protocol.resume(self.handler.pay())
+        return bytes(said)
+
+    def only(self, data: bytes) -> bytes:
+        """Send ``data`` and pay nothing; what is said in answer at once."""
+        out = self.protocol.receive(data)
+        assert type(out) is bytes
+        return out
+
+    def pay(self) -> bytes:
+        """Give the answer that is owed; what is said then."""
+        out = self.protocol.resume(self.handler.pay())
+        assert type(out) is bytes
+        return out
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the events so far."""
+        return [event[0] for event in self.handler.events]
+
+
+def converse(
+    make: Callable[..., Any], pieces: Iterable[bytes], rules: ServerRules = RULES
+) -> tuple[bytes, list[Event], bool]:
     """Feed ``pieces`` to a new session, answering what is owed after each: replies, events, whether it closes."""
-    handler = RecordingHandler()
-    protocol = make(rules, handler)
-    said = bytearray()
-    for piece in pieces:
-        said += protocol.receive(piece)
-        while protocol.waiting:
-            said += protocol.resume(handler.owed.pop(0))
-    closing = protocol.closing
-    protocol.end()
-    return bytes(said), handler.events, closing
+    client = Client(make, rules)
+    said = client.say(*pieces)
+    closing = client.protocol.closing
+    client.protocol.end()
+    assert client.handler.stage == NONE, "the end of the connection ends the transaction"
+    return said, client.handler.events, closing
+
+
+def bytewise(data: bytes) -> list[bytes]:
+    """``data`` byte by byte."""
+    return [data[i : i + 1] for i in range(len(data))]
+
+
+def cut(whole: bytes, at: Iterable[int]) -> list[bytes]:
+    """``whole`` in pieces, cut at the places of ``at`` taken modulo its length."""
+    places = sorted({0, len(whole), *(place % (len(whole) + 1) for place in at)})
+    return [whole[a:b] for a, b in pairwise(places)]
+
+
+def feedings(whole: bytes, marks: bytes = b"\r\n.") -> list[list[bytes]]:
+    """``whole`` at once, byte by byte, and in two pieces cut before and behind each octet of ``marks``."""
+    places = {i + d for i, octet in enumerate(whole) if octet in marks for d in (0, 1)}
+    return [[whole], bytewise(whole), *(cut(whole, [place]) for place in sorted(places))]

@@ -210,11 +210,11 @@ cdef class ServerProtocol:
     def resume(self, answer):
         """The answer to the event that gave `PENDING`; what to write."""
         cdef int stage = self.stage
+        if self.closing:
+            return b""
         if stage == STAGE_NONE:
             raise RuntimeError("resume without a pending event")
         self.stage = STAGE_NONE
-        if self.closing:
-            return b""
         self.answered(stage, answer)
         if self.stage == STAGE_NONE and self.held is not None:
             self.run_held()
@@ -231,8 +231,7 @@ cdef class ServerProtocol:
 
     def end(self):
         """The connection is gone: a transaction under way is over, unless its reply is already owed."""
-        if self.stage != STAGE_BODY:
-            self.forget()
+        self.forget()
         self.closing = True
 
     # --- output -----------------------------------------------------------------------------------
@@ -304,7 +303,7 @@ cdef class ServerProtocol:
     cdef Py_ssize_t read_line(self, const unsigned char* p, Py_ssize_t n) except -1:
         cdef const unsigned char* found
         cdef Py_ssize_t length, total
-        if not self.talked:
+        if not self.talked and not self.skipped:
             if p[0] == TLS_HANDSHAKE:
                 self.refuse(reply.NOT_SMTP)
                 return n
@@ -389,7 +388,7 @@ cdef class ServerProtocol:
 
     cdef int forget(self) except -1:
         """End the transaction under way, if there is one (RFC 5321 §4.1.1.5)."""
-        cdef bint under_way = self.state >= MAIL or self.stage != STAGE_NONE
+        cdef bint under_way = (self.state >= MAIL or self.stage != STAGE_NONE) and self.stage != STAGE_BODY
         cdef bint told = self.refused
         self.stage = STAGE_NONE
         self.body = None
