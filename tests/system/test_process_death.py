@@ -2,6 +2,7 @@
 
 import os
 import signal
+import smtplib
 from pathlib import Path
 
 import pytest
@@ -92,13 +93,38 @@ def test_a_new_master_waits_for_the_workers_of_the_dead_one(tmp_path: Path) -> N
             assert second.stop() == 0
 
 
-def test_shards_of_a_larger_number_of_workers_are_adopted(tmp_path: Path) -> None:
-    with RunningServer(tmp_path, workers=4) as server:
+def open_files(pid: int) -> int:
+    """How many descriptors a process has."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def test_standing_in_leaves_nothing_open(tmp_path: Path) -> None:
+    with RunningServer(tmp_path) as server:
+        sibling = server.worker_pid(1)
+        assert sibling is not None
+        before = open_files(sibling)
+        for _ in range(3):
+            pid = server.worker_pid(0)
+            assert pid is not None
+            end(pid, signal.SIGKILL)
+            wait_until(lambda: server.worker_pid(0), "worker 0 is back")
+        wait_until(lambda: open_files(sibling) <= before, "the sibling has let go of sockets and shard")
+
+
+def test_shards_of_a_larger_number_of_workers_are_drained(tmp_path: Path) -> None:
+    messages = 40
+    with RunningServer(tmp_path, workers=4, delivery={"hold": True}) as server:
+        for number in range(messages):
+            with smtplib.SMTP(*server.address, timeout=20) as client:
+                client.sendmail("me@client.example", "alice@test.example", f"Subject: {number}\r\n\r\nx\r\n")
         assert server.stop() == 0
     with RunningServer(tmp_path, workers=2) as server:
         for by, shard in ((0, 2), (1, 3)):
             server.wait_log(f"worker {by} has adopted spool shard {shard}")
+        new = server.mail / "test.example" / "alice" / "new"
+        wait_until(lambda: new.exists() and len(list(new.iterdir())) == messages, "all are delivered")
+        subjects = {path.read_bytes().split(b"Subject: ")[1].split(b"\r")[0] for path in new.iterdir()}
+        assert len(subjects) == messages
         end(server.worker_pids()[0], signal.SIGKILL)
-        wait_until(lambda: len(server.worker_pids()) == 2, "a new worker")
-        wait_until(lambda: server.log.count("has adopted spool shard") >= 3, "shards are adopted again")
+        wait_until(lambda: server.log.count("has adopted spool shard") >= 3, "a shard is adopted again")
         assert server.stop() == 0
