@@ -15,11 +15,11 @@ from collections.abc import Callable
 
 import msgspec
 
+from fastsmtp.loadgen import pipes
 from fastsmtp.loadgen.plan import Plan
 from fastsmtp.loadgen.sender import Sender
 from fastsmtp.loadgen.tally import Counts, Tally
 
-_LENGTH = struct.Struct("!I")
 _START = struct.Struct("!d")
 _LEAD = 0.1
 _SPARE_DESCRIPTORS = 64
@@ -38,7 +38,7 @@ def run(plan: Plan, watch: Watch) -> Tally:
     Raises CrewError when a process ends without having counted, or there are too few file descriptors.
     """
     raise_limit(max(plan.sessions_of(index) for index in range(plan.processes)))
-    pipes: dict[int, int] = {}
+    children: dict[int, int] = {}
     gates: list[int] = []
     sys.stdout.flush()
     sys.stderr.flush()
@@ -47,12 +47,12 @@ def run(plan: Plan, watch: Watch) -> Tally:
         gate_reading, gate_writing = os.pipe()
         pid = os.fork()
         if not pid:
-            for descriptor in (reading, gate_writing, *gates, *pipes):
+            for descriptor in (reading, gate_writing, *gates, *children):
                 os.close(descriptor)
             _child(plan, index, gate_reading, writing)
         os.close(writing)
         os.close(gate_reading)
-        pipes[reading] = pid
+        children[reading] = pid
         gates.append(gate_writing)
     start = time.monotonic() + _LEAD
     for gate in gates:
@@ -60,10 +60,10 @@ def run(plan: Plan, watch: Watch) -> Tally:
         os.close(gate)
     interrupted = signal.signal(signal.SIGINT, lambda *_: None)  # the children get it too, and finish
     try:
-        return _gather(pipes, start, watch)
+        return _gather(children, start, watch)
     finally:
         signal.signal(signal.SIGINT, interrupted)
-        for pid in pipes.values():
+        for pid in children.values():
             os.waitpid(pid, 0)
 
 
@@ -85,14 +85,17 @@ def _child(plan: Plan, index: int, gate: int, pipe: int) -> None:
         if len(start) == _START.size:
 
             def tell(tally: Tally) -> None:
-                _write(pipe, tally.counts(final=False))
+                try:
+                    pipes.send(pipe, tally.counts(final=False))
+                except OSError:
+                    os._exit(1)  # within a callback of the loop an exception would end nothing
 
             sender = Sender(plan, index, tell)
             try:
                 sender.run(_START.unpack(start)[0])
             except Exception as error:
                 sender.tally.failure = f"a sending process failed: {type(error).__name__}: {error}"
-            _write(pipe, sender.tally.counts(final=True))
+            pipes.send(pipe, sender.tally.counts(final=True))
             status = 0
     except OSError:
         pass  # nobody reads any more: the parent is gone
@@ -100,19 +103,12 @@ def _child(plan: Plan, index: int, gate: int, pipe: int) -> None:
         os._exit(status)
 
 
-def _write(pipe: int, counts: Counts) -> None:
-    data = msgspec.msgpack.encode(counts)
-    view = memoryview(_LENGTH.pack(len(data)) + data)
-    while view:
-        view = view[os.write(pipe, view) :]
-
-
-def _gather(pipes: dict[int, int], start: float, watch: Watch) -> Tally:
+def _gather(children: dict[int, int], start: float, watch: Watch) -> Tally:
     whole = Tally()
-    latest = {pipe: Counts() for pipe in pipes}
-    held = dict.fromkeys(pipes, b"")
+    latest = {pipe: Counts() for pipe in children}
+    inboxes = {pipe: pipes.Inbox() for pipe in children}
     with selectors.DefaultSelector() as selector:
-        for pipe in pipes:
+        for pipe in children:
             selector.register(pipe, selectors.EVENT_READ)
         while selector.get_map():
             for key, _ in selector.select():
@@ -122,13 +118,8 @@ def _gather(pipes: dict[int, int], start: float, watch: Watch) -> Tally:
                     selector.unregister(pipe)
                     os.close(pipe)
                     continue
-                held[pipe] += data
-                while len(held[pipe]) >= _LENGTH.size:
-                    end = _LENGTH.size + _LENGTH.unpack_from(held[pipe])[0]
-                    if len(held[pipe]) < end:
-                        break
-                    latest[pipe] = msgspec.msgpack.decode(held[pipe][_LENGTH.size : end], type=Counts)
-                    held[pipe] = held[pipe][end:]
+                for encoded in inboxes[pipe].feed(data):
+                    latest[pipe] = msgspec.msgpack.decode(encoded, type=Counts)
             watch(
                 time.monotonic() - start,
                 sum(counts.sent for counts in latest.values()),

@@ -15,8 +15,16 @@ def parse_target(text: str, name: str | None = None) -> Target:
 
     Raises ValueError with one line that says what is wrong.
     """
+    target = parse_listen(text)
+    if not target.port:
+        raise ValueError(f"{text!r}: there is no port 0 to connect to")
+    return Target(name or text, target.host, target.port)
+
+
+def parse_listen(text: str) -> Target:
+    """Reads ``HOST:PORT`` to listen on; port 0 stands for any that is free. Raises ValueError with one line."""
     match = _ADDRESS.fullmatch(text)
-    if match is None or not 0 < int(match["port"]) < 65536:
+    if match is None or int(match["port"]) > 65535:
         raise ValueError(f"{text!r} is not HOST:PORT, such as 127.0.0.1:2525 or [::1]:2525")
     host, port = match["six"] or match["host"], int(match["port"])
     try:
@@ -27,7 +35,7 @@ def parse_target(text: str, name: str | None = None) -> Target:
     addresses = [str(entry[4][0]).partition("%")[0] for entry in found]
     # a server on this machine is most often bound to the IPv4 loopback only
     addresses.sort(key=lambda address: ":" in address)
-    return Target(name or text, str(ipaddress.ip_address(addresses[0])), port)
+    return Target(text, str(ipaddress.ip_address(addresses[0])), port)
 
 
 def parse_label(text: str) -> Target:

@@ -5,12 +5,12 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
 from fastsmtp.cli import exits
 from fastsmtp.cli.options import Stop
+from fastsmtp.cli.parsed import Parsed
 from fastsmtp.loadgen import html, report
 from fastsmtp.loadgen.benchmark import BenchmarkError, benchmark
 from fastsmtp.loadgen.crew import Watch
@@ -22,22 +22,6 @@ from fastsmtp.loadgen.targets import DEFAULT, parse_label, parse_target
 NOT_STATED = "not stated"
 
 
-class _Parsed(click.ParamType[Any]):
-    """A value read by a function that raises ValueError with one line."""
-
-    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
-        self.name = name
-        self._parse = parse
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        try:
-            return self._parse(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
 def _template(text: str) -> str:
     bare = text.replace("{n}", "1").replace("{r}", "1")
     if any(character in bare for character in "<>{}\r\n ") or not bare.isascii():
@@ -46,13 +30,13 @@ def _template(text: str) -> str:
 
 
 @click.command("bench")
-@click.argument("targets", nargs=-1, metavar="[HOST:PORT]...", type=_Parsed("target", parse_target))
+@click.argument("targets", nargs=-1, metavar="[HOST:PORT]...", type=Parsed("target", parse_target))
 @click.option(
     "--label",
     "labels",
     multiple=True,
     metavar="NAME=HOST:PORT",
-    type=_Parsed("label", parse_label),
+    type=Parsed("label", parse_label),
     help="A target with a name for the report; may be repeated.",
 )
 @click.option("-s", "--sessions", default=20, show_default=True, type=click.IntRange(1, 100_000))
@@ -71,7 +55,7 @@ def _template(text: str) -> str:
     default="4k",
     show_default=True,
     metavar="SIZE|MIX",
-    type=_Parsed("size", parse_mix),
+    type=Parsed("size", parse_mix),
     help="Octets of a message, or a mix with weights such as 4k:80,100k:15,10m:5.",
 )
 @click.option(
@@ -83,14 +67,14 @@ def _template(text: str) -> str:
     "--rcpt", "recipients", default=1, show_default=True, type=click.IntRange(1, 1000), help="A message."
 )
 @click.option(
-    "--from", "sender", default="bench@localhost", show_default=True, type=_Parsed("address", _template)
+    "--from", "sender", default="bench@localhost", show_default=True, type=Parsed("address", _template)
 )
 @click.option(
     "--to",
     "recipient",
     default="bench@localhost",
     show_default=True,
-    type=_Parsed("address", _template),
+    type=Parsed("address", _template),
     help="{n} is the message's number, {r} the recipient's: user{n}@example.org.",
 )
 @click.option("--users", type=click.IntRange(1), help="Let {n} run from 0 to this less one, again and again.")

@@ -1,0 +1,143 @@
+"""Runs a sink in several processes that share a port, and gathers what they count."""
+
+import errno
+import os
+import selectors
+import signal
+import socket
+import sys
+from collections.abc import Callable
+
+import msgspec
+
+from fastsmtp.loadgen import pipes, swallow
+from fastsmtp.loadgen.crew import raise_limit
+from fastsmtp.loadgen.sinkplan import SinkCounts, SinkPlan
+
+
+class SinkError(Exception):
+    """The sink cannot run: one line. ``taken`` when somebody listens on its port already."""
+
+    def __init__(self, text: str, *, taken: bool = False) -> None:
+        super().__init__(text)
+        self.taken = taken
+
+
+def listen(plan: SinkPlan) -> list[socket.socket]:
+    """The listening sockets, one for each process; the first decides the port when it is 0.
+
+    Raises SinkError, its text naming the address.
+    """
+    family = socket.AF_INET6 if ":" in plan.host else socket.AF_INET
+    port = plan.port
+    sockets: list[socket.socket] = []
+    try:
+        if port:
+            # sockets that share a port would join those of another sink without a word
+            with socket.socket(family) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((plan.host, port))
+        for _ in range(plan.processes):
+            sock = socket.socket(family)
+            sockets.append(sock)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            sock.bind((plan.host, port))
+            port = sock.getsockname()[1]
+        for sock in sockets:
+            sock.listen(4096)
+    except OSError as error:
+        for sock in sockets:
+            sock.close()
+        taken = error.errno == errno.EADDRINUSE
+        raise SinkError(f"cannot listen on {plan.host}:{port}: {error.strerror}", taken=taken) from None
+    return sockets
+
+
+def run(
+    plan: SinkPlan, started: Callable[[str, int], None], watch: Callable[[SinkCounts], None]
+) -> SinkCounts:
+    """Serves until SIGTERM or SIGINT, and returns what was counted.
+
+    ``started`` is given the address once connections are accepted, ``watch`` the counts twice a second.
+    Raises SinkError.
+    """
+    raise_limit(1)
+    sockets = listen(plan)
+    host, port = sockets[0].getsockname()[:2]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    lifeline, held = os.pipe()
+    children: dict[int, int] = {}
+    for sock in sockets:
+        reading, writing = os.pipe()
+        pid = os.fork()
+        if not pid:
+            os.close(held)
+            for descriptor in (reading, *children):
+                os.close(descriptor)
+            for other in sockets:
+                if other is not sock:
+                    other.close()
+            _child(plan, sock, writing, lifeline)
+        os.close(writing)
+        children[reading] = pid
+    for sock in sockets:
+        sock.close()
+    stopping = [held]
+
+    def stop(*_: object) -> None:
+        if stopping:
+            os.close(stopping.pop())
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        started(host, port)
+        return _gather(children, watch)
+    finally:
+        stop()
+        os.close(lifeline)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for pid in children.values():
+            os.waitpid(pid, 0)
+
+
+def _child(plan: SinkPlan, sock: socket.socket, pipe: int, lifeline: int) -> None:
+    """Everything a process of the sink does; never returns."""
+    status = 1
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # the parent says when to end
+        swallow.process(plan, sock, lambda counts: pipes.send(pipe, counts), lifeline)
+        status = 0
+    except OSError:
+        pass  # nobody reads any more: the parent is gone
+    finally:
+        os._exit(status)
+
+
+def _gather(children: dict[int, int], watch: Callable[[SinkCounts], None]) -> SinkCounts:
+    latest = {pipe: SinkCounts() for pipe in children}
+    inboxes = {pipe: pipes.Inbox() for pipe in children}
+    with selectors.DefaultSelector() as selector:
+        for pipe in children:
+            selector.register(pipe, selectors.EVENT_READ)
+        while selector.get_map():
+            for key, _ in selector.select():
+                pipe = key.fd
+                data = os.read(pipe, 1 << 16)
+                if not data:
+                    selector.unregister(pipe)
+                    os.close(pipe)
+                for encoded in inboxes[pipe].feed(data):
+                    latest[pipe] = msgspec.msgpack.decode(encoded, type=SinkCounts)
+            watch(_sum(latest))
+    return _sum(latest)
+
+
+def _sum(latest: dict[int, SinkCounts]) -> SinkCounts:
+    whole = SinkCounts()
+    for counts in latest.values():
+        whole.add(counts)
+    return whole
