@@ -45,10 +45,11 @@ class Axis(NamedTuple):
 
 
 def linear_axis(label: str, highest: float) -> Axis:
-    """From 0 to at least ``highest``, with four to eight round ticks."""
-    step = 10.0 ** math.floor(math.log10(highest)) if highest > 0 else 1.0
-    while highest / step < 4:
-        step /= 2
+    """From 0 to at least ``highest``, with four to ten round steps."""
+    highest = highest if highest > 0 else 1.0
+    step = 10.0 ** math.floor(math.log10(highest))
+    if highest / step < 5:
+        step /= 5 if highest / step < 2 else 2
     number = max(math.ceil(highest / step - 1e-9), 1)
     return Axis(label, [(i * step, f"{i * step:,.10g}") for i in range(number + 1)], 0.0, number * step)
 

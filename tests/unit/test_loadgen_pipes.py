@@ -1,0 +1,25 @@
+import os
+
+import msgspec
+import pytest
+
+from fastsmtp.loadgen.pipes import Inbox, send
+
+
+class Note(msgspec.Struct):
+    text: str
+
+
+@pytest.mark.parametrize("step", [1, 3, 1000])
+def test_values_come_out_as_they_went_in_however_they_are_cut(step: int) -> None:
+    reading, writing = os.pipe()
+    for text in ("one", "", "three" * 20):
+        send(writing, Note(text))
+    os.close(writing)
+    data = os.read(reading, 10_000)
+    os.close(reading)
+    inbox = Inbox()
+    found = []
+    for at in range(0, len(data), step):
+        found += inbox.feed(data[at : at + step])
+    assert [msgspec.msgpack.decode(one, type=Note).text for one in found] == ["one", "", "three" * 20]
