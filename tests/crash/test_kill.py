@@ -24,13 +24,14 @@ def ordeal(tmp_path: Path) -> Iterator[Ordeal]:
 
 
 def test_worker(ordeal: Ordeal) -> None:
+    """In turn, so that each is started again after a pause that stays short."""
     ordeal.begin()
-    for number in range(12):
+    for number in range(8):
         ordeal.progress(random.Random(number).randint(20, 150))
         ordeal.server.kill_worker(number)
     ordeal.progress(50)
     assert ordeal.server.runs, "the master outlives its workers"
-    assert ordeal.end() > 500
+    assert ordeal.end() > 300
 
 
 def test_master_alone(ordeal: Ordeal) -> None:

@@ -89,10 +89,9 @@ class Load:
             try:
                 with Wire(self.address, timeout=self.timeout) as wire:
                     assert wire.banner is not None
-                    if wire.banner.code != 220:
+                    if wire.banner.code != 220 or wire.command("EHLO client.example").code != 250:
                         time.sleep(0.02)
                         continue
-                    wire.hello()
                     for _ in range(self.mix.per_connection):
                         if self._stopping.is_set():
                             break
