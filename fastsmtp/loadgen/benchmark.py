@@ -58,7 +58,7 @@ def benchmark(
 
 def describe(plan: Plan) -> str:
     """The load in one line."""
-    parts = [f"{plan.sessions} sessions in {plan.processes} processes"]
+    parts = [f"{plan.sessions} sessions in {plan.processes} process{'es' if plan.processes > 1 else ''}"]
     parts.append("connections kept" if plan.kept else "one connection per message")
     if plan.rate is not None:
         parts.append(f"open loop at {plan.rate:g} messages/s, latency from the intended start")

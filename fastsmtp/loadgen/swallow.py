@@ -15,6 +15,7 @@ from fastsmtp.smtp.handler import PENDING, Answer, Pending
 from fastsmtp.smtp.rules import ServerRules
 
 SWALLOWED = Reply(250, "0.0", "swallowed")
+_ACCEPTED = {"body": SWALLOWED}  # elsewhere the dialogue has words of its own
 _BUFFER = 256 * 1024
 _RECIPIENTS = 100_000
 _ERRORS = 1_000_000
@@ -184,7 +185,7 @@ class SinkSession(asyncio.BufferedProtocol):
             self._count(sink.counts.refused, stage)
         seconds = sink.delays.get(stage, 0.0)
         if seconds:
-            self._timer = sink.loop.call_later(seconds, self._resume, refusal)
+            self._timer = sink.loop.call_later(seconds, self._resume, refusal or _ACCEPTED.get(stage))
             return PENDING
         return refusal
 

@@ -1,3 +1,5 @@
+"""The histogram of durations: its buckets, percentiles and merging."""
+
 import itertools
 import random
 

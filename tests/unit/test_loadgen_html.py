@@ -1,3 +1,5 @@
+"""The report as a page: well-formed, self-contained, with the right figures."""
+
 from xml.etree import ElementTree
 
 import msgspec

@@ -1,3 +1,5 @@
+"""What a report says about the machine."""
+
 from pathlib import Path
 
 import fastsmtp

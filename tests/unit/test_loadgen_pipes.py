@@ -1,3 +1,5 @@
+"""Values through a pipe."""
+
 import os
 
 import msgspec

@@ -1,3 +1,5 @@
+"""A plan split over processes, and the messages it makes."""
+
 import pytest
 
 from fastsmtp.loadgen.plan import Plan, Target

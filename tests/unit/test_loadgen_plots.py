@@ -1,3 +1,5 @@
+"""Axes of plots."""
+
 import pytest
 
 from fastsmtp.loadgen.plots import linear_axis, log_axis

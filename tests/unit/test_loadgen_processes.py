@@ -1,3 +1,5 @@
+"""Finding the processes of a local server and what they use."""
+
 import os
 import socket
 import subprocess

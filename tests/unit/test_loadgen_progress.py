@@ -1,3 +1,5 @@
+"""Progress on a terminal and elsewhere."""
+
 import io
 
 from fastsmtp.loadgen.progress import Progress

@@ -1,3 +1,5 @@
+"""The report: figures, medians, ratios, JSON and table."""
+
 import orjson
 import pytest
 

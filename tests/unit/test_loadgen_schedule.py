@@ -1,3 +1,5 @@
+"""Closed and open loops: when messages are to begin."""
+
 import pytest
 
 from fastsmtp.loadgen.schedule import ClosedLoop, OpenLoop

@@ -1,3 +1,5 @@
+"""How a sink is told to behave, and what it counts."""
+
 import pytest
 
 from fastsmtp.loadgen.sinkplan import SinkCounts, SinkPlan, parse_delay, parse_refuse, parse_stage

@@ -1,3 +1,5 @@
+"""Sizes of test messages, mixes of them, and the messages."""
+
 import pytest
 
 from fastsmtp.loadgen.sizes import LARGEST, SMALLEST, Share, as_chunk, as_data, cycle, message, parse_mix

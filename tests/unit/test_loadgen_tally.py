@@ -1,3 +1,5 @@
+"""What processes count, put together."""
+
 import msgspec
 
 from fastsmtp.loadgen.tally import DISTINCT_ERRORS, OTHER, Counts, Tally

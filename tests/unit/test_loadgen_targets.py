@@ -1,3 +1,5 @@
+"""Targets as the command line names them."""
+
 import pytest
 
 from fastsmtp.loadgen.plan import Target

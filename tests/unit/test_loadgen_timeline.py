@@ -1,3 +1,5 @@
+"""Counts over time in slices that double."""
+
 from fastsmtp.loadgen.timeline import SLICES, Timeline
 
 

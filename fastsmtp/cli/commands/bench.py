@@ -213,7 +213,7 @@ def _write(made: report.Report, json_file: str | None, html_file: str | None) ->
     """Prints the table, unless standard output is wanted for JSON, and writes the files."""
     written = [(json_file, report.to_json(made))] if json_file and json_file != "-" else []
     written += [(html_file, html.to_html(made).encode())] if html_file else []
-    click.echo(report.to_json(made).decode() if json_file == "-" else report.to_text(made))
+    click.echo((report.to_json(made).decode() if json_file == "-" else report.to_text(made)).rstrip())
     for name, content in written:
         try:
             Path(str(name)).write_bytes(content)

@@ -1,0 +1,117 @@
+"""``fastsmtp bench``: options, refusals and files; the benchmark itself is replaced."""
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from fastsmtp.cli.commands import bench
+from fastsmtp.cli.main import run
+from fastsmtp.loadgen.benchmark import BenchmarkError
+from fastsmtp.loadgen.plan import Plan
+from fastsmtp.loadgen.report import Report
+from tests.unit.test_loadgen_report import sample
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Plan, dict[str, Any]]]:
+    """What the benchmark was called with."""
+    made: list[tuple[Plan, dict[str, Any]]] = []
+
+    def benchmark(plan: Plan, targets: Any, **options: Any) -> Report:
+        made.append((plan, {"targets": targets, **options}))
+        return sample()
+
+    monkeypatch.setattr(bench, "benchmark", benchmark)
+    return made
+
+
+def test_without_options_the_default_server_gets_ten_thousand(
+    calls: list[tuple[Plan, dict[str, Any]]],
+) -> None:
+    assert run(["bench"]) == 0
+    plan, options = calls[0]
+    assert (plan.target.address, plan.messages, plan.duration) == ("127.0.0.1:2525", 10_000, None)
+    assert options["durability"] == "not stated"
+
+
+def test_options_reach_the_plan(calls: list[tuple[Plan, dict[str, Any]]]) -> None:
+    line = "bench 127.0.0.1:25 --label b=127.0.0.1:26 -s 3 --duration 5 --size 1k:2,2k --kept --pipelining --bdat"
+    line += " --rcpt 2 --to u{n}{r}@x --from s{n}@x --users 7 --rate 10 --rounds 4 --processes 8 --timeout 9"
+    line += " --durability full -q"
+    assert run(line.split()) == 0
+    plan, options = calls[0]
+    assert (plan.sessions, plan.messages, plan.duration, plan.rate) == (3, None, 5.0, 10.0)
+    assert (plan.kept, plan.pipelining, plan.chunking, plan.recipients, plan.users) == (
+        True,
+        True,
+        True,
+        2,
+        7,
+    )
+    assert (plan.processes, plan.timeout, options["rounds"]) == (3, 9.0, 4)
+    assert [share.size for share in plan.mix] == [1024, 2048]
+    assert [target.name for target in options["targets"]] == ["127.0.0.1:25", "b"]
+    assert options["durability"] == "full (stated by the caller)"
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("192.0.2.1:25", "--remote"),
+        ("127.0.0.1:25 127.0.0.1:25", "same name"),
+        ("--rcpt 2", "needs {r}"),
+        ("--label a=127.0.0.1:1 --label b=127.0.0.1:2 --target-pid 1", "one target only"),
+        ("--size 4x", "not a size"),
+        ("--to <a>", "not an address"),
+        ("here", "HOST:PORT"),
+    ],
+)
+def test_wrong_options_are_one_clear_complaint(
+    calls: list[tuple[Plan, dict[str, Any]]], capsys: pytest.CaptureFixture[str], line: str, complaint: str
+) -> None:
+    assert run(["bench", *line.split()]) == 64
+    assert complaint in capsys.readouterr().err
+    assert calls == []
+
+
+def test_remote_targets_must_be_meant(calls: list[tuple[Plan, dict[str, Any]]]) -> None:
+    assert run(["bench", "192.0.2.1:25", "--remote"]) == 0
+    assert calls[0][0].target.host == "192.0.2.1"
+
+
+def test_files_are_written(
+    calls: list[tuple[Plan, dict[str, Any]]], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    page, data = tmp_path / "r.html", tmp_path / "r.json"
+    assert run(["bench", "--json", str(data), "--html", str(page)]) == 0
+    assert orjson.loads(data.read_bytes())["targets"][0]["name"] == "fast"
+    assert page.read_text().startswith("<!DOCTYPE html>")
+    assert capsys.readouterr().out.startswith("target ")
+
+
+def test_json_on_standard_output_stands_alone(
+    calls: list[tuple[Plan, dict[str, Any]]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["bench", "--json", "-"]) == 0
+    assert orjson.loads(capsys.readouterr().out)["date"] == sample().date
+
+
+def test_a_file_that_cannot_be_written_is_told(
+    calls: list[tuple[Plan, dict[str, Any]]], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert run(["bench", "--html", str(tmp_path / "none" / "r.html")]) == 73
+    assert "cannot write" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("unreachable", "code"), [(True, 69), (False, 71)])
+def test_no_figures_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], unreachable: bool, code: int
+) -> None:
+    def benchmark(*args: Any, **options: Any) -> Report:
+        raise BenchmarkError("cannot connect", unreachable=unreachable)
+
+    monkeypatch.setattr(bench, "benchmark", benchmark)
+    assert run(["bench"]) == code
+    assert capsys.readouterr().err == "fastsmtp: bench: cannot connect\n"
