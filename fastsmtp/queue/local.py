@@ -15,7 +15,7 @@ from typing import Protocol
 from fastsmtp.clock import Clock
 from fastsmtp.queue.redo import Redo
 from fastsmtp.spool.base import SpoolError
-from fastsmtp.spool.outbox import Outbox, Scan, Survivors, Unit
+from fastsmtp.spool.outbox import MOST_WAITING, Outbox, Scan, Survivors, Unit
 from fastsmtp.spool.record import Intent, IntentUnit
 from fastsmtp.spool.suspects import SuspectBoard
 from fastsmtp.store import StorageError
@@ -26,6 +26,12 @@ BATCH = 2000
 """Messages of one batch, about."""
 _SCAN_SHARE = 200
 _IDLE = 0.05
+_STEP = 0.1
+"""Seconds between two batches: under load a batch of hundreds costs hardly more than one of ten."""
+_FLOOD = 100
+"""Messages stored within one step from which on delivery makes way for intake ..."""
+_GIVE_WAY = 1.5
+"""... until the oldest has waited for so many seconds."""
 _PAUSE = 1.0
 _SYNC_ATTEMPTS = 3
 
@@ -85,6 +91,7 @@ class LocalRunner:
         self._alone: list[Unit] = []
         self._scan: Scan | None = None
         self._scan_at: float | None = None
+        self._begun_at = 0.0
         self._stopping = False
         self._crashed = False
         self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
@@ -159,11 +166,14 @@ class LocalRunner:
             self._deliver([self._alone.pop()])
             return
         self._begin_scan_when_due()
+        if self._scan is None:
+            self._make_way()
         units = self._outbox.take(BATCH)
         if self._scan is not None:
             count = sum(len(unit.letters) for unit in units)
             units += self._scanned(self._scan, max(_SCAN_SHARE, BATCH - count))
         if units:
+            self._begun_at = self._clock.monotonic()
             self._deliver(units)
         elif self._moved is not None:
             self._outbox.wait(_IDLE)
@@ -172,6 +182,20 @@ class LocalRunner:
         elif self._scan is None and not self._alone:
             timeout = None if self._scan_at is None else max(0.0, self._scan_at - self._clock.monotonic())
             self._outbox.wait(timeout)
+
+    def _make_way(self) -> None:
+        """Rest while there is a better time for the next batch. Mail that comes alone finds delivery idle and is
+        delivered at once; a flood is taken in first, then delivered in large batches."""
+        waiting, age = self._outbox.backlog()
+        rest = self._begun_at + _STEP - self._clock.monotonic()
+        if waiting and rest > 0:
+            self._outbox.rest(rest)
+        while waiting and age < _GIVE_WAY and not self._stopping:
+            before = waiting
+            waiting, age = self._outbox.backlog()
+            if waiting - before < _FLOOD or waiting >= MOST_WAITING // 2:
+                break
+            self._outbox.rest(_STEP)
 
     def _begin_scan_when_due(self) -> None:
         """A scan begins with nothing in hand, so that it cannot find what is being delivered."""

@@ -135,6 +135,13 @@ class Outbox:
                 pass
         self._sleeping = False
 
+    def rest(self, timeout: float) -> None:
+        """For ``timeout`` seconds, or until `wake` is called; fresh mail does not disturb."""
+        try:
+            self._bell.get(timeout=timeout)
+        except Empty:
+            pass
+
     def take(self, limit: int) -> list[Unit]:
         """The oldest fresh packs, about ``limit`` messages of them."""
         units: list[Unit] = []
