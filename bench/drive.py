@@ -27,13 +27,8 @@ def source(server: Server, user: str, *, kept: bool, sessions: int, size: int, c
 def burst(server: Server, user: str, *, kept: bool, sessions: int, size: int, count: int) -> Figures:
     """Sends ``count`` messages; the clock stops when the last 250 is read. Then waits, off the clock, until
     all is delivered, so that the next measurement finds the machine quiet, and checks that nothing is lost."""
-    command = source(server, user, kept=kept, sessions=sessions, size=size, count=count)
     before = processes.usage(pids(server))
-    began = time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    seconds = time.monotonic() - began
-    if done.returncode != 0:
-        raise ServerError(f"smtp-source against {server.name}: {done.stderr.strip().splitlines()[-1:]}")
+    seconds = accept(server, user, kept=kept, sessions=sessions, size=size, count=count)
     accepting = processes.usage(pids(server))
     delivered = settle(server, user)
     after = processes.usage(pids(server))
@@ -47,6 +42,17 @@ def burst(server: Server, user: str, *, kept: bool, sessions: int, size: int, co
         "cpu_ms_per_message": (after.cpu - before.cpu) / count * 1e3,
         "rss_mb": after.rss / 1e6,
     }
+
+
+def accept(server: Server, user: str, *, kept: bool, sessions: int, size: int, count: int) -> float:
+    """Sends ``count`` messages; seconds until the last 250 is read."""
+    command = source(server, user, kept=kept, sessions=sessions, size=size, count=count)
+    began = time.monotonic()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    seconds = time.monotonic() - began
+    if done.returncode != 0:
+        raise ServerError(f"smtp-source against {server.name}: {done.stderr.strip()[-200:]}")
+    return seconds
 
 
 def sustained(server: Server, user: str, *, kept: bool, sessions: int, size: int, seconds: float) -> Figures:

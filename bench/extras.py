@@ -7,13 +7,12 @@ import selectors
 import socket
 import statistics
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from drive import Figures, source
-from scenarios import ALL
+from drive import Figures, accept, source
+from scenarios import ALL, DELIVERING, SMALL
 from servers import Server, ServerError, pids
 
 from fastsmtp.loadgen import processes
@@ -92,50 +91,90 @@ def _answer(selector: selectors.BaseSelector, server: Server) -> int:
 
 def noop(server: Server, options: argparse.Namespace) -> Figures:
     """How long NOOP waits on one connection while ten mails of 20 MB arrive on others, and how much the
-    server's memory grows (anonymous pages: pages of mapped files are the kernel's to take back)."""
-    connection = socket.create_connection(("127.0.0.1", server.port), 30)
-    connection.recv(512)
+    memory of the process that grows most (anonymous pages: those of mapped files are the kernel's to take
+    back)."""
+    watched = pids(server)
+    base = anonymous(watched)
+    grown = dict.fromkeys(base, 0)
     delays: list[float] = []
-    peak = base = anonymous(server)
-    command = source(server, "u0001", kept=True, sessions=10, size=BIG, count=10)
-    with connection, subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as sender:
-        over = threading.Event()
-        threading.Thread(target=lambda: (sender.wait(), over.set()), daemon=True).start()
-        next_look = 0.0
-        while not over.is_set():
-            began = time.monotonic()
-            connection.sendall(b"NOOP\r\n")
-            if not connection.recv(512).startswith(b"250"):
-                raise ServerError(f"{server.name} refused NOOP")
-            now = time.monotonic()
-            delays.append(now - began)
-            if now >= next_look:
-                peak = max(peak, anonymous(server))
-                next_look = now + 0.05
-            time.sleep(0.001)
-        if sender.returncode:
-            assert sender.stderr is not None
-            raise ServerError(f"smtp-source against {server.name}: {sender.stderr.read().strip()[-200:]}")
+    with socket.create_connection(("127.0.0.1", server.port), 30) as connection:
+        connection.recv(512)
+        for number in range(options.rounds):
+            command = source(server, f"u{number:04}", kept=True, sessions=10, size=BIG, count=10)
+            with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as sender:
+                while sender.poll() is None:
+                    delays.append(_noop(connection, server))
+                    for pid, size in anonymous(watched).items():
+                        grown[pid] = max(grown[pid], size - base[pid])
+                    time.sleep(0.001)
+                if sender.returncode:
+                    assert sender.stderr is not None
+                    raise ServerError(
+                        f"smtp-source against {server.name}: {sender.stderr.read().strip()[-200:]}"
+                    )
     cuts = statistics.quantiles(delays, n=1000, method="inclusive")
     return {
         "noops": len(delays),
         "noop_p50_ms": cuts[499] * 1e3,
         "noop_p99_ms": cuts[989] * 1e3,
         "noop_max_ms": max(delays) * 1e3,
-        "growth_mb": (peak - base) / 1e6,
+        "largest_growth_mb": max(grown.values()) / 1e6,
+        "growth_of_all_mb": sum(grown.values()) / 1e6,
     }
 
 
-def anonymous(server: Server) -> int:
-    """Anonymous resident bytes of all processes of a server."""
-    total = 0
-    for pid in pids(server):
+def _noop(connection: socket.socket, server: Server) -> float:
+    """The seconds one NOOP takes."""
+    began = time.monotonic()
+    connection.sendall(b"NOOP\r\n")
+    if not connection.recv(512).startswith(b"250"):
+        raise ServerError(f"{server.name} refused NOOP")
+    return time.monotonic() - began
+
+
+def anonymous(watched: set[int]) -> dict[int, int]:
+    """Anonymous resident bytes of each of these processes."""
+    found = {}
+    for pid in watched:
         with contextlib.suppress(OSError), open(f"/proc/{pid}/status") as lines:
-            total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
-    return total
+            found[pid] = sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
+    return found
+
+
+def queued(server: Server, options: argparse.Namespace) -> Figures:
+    """How fast mail is taken in when very much of it is queued, compared with an empty queue. Delivery is held
+    back by the setting, before and after alike."""
+
+    def rates() -> list[float]:
+        return [
+            options.messages
+            / accept(server, "u0001", kept=True, sessions=20, size=SMALL, count=options.messages)
+            for _ in range(options.rounds)
+        ]
+
+    empty = rates()
+    rest = options.queued - options.rounds * options.messages
+    if rest > 0:
+        accept(server, "u0001", kept=True, sessions=200, size=SMALL, count=rest)
+    full = rates()
+    used = processes.usage(pids(server), shared=True)
+    return {
+        "queued": max(options.queued, options.rounds * options.messages),
+        "messages_per_s_empty": statistics.median(empty),
+        "messages_per_s_queued": statistics.median(full),
+        "ratio_to_empty": statistics.median(full) / statistics.median(empty),
+        "pss_mb": used.pss / 1e6,
+    }
 
 
 EXTRAS = {
     "idle": Extra("memory of a held connection", "bytes_per_connection", ALL, idle),
-    "noop": Extra("NOOP while ten 20 MB mails arrive", "noop_p99_ms", ALL, noop),
+    "noop": Extra("NOOP while ten 20 MB mails arrive", "noop_p99_ms", DELIVERING, noop),
+    "queued": Extra(
+        "intake with a million queued, delivery held back",
+        "ratio_to_empty",
+        ("fastsmtp",),
+        queued,
+        "\n[delivery]\nhold = true\n",
+    ),
 }
