@@ -1,0 +1,98 @@
+"""What one worker serves: its own shard, and those it stands in for."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from fastsmtp.clock import SystemClock
+from fastsmtp.limits.guard import ConnectionGuard
+from fastsmtp.process.errors import StartError
+from fastsmtp.process.services import MailServices
+from fastsmtp.process.settings import Settings, default_settings
+from fastsmtp.process.shared import regions
+from fastsmtp.process.sockets import Listener
+from fastsmtp.spool.settings import SpoolSettings
+from fastsmtp.spool.suspects import SuspectBoard
+from fastsmtp.telemetry.maillog import MailLog
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """The embedded default in a directory of the test, with a small spool."""
+    small = SpoolSettings(map_size=64 << 20, reserve=4 << 20, ahead=1 << 20)
+    return msgspec.structs.replace(default_settings(tmp_path), spool=small)
+
+
+@asynccontextmanager
+async def running(settings: Settings, slot: int = 0) -> AsyncIterator[MailServices]:
+    """The services of ``slot``, started; stopped at the end as a worker does it."""
+    clock = SystemClock()
+    services = MailServices(
+        slot,
+        asyncio.get_running_loop(),
+        MailLog(clock, slot=slot, fd=os.open(os.devnull, os.O_WRONLY)),
+        settings=settings,
+        guard=ConnectionGuard(2, settings.limits, clock),
+        suspects=regions([0, 1], SuspectBoard.BYTES),
+        clock=clock,
+    )
+    services.start(crashed=False)
+    try:
+        yield services
+    finally:
+        await services.drain(0)
+        await asyncio.to_thread(services.stop)
+
+
+def test_mail_goes_from_a_socket_into_a_mailbox(settings: Settings, tmp_path: Path) -> None:
+    async def talk() -> None:
+        async with running(settings) as services:
+            listener = Listener(settings.listeners[0].endpoint, "smtp", ())
+            loop = asyncio.get_running_loop()
+            server = await loop.create_server(services.factory(listener), "127.0.0.1", 0)
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            writer.write(
+                b"HELO client.example\r\nMAIL FROM:<a@client.example>\r\nRCPT TO:<alice@localhost>\r\nDATA\r\n"
+            )
+            while not (line := await reader.readline()).startswith(b"354"):
+                assert line[:3] in (b"220", b"250"), line
+            writer.write(b"Subject: hello\r\n\r\nHello!\r\n.\r\nQUIT\r\n")
+            assert (await reader.readline()).startswith(b"250 2.0.0 queued as ")
+            services.tick()
+            server.close()
+            writer.close()
+
+    asyncio.run(asyncio.wait_for(talk(), 30))
+    # Delivery ends after the batch in hand; what it had not begun comes with the next start.
+    new = tmp_path / "var/mail/localhost/alice/new"
+
+    async def deliver() -> None:
+        async with running(settings):
+            while not (new.exists() and list(new.iterdir())):
+                await asyncio.sleep(0.02)
+
+    asyncio.run(asyncio.wait_for(deliver(), 30))
+    (message,) = new.iterdir()
+    assert message.read_bytes().endswith(b"Subject: hello\r\n\r\nHello!\r\n")
+
+
+def test_a_shard_is_adopted_and_given_back(settings: Settings) -> None:
+    async def stand_in() -> None:
+        async with running(settings) as services:
+            services.adopt(1, crashed=False)
+            services.adopt(1, crashed=True)
+            with pytest.raises(StartError, match="another process has it") as refused:
+                async with running(settings, slot=1):
+                    raise AssertionError("two owners of one shard")
+            assert refused.value.code == os.EX_IOERR
+            services.release(1)
+            services.release(1)
+            async with running(settings, slot=1):
+                pass
+
+    asyncio.run(asyncio.wait_for(stand_in(), 30))
