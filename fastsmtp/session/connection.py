@@ -99,12 +99,12 @@ class Connection(asyncio.BufferedProtocol):
         """``nbytes`` of the read buffer are this client's."""
         service = self._service
         protocol = self._protocol
-        self._since = service.second
         if protocol is None or self._phase != _OPEN:
             if self._phase == _NEW:
                 self._phase = _OPEN
                 self._refuse_connection(EARLY_TALK)
             return
+        self._since = service.second
         try:
             out = protocol.receive(service.buffer, nbytes)
         except Exception as error:
@@ -114,7 +114,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.write(out)
         if protocol.closing or service.draining:
             self._after(protocol)
-        elif protocol.waiting and protocol.holding:
+        if protocol.waiting and protocol.holding:
             # More came than may be answered yet: let the rest wait in the kernel.
             self._pause(_WAITING)
 
@@ -183,7 +183,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._phase == _CLOSING:
             if silent > LINGER:
                 self._transport.abort()
-        elif protocol is not None and silent > timeout and not protocol.waiting:
+        elif protocol is not None and silent > timeout and not (protocol.waiting or self._paused & _BODY):
+            # who waits for our disk is not silent
             self.say_goodbye(TIMEOUT)
 
     def say_goodbye(self, last: Reply) -> None:

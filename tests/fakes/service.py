@@ -1,0 +1,74 @@
+"""One worker's sessions with everything real but the loop, the sockets and the disk."""
+
+import os
+import re
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+from fastsmtp.accounts.static import StaticDirectory
+from fastsmtp.intake.intake import Intake
+from fastsmtp.limits.guard import ConnectionGuard
+from fastsmtp.limits.settings import LimitSettings
+from fastsmtp.routing.router import Router
+from fastsmtp.routing.settings import RelaySettings
+from fastsmtp.session.service import SessionService
+from fastsmtp.session.settings import SessionSettings
+from fastsmtp.telemetry.maillog import MailLog
+from tests.fakes.clock import FakeClock
+from tests.fakes.spool import MemorySpool
+from tests.fakes.transport import FakeTransport
+
+_STAMP = re.compile(r"^\S+ fastsmtp\[\d+/0\] ", re.MULTILINE)
+
+
+class World:
+    """A `SessionService` of ``mx.test``, which has the users alice and bob of ``local.test``."""
+
+    def __init__(
+        self,
+        *,
+        post: Callable[[Callable[[], None]], object] | None = None,
+        banner_delay: float = 0,
+        **limits: Any,
+    ) -> None:
+        chosen = {"message_size": 100_000, "recipients": 5, "errors": 3, "command_timeout": 300, **limits}
+        settings = LimitSettings(**chosen)
+        mailboxes = SimpleNamespace(
+            domains=("local.test",), users=("alice", "bob"), unknown_users="reject", postmaster="alice"
+        )
+        self.clock = FakeClock()
+        self.spool = MemorySpool(post)
+        self._log_fd = os.memfd_create("log")
+        self.log = MailLog(self.clock, slot=0, fd=self._log_fd)
+        self.guard = ConnectionGuard(1, settings, self.clock)
+        self.service = SessionService(
+            settings=SessionSettings(hostname="mx.test", limits=settings, banner_delay=banner_delay),
+            intake=Intake(self.spool, hostname="mx.test", clock=self.clock),
+            router=Router(StaticDirectory(mailboxes), RelaySettings(networks=("198.51.100.0/24",))),
+            guard=self.guard.worker(0),
+            log=self.log,
+            clock=self.clock,
+        )
+
+    def close(self) -> None:
+        """Give the log's descriptor back."""
+        os.close(self._log_fd)
+
+    def connect(self, ip: str = "192.0.2.1", **options: Any) -> FakeTransport:
+        """A new connection; its greeting, if any, is written but not taken."""
+        protocol = self.service.factory()
+        transport = FakeTransport(protocol, ip=ip, **options)
+        protocol.connection_made(transport)
+        return transport
+
+    def logged(self) -> list[str]:
+        """The log's lines so far, without time and process."""
+        self.log.flush()
+        text = os.pread(self._log_fd, 1 << 20, 0).decode("ascii")
+        return _STAMP.sub("", text).splitlines()
+
+    def seconds(self, count: float) -> None:
+        """``count`` seconds go by, and the worker ticks once."""
+        self.clock.pass_by(count)
+        self.service.tick()

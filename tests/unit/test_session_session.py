@@ -1,0 +1,283 @@
+"""One session's answers: guard, router and intake asked, and the log told."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from fastsmtp.mail import reply
+from fastsmtp.mail.address import NULL_SENDER, Address
+from fastsmtp.mail.reply import Reply
+from fastsmtp.session.session import Session
+from fastsmtp.smtp.handler import PENDING
+from fastsmtp.spool.base import SpoolError, SpoolFailed, SpoolFull
+from tests.fakes.service import World
+
+ALICE = Address("alice", "local.test", "alice@local.test")
+BOB = Address("Bob+x", "LOCAL.test", "Bob+x@LOCAL.test")
+SENDER = Address("a", "b.test", "a@b.test")
+
+
+class FakeWire:
+    """A connection that keeps what its session asks of it."""
+
+    def __init__(self) -> None:
+        self.answers: list[Reply] = []
+        self.calls: list[str] = []
+
+    def answer(self, reply: Reply) -> None:
+        self.answers.append(reply)
+
+    def pause_body(self) -> None:
+        self.calls.append("pause")
+
+    def resume_body(self) -> None:
+        self.calls.append("resume")
+
+
+class Case:
+    """A session of a client at ``ip``."""
+
+    def __init__(self, world: World, ip: str = "192.0.2.1") -> None:
+        self.world = world
+        self.wire = FakeWire()
+        self.session = Session(world.service.context, ip, self.wire)
+
+    def envelope(
+        self, *recipients: Address, parameters: dict[str, str] | None = None, extended: bool = True
+    ) -> None:
+        self.session.on_hello("client.test", extended)
+        assert self.session.on_mail(SENDER, parameters) is None
+        for recipient in recipients or (ALICE,):
+            assert self.session.on_rcpt(recipient, None) is None
+
+    def message(self, body: bytes = b"x\r\n") -> None:
+        assert self.session.on_data(False) is None
+        self.session.on_body(body)
+        assert self.session.on_body_end() is PENDING
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    world = World(messages_per_ip_per_minute=2)
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def case(world: World) -> Case:
+    return Case(world)
+
+
+def test_a_message(case: Case) -> None:
+    case.envelope(ALICE, BOB, parameters={"SIZE": "3"})
+    case.message()
+    assert case.wire.answers == []
+    assert case.world.logged() == []
+    case.world.spool.commit()
+    [(envelope, whole)] = case.world.spool.stored
+    assert case.wire.answers == [reply.queued_as(envelope.id)]
+    assert whole.endswith(b"\r\nx\r\n")
+    assert [(one.address, one.mailbox) for one in envelope.recipients] == [
+        ("alice@local.test", "alice@local.test"),
+        ("Bob+x@LOCAL.test", "bob@local.test"),
+    ]
+    assert (envelope.sender, envelope.client_ip, envelope.helo) == ("a@b.test", "192.0.2.1", "client.test")
+    assert envelope.params == {"SIZE": "3"}
+    assert case.world.logged() == [
+        f"received id={envelope.id} from=<a@b.test> to=<alice@local.test>,<Bob+x@LOCAL.test> size=3 "
+        "client=192.0.2.1 helo=client.test with=ESMTP"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("extended", "parameters", "protocol"),
+    [
+        (False, None, "SMTP"),
+        (True, None, "ESMTP"),
+        (True, {"BODY": "8BITMIME"}, "ESMTP"),
+        (True, {"SMTPUTF8": ""}, "UTF8SMTP"),
+    ],
+)
+def test_the_protocol_s_name(
+    case: Case, extended: bool, parameters: dict[str, str] | None, protocol: str
+) -> None:
+    case.envelope(parameters=parameters, extended=extended)
+    case.message()
+    case.world.spool.commit()
+    [(envelope, whole)] = case.world.spool.stored
+    assert envelope.protocol == protocol
+    assert f"with {protocol} id".encode() in whole
+
+
+def test_recipient_parameters_are_kept(case: Case) -> None:
+    case.session.on_mail(NULL_SENDER, None)
+    case.session.on_rcpt(ALICE, {"NOTIFY": "NEVER"})
+    case.message()
+    case.world.spool.commit()
+    assert case.world.spool.stored[0][0].recipients[0].params == {"NOTIFY": "NEVER"}
+    assert case.world.spool.stored[0][1].startswith(b"Return-Path: <>\r\n")
+
+
+def test_a_recipient_named_twice_gets_one_copy(case: Case) -> None:
+    case.envelope(ALICE)
+    again = [
+        ALICE,
+        Address("ALICE", "local.test", "ALICE@local.test"),
+        Address("alice+t", "local.test", "alice+t@local.test"),
+    ]
+    for address in again:
+        assert case.session.on_rcpt(address, None) == reply.RECIPIENT_AGAIN
+    assert case.session.on_rcpt(BOB, None) is None
+    assert case.session.on_rcpt(BOB, None) == reply.RECIPIENT_AGAIN
+    # postmaster is alice here
+    assert case.session.on_rcpt(Address("postmaster", "", "postmaster"), None) == reply.RECIPIENT_AGAIN
+    case.message()
+    case.world.spool.commit()
+    assert [one.mailbox for one in case.world.spool.stored[0][0].recipients] == [
+        "alice@local.test",
+        "bob@local.test",
+    ]
+
+
+def test_the_next_transaction_knows_nothing_of_the_last(case: Case) -> None:
+    case.envelope(ALICE, BOB, parameters={"SMTPUTF8": ""})
+    case.message()
+    case.envelope(ALICE)
+    case.message(b"second\r\n")
+    case.world.spool.commit()
+    first, second = (envelope for envelope, _ in case.world.spool.stored)
+    assert len(first.recipients) == 2
+    assert [one.mailbox for one in second.recipients] == ["alice@local.test"]
+    assert second.protocol == "ESMTP"
+    assert first.id != second.id
+
+
+@pytest.mark.parametrize(
+    ("address", "answer"),
+    [
+        (Address("nobody", "local.test", "nobody@local.test"), reply.MAILBOX_UNKNOWN),
+        (Address("x", "other.test", "x@other.test"), reply.RELAY_DENIED),
+    ],
+)
+def test_the_router_refuses(case: Case, address: Address, answer: Reply) -> None:
+    case.session.on_mail(SENDER, None)
+    assert case.session.on_rcpt(address, None) == answer
+    assert case.world.logged() == [
+        f"rejected stage=RCPT client=192.0.2.1 from=<a@b.test> to=<{address.text}> "
+        f'reply="550 {answer.status} {answer.text[0]}"'
+    ]
+
+
+def test_a_client_that_may_relay_is_told_apart(world: World) -> None:
+    case = Case(world, ip="198.51.100.7")
+    case.session.on_mail(SENDER, None)
+    assert case.session.on_rcpt(Address("x", "other.test", "x@other.test"), None) == reply.RELAY_NOT_YET
+
+
+def test_the_guard_refuses(case: Case) -> None:
+    for _ in range(2):
+        assert case.session.on_mail(SENDER, None) is None
+    assert case.session.on_mail(Address("n", "b.test", "n@b.test"), None) == reply.TOO_MANY_MESSAGES
+    assert case.world.logged() == [
+        f'rejected stage=MAIL client=192.0.2.1 from=<n@b.test> reply="450 4.7.1 {reply.TOO_MANY_MESSAGES.text[0]}"'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "answer"), [(SpoolFull("x"), reply.SPOOL_FULL), (SpoolFailed("x"), reply.SPOOL_FAILED)]
+)
+def test_a_spool_in_trouble_refuses_at_mail(case: Case, error: SpoolError, answer: Reply) -> None:
+    case.world.spool.trouble = error
+    for _ in range(5):
+        assert case.session.on_mail(SENDER, None) == answer
+    # those were not counted against the client
+    case.world.spool.trouble = None
+    assert case.session.on_mail(SENDER, None) is None
+    assert len(case.world.logged()) == 5
+
+
+def test_a_spool_that_fails_after_mail_refuses_at_data(case: Case) -> None:
+    case.envelope()
+    case.world.spool.trouble = SpoolFull("x")
+    assert case.session.on_data(False) == reply.SPOOL_FULL
+    assert case.world.logged()[0].startswith("rejected stage=DATA client=192.0.2.1 from=<a@b.test> reply=")
+    case.session.on_reset()
+
+
+@pytest.mark.parametrize(
+    ("error", "answer"), [(SpoolFull("x"), reply.SPOOL_FULL), (SpoolFailed("x"), reply.SPOOL_FAILED)]
+)
+def test_a_message_that_could_not_be_stored(case: Case, error: SpoolError, answer: Reply) -> None:
+    case.envelope()
+    case.message()
+    case.world.spool.commit(error)
+    assert case.wire.answers == [answer]
+    assert case.world.logged() == [
+        f'rejected stage=DATA client=192.0.2.1 from=<a@b.test> reply="{answer.code} {answer.status} {answer.text[0]}"'
+    ]
+
+
+def test_a_reset_leaves_nothing_behind(case: Case) -> None:
+    case.envelope()
+    case.session.on_reset()
+    case.envelope()
+    assert case.session.on_data(False) is None
+    case.session.on_body(b"x" * 10_000)
+    case.session.on_reset()
+    assert case.world.spool.files[0].aborted
+    assert case.world.spool.waiting == []
+    case.session.on_reset()
+
+
+def test_a_body_at_fault_leaves_nothing_behind(case: Case) -> None:
+    case.envelope()
+    assert case.session.on_data(False) is None
+    case.session.on_body(b"x" * 10_000)
+    case.session.on_body_refused(reply.BARE_LF)
+    assert case.world.spool.files[0].aborted
+    assert case.world.logged() == [
+        f'rejected stage=DATA client=192.0.2.1 from=<a@b.test> reply="554 5.6.0 {reply.BARE_LF.text[0]}"'
+    ]
+
+
+def test_back_pressure_reaches_the_connection(case: Case) -> None:
+    case.world.spool.room = 5000
+    case.envelope()
+    assert case.session.on_data(False) is None
+    case.session.on_body(b"x" * 5000)
+    assert case.wire.calls == []
+    case.session.on_body(b"x")
+    assert case.wire.calls == ["pause"]
+    case.world.spool.files[0].drain()
+    assert case.wire.calls == ["pause", "resume"]
+
+
+def test_a_client_that_left_is_told_nothing(case: Case) -> None:
+    case.world.spool.room = 5000
+    case.envelope()
+    case.message(b"x" * 10_000)
+    case.session.close()
+    case.world.spool.files[0].drain()
+    case.world.spool.commit()
+    assert case.wire.answers == []
+    assert case.wire.calls == ["pause"]
+    # but the message is received, and the log says so
+    assert case.world.logged()[0].startswith("received id=ID00000001 ")
+
+
+def test_a_client_that_left_in_its_body(case: Case) -> None:
+    case.world.spool.room = 5000
+    case.envelope()
+    assert case.session.on_data(False) is None
+    case.session.on_body(b"x" * 5000)
+    file = case.world.spool.files[0]
+    case.session.close()
+    case.session.on_body(b"x")
+    file.drain()
+    assert case.wire.calls == []
+
+
+def test_an_end_without_a_beginning_is_a_defect(case: Case) -> None:
+    with pytest.raises(RuntimeError, match="never began"):
+        case.session.on_body_end()
+    case.session.on_body(b"x")  # of a message already given up: nobody's
