@@ -1,7 +1,7 @@
 """The form of a message on disk, and of what is known about its delivery.
 
-A record is a fixed header with checksums, the envelope in msgpack, the prefix (Return-Path and Received) and the body; prefix
-and body stand together, so that a mailbox file is one range of bytes. A pack is records one after another.
+A record is a fixed header with checksums, the envelope in msgpack, the prefix (Return-Path and Received) and the
+body; prefix and body stand together, so that a mailbox file is one range of bytes. A pack is records in a row.
 A single is a record behind a short head that says which recipients are still to be served. `FORMAT` changes
 with any of this, with mail.envelope.Envelope and with `Intent`.
 """

@@ -138,6 +138,10 @@ class PostOffice:
         for i in ids:
             assert self.answers[i] is None, self.answers[i]
 
+    def outbox_wake(self) -> None:
+        """Let delivery look at the clock."""
+        self.spool.outbox.wake()
+
     def settled(self) -> None:
         """Wait until the spool holds nothing any more."""
         until(lambda: not self.left(), each=lambda: self.turn(0.005))

@@ -1,0 +1,359 @@
+"""Local delivery: bytes, copies, links, mailboxes that fail, move or vanish, held mail, damaged mail."""
+
+import os
+import random
+import shutil
+import stat
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fastsmtp.mailbox.settings import MailboxSettings
+from fastsmtp.queue.local import LocalRunner
+from fastsmtp.spool.record import Letter
+from fastsmtp.spool.suspects import SuspectBoard
+from fastsmtp.spool.writer import PACK
+from tests.fakes.clock import FakeClock
+from tests.fakes.post_office import PREFIX, PostOffice, until
+
+Make = Callable[..., PostOffice]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> object:
+    opened: list[PostOffice] = []
+
+    def make(**options: object) -> PostOffice:
+        opened.append(PostOffice(tmp_path, **options))  # type: ignore[arg-type]
+        return opened[-1].open()
+
+    yield make
+    for office in opened:
+        if office.spool._running:
+            office.close()
+
+
+def test_bytes_names_and_modes(make: Make) -> None:
+    office = make().deliver()
+    body = bytes(random.Random(1).randbytes(5000)) + b"\r\n.\r\n"
+    queue_id = office.submit(body, "alice@example.org")
+    office.accepted(queue_id)
+    office.settled()
+    (file,) = office.files("alice@example.org")
+    assert file.read_bytes() == PREFIX + body
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    seconds, unique, rest = file.name.split(".", 2)
+    assert (len(seconds), unique, rest) == (10, f"{queue_id}R0", f"mx.example.org,S={file.stat().st_size}")
+    assert office.files("alice@example.org", "tmp") == []
+    assert any(f"delivered id={queue_id} to=<alice@example.org>" in line for line in office.lines())
+
+
+@pytest.mark.parametrize("syncfs", [True, False])
+@pytest.mark.parametrize("large", [False, True])
+def test_each_recipient_has_a_file_of_its_own(make: Make, large: bool, syncfs: bool) -> None:
+    office = make(syncfs=syncfs).deliver()
+    body = b"line\r\n" * 20_000
+    office.accepted(office.submit(body, "a@x", "b@x", "c@y", large=large))
+    office.settled()
+    files = [office.files(mailbox)[0] for mailbox in ("a@x", "b@x", "c@y")]
+    assert {file.read_bytes() for file in files} == {PREFIX + body}
+    assert len({file.stat().st_ino for file in files}) == 3
+    assert all(file.stat().st_nlink == 1 for file in files)
+
+
+def test_one_large_message_for_one_is_linked(make: Make) -> None:
+    office = make(hold=False)
+    queue_id = office.submit(b"line\r\n" * 20_000, "a@x", large=True)
+    office.accepted(queue_id)
+    inode = (office.base / "spool/body" / queue_id).stat().st_ino
+    office.deliver()
+    office.settled()
+    (file,) = office.files("a@x")
+    assert file.stat().st_ino == inode
+    assert file.stat().st_nlink == 1
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_files_are_shared_by_choice(make: Make, large: bool) -> None:
+    office = make(mailboxes=MailboxSettings(share_files=True)).deliver()
+    office.accepted(office.submit(b"x" * 30_000, "a@x", "b@x", "c@y", large=large))
+    office.settled()
+    files = [office.files(mailbox)[0] for mailbox in ("a@x", "b@x", "c@y")]
+    assert len({file.stat().st_ino for file in files}) == 1
+    assert files[0].read_bytes() == PREFIX + b"x" * 30_000
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_lf_by_choice(make: Make, large: bool) -> None:
+    office = make(mailboxes=MailboxSettings(line_ending="lf")).deliver()
+    body = b"one\r\ntwo\rthree\r\n\r\n" * 5000
+    office.accepted(office.submit(body, "a@x", large=large))
+    office.settled()
+    (file,) = office.files("a@x")
+    assert file.read_bytes() == (PREFIX + body).replace(b"\r\n", b"\n")
+    assert file.name.endswith(f",S={file.stat().st_size}")
+
+
+@pytest.mark.parametrize("user", ["../../etc", "a/b", ".", "new\nline", "%2E", "ü" * 150, "x" * 400, "-rf *"])
+def test_hostile_local_parts_stay_inside(make: Make, user: str) -> None:
+    office = make().deliver()
+    office.accepted(office.submit(b"x", f"{user}@x"))
+    office.settled()
+    (home,) = (office.base / "mail/x").iterdir()
+    assert len(list((home / "new").iterdir())) == 1
+    assert sorted(os.listdir(office.base)) == ["log", "mail", "spool"]
+
+
+def test_a_mailbox_that_cannot_be_written_keeps_its_mail(make: Make) -> None:
+    clock = FakeClock()
+    office = make(clock=clock)
+    (office.base / "mail/x").mkdir(parents=True)
+    (office.base / "mail/x/bad").write_text("a file in the way")
+    office.deliver()
+    ids = [office.submit(b"x", "good@x", "bad@x") for _ in range(20)]
+    only_bad = office.submit(b"y", "bad@x")
+    office.accepted(*ids, only_bad)
+    until(lambda: len(office.files("good@x")) == 20)
+    until(lambda: office.left().get("mail") == 20 and "intent" not in office.left())
+    assert sum("cannot be written" in line for line in office.lines()) == 1
+    clock.pass_by(61)
+    office.outbox_wake()
+    until(lambda: office.runner._scan_at is not None and office.runner._scan_at > clock.steady)
+    assert office.left()["mail"] == 20
+    assert sum("cannot be written" in line for line in office.lines()) == 1
+    (office.base / "mail/x/bad").unlink()
+    clock.pass_by(61)
+    office.outbox_wake()
+    until(lambda: len(office.files("bad@x")) == 21)
+    office.settled()
+    assert len(office.files("good@x")) == 20
+    assert any("can be written again" in line for line in office.lines())
+
+
+def test_mailboxes_are_renamed_and_removed_at_any_time(make: Make) -> None:
+    office = make().deliver()
+    home = office.base / "mail/x/u"
+    stop = threading.Event()
+    moved: list[Path] = []
+
+    def meddle() -> None:
+        while not stop.is_set():
+            target = office.base / f"old-{len(moved)}"
+            try:
+                home.rename(target)
+                moved.append(target)
+            except OSError:
+                pass
+            stop.wait(0.003)
+
+    thread = threading.Thread(target=meddle, daemon=True)
+    thread.start()
+    ids = []
+    for n in range(400):
+        ids.append(office.submit(b"%d" % n, "u@x"))
+        if n % 10 == 0:
+            office.accepted(*ids)
+    office.accepted(*ids)
+    office.settled()
+    stop.set()
+    thread.join()
+    found = [p.name.split(".")[1][:-2] for base in [*moved, home] for p in base.glob("new/*")]
+    assert sorted(found) == sorted(ids)
+    assert len(moved) > 1
+
+
+def test_a_mailbox_removed_between_two_mails_is_made_again(make: Make) -> None:
+    office = make().deliver()
+    for _ in range(3):
+        office.accepted(office.submit(b"x", "u@x"))
+        office.settled()
+        assert len(office.files("u@x")) == 1
+        shutil.rmtree(office.base / "mail/x/u")
+
+
+def test_a_file_that_vanishes_from_tmp_is_written_anew(make: Make) -> None:
+    office: PostOffice
+
+    def fault(step: str) -> None:
+        if step == "intended" and not taken:
+            for file in office.files("u@x", "tmp"):
+                file.unlink()
+                taken.append(file)
+
+    taken: list[Path] = []
+    office = make(fault=fault).deliver()
+    office.accepted(office.submit(b"x", "u@x", "v@x"))
+    office.settled()
+    assert len(taken) == 1
+    assert len(office.files("u@x")) == len(office.files("v@x")) == 1
+
+
+def test_a_failed_sync_writes_the_batch_under_fresh_inodes(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    office = make()
+    real = office.mailboxes.sync
+    inodes: list[int] = []
+
+    def sync(batch: object, renamed: object = None) -> bool:
+        inodes.extend(file.stat().st_ino for file in office.files("u@x", "tmp"))
+        return real(batch, renamed) and len(inodes) > 1  # type: ignore[arg-type]
+
+    monkeypatch.setattr(office.mailboxes, "sync", sync)
+    office.deliver()
+    office.accepted(office.submit(b"x", "u@x"))
+    office.settled()
+    assert len(office.files("u@x")) == 1
+    assert len(set(inodes)) == 2
+
+
+def test_held_mail_waits_for_a_start_without_hold(make: Make) -> None:
+    office = make(hold=True).deliver()
+    ids = [office.submit(b"x", "u@x") for _ in range(1000)]
+    office.accepted(*ids)
+    assert office.runner.backlog() == (0, 0.0)
+    assert not office.spool.outbox.held_back()
+    office.close()
+    assert office.files("u@x") == []
+    office = make().deliver()
+    office.settled()
+    assert len(office.files("u@x")) == 1000
+
+
+def test_mail_of_an_earlier_run_is_delivered_once(make: Make) -> None:
+    office = make()
+    ids = [office.submit(b"x", "u@x", large=n % 3 == 0) for n in range(500)]
+    office.accepted(*ids)
+    office.close()
+    office = make().deliver()
+    more = [office.submit(b"y", "u@x") for _ in range(500)]
+    office.accepted(*more)
+    office.settled()
+    assert sorted(p.name.split(".")[1][:-2] for p in office.files("u@x")) == sorted(ids + more)
+
+
+def test_a_damaged_record_is_set_aside_and_the_rest_goes_on(make: Make) -> None:
+    gate = threading.Event()
+    office = make(fault=lambda step: gate.wait(10) and None)
+    ids = [office.submit(b"body %d" % n, "u@x") for n in range(10)]
+    gate.set()
+    office.accepted(*ids)
+    store = office.spool._store
+    with store.read() as txn:
+        packs = {bytes(key): bytes(value) for key, value in txn.cursor(db=store.db[PACK])}
+    office.spool.outbox.change(
+        lambda txn: [
+            txn.put(key, value.replace(b"body 4", b"bOdy 4"), db=store.db[PACK]) for key, value in packs.items()
+        ]
+    )
+    office.deliver()
+    office.settled()
+    assert len(office.files("u@x")) == 9
+    (aside,) = (office.base / "spool/corrupt").glob("*.eml")
+    assert b"bOdy 4" in aside.read_bytes()
+    assert b"checksum" in aside.with_suffix(".json").read_bytes()
+    assert any("set aside" in line for line in office.lines())
+
+
+def test_a_missing_body_file_is_set_aside(make: Make) -> None:
+    office = make()
+    lost, kept = (office.submit(b"x" * 20_000, "u@x", large=True) for _ in range(2))
+    office.accepted(lost, kept)
+    (office.base / "spool/body" / lost).unlink()
+    office.deliver()
+    office.settled()
+    assert len(office.files("u@x")) == 1
+    assert (office.base / f"spool/corrupt/{lost}.json").exists()
+    assert any(f"failed id={lost}" in line for line in office.lines())
+
+
+def test_a_message_that_kills_three_workers_is_set_aside(make: Make) -> None:
+    board = memoryview(bytearray(SuspectBoard.BYTES))
+    office = make(hold=True)
+    ids = [office.submit(b"x", "u@x", "v@x") for _ in range(3)]
+    office.accepted(*ids)
+    bad = ids[1]
+    keys = [unit.key for unit in office.spool.outbox.next(_everything(office), 10)]
+    unit = next(u for k in keys if (u := office.spool.outbox.load(k)) and bad in _ids(u.letters))
+    suspect = unit.key
+    office.close()
+    for death in range(3):
+        SuspectBoard(board).put(suspect)
+        office = make(board=board, hold=True).deliver(crashed=True)
+        until(lambda board=board: SuspectBoard(board).get() is None)
+        assert (office.left().get("mail", 0) > 0) == (death < 2 or len(unit.letters) > 1)
+        office.close()
+        suspect = bad.encode()
+    office = make(board=board).deliver()
+    office.settled()
+    assert len(office.files("u@x")) == len(office.files("v@x")) == 2
+    assert (office.base / f"spool/corrupt/{bad}.eml").read_bytes() == PREFIX + b"x"
+    assert any(f"failed id={bad} to=<v@x>" in line for line in office.lines())
+
+
+def test_a_killed_worker_raises_no_suspicion(make: Make) -> None:
+    board = memoryview(bytearray(SuspectBoard.BYTES))
+    office = make()
+    queue_id = office.submit(b"x", "u@x")
+    office.accepted(queue_id)
+    office.close()
+    SuspectBoard(board).put((1).to_bytes(8, "big"))
+    office = make(board=board).deliver(crashed=False)
+    office.settled()
+    assert not any("died" in line for line in office.lines())
+    assert SuspectBoard(board).get() is None
+
+
+def test_intake_waits_when_delivery_lags(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastsmtp.spool.outbox.MOST_WAITING", 50)
+    gate = threading.Event()
+
+    def fault(step: str) -> None:
+        if step == "written":
+            gate.wait(20)
+
+    office = make(fault=fault).deliver()
+    first = [office.submit(b"x", "u@x") for _ in range(60)]
+    office.accepted(*first)
+    until(lambda: office.spool.outbox.held_back())
+    late = office.submit(b"y", "u@x")
+    office.turn(0.05)
+    assert late not in office.answers
+    assert office.spool.unhealthy() is None
+    office.spool.outbox.change(lambda txn: None)  # other changes go on
+    assert late not in office.answers
+    gate.set()
+    office.accepted(late)
+    office.settled()
+
+
+def test_trouble_of_ours_leaves_the_mail_for_another_try(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastsmtp.queue.local._PAUSE", 0.01)
+    trouble = [RuntimeError("odd"), OSError(5, "odd too")]
+
+    def fault(step: str) -> None:
+        if step == "synced" and trouble:
+            raise trouble.pop()
+
+    office = make(fault=fault).deliver()
+    ids = [office.submit(b"x", "u@x") for _ in range(5)]
+    office.accepted(*ids)
+    office.settled()
+    assert len(office.files("u@x")) == 5
+    assert sum("odd" in line for line in office.lines()) == 2
+
+
+def _everything(office: PostOffice) -> object:
+    scan = office.spool.outbox.scan()
+    scan.end = b"\xff" * 8
+    return scan
+
+
+def _ids(letters: list[Letter]) -> list[str]:
+    return [letter.envelope.id for letter in letters]
+
+
+def test_the_runner_names_its_thread(make: Make) -> None:
+    office = make().deliver()
+    assert isinstance(office.runner, LocalRunner)
+    assert any(thread.name == "delivery" for thread in threading.enumerate())

@@ -1,0 +1,202 @@
+"""The spool's intake side: the promise behind 250, and what storage trouble does to it."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from fastsmtp.spool.base import SpoolError, SpoolFailed, SpoolFull
+from fastsmtp.spool.record import Letter, read_pack
+from fastsmtp.spool.settings import SpoolSettings
+from fastsmtp.spool.writer import PACK
+from tests.fakes.post_office import PREFIX, SMALL, PostOffice, until
+
+
+def stored(office: PostOffice) -> dict[str, bytes]:
+    """By id: what the packs hold."""
+    found = {}
+    with office.spool._store.read() as txn:
+        for _, value in txn.cursor(db=office.spool._store.db[PACK]):
+            for letter in read_pack(value):
+                assert isinstance(letter, Letter)
+                if letter.filed:
+                    content = (office.base / "spool/body" / letter.envelope.id).read_bytes()
+                else:
+                    content = bytes(value[letter.offset : letter.offset + letter.length])
+                found[letter.envelope.id] = content
+    return found
+
+
+def test_what_is_answered_is_there_after_opening_again(tmp_path: Path) -> None:
+    office = PostOffice(tmp_path).open()
+    ids = [office.submit(b"body %d\r\n" % n, "a@b") for n in range(300)]
+    large = office.submit(b"0123456789abcdef" * 50_000, "a@b", large=True)
+    office.accepted(*ids, large)
+    office.close()
+    office = PostOffice(tmp_path).open()
+    found = stored(office)
+    assert [found[i] for i in ids] == [PREFIX + b"body %d\r\n" % n for n in range(300)]
+    assert found[large] == PREFIX + b"0123456789abcdef" * 50_000
+    assert len(found) == 301
+    office.close()
+
+
+@pytest.mark.parametrize("durability", ["relaxed", "none"])
+def test_other_durabilities_keep_it_too(tmp_path: Path, durability: str) -> None:
+    office = PostOffice(tmp_path, durability=durability).open()
+    office.accepted(office.submit(b"x", "a@b"))
+    office.close()
+    office = PostOffice(tmp_path).open()
+    assert len(stored(office)) == 1
+    office.close()
+
+
+def test_one_commit_takes_what_queued_meanwhile(tmp_path: Path) -> None:
+    gate = threading.Event()
+    steps: list[str] = []
+
+    def fault(step: str) -> None:
+        steps.append(step)
+        if step == "writer-woken":
+            gate.wait(10)
+
+    office = PostOffice(tmp_path, fault=fault, settings=SpoolSettings(map_size=64 << 20, pack_messages=60)).open()
+    ids = [office.submit(b"x", "a@b") for _ in range(120)]
+    gate.set()
+    office.accepted(*ids)
+    assert steps.count("commit-end") == 2
+    assert office.left()["pack"] == 2
+    office.close()
+
+
+def test_an_aborted_body_leaves_nothing(tmp_path: Path) -> None:
+    office = PostOffice(tmp_path).open()
+    body = office.spool.open_body("ABORTED", PREFIX)
+    for _ in range(100):
+        body.write(b"x" * 10_000)
+    body.abort()
+    until(lambda: office.spool._bodies.waiting_bytes == 0)
+    office.close()
+    assert os.listdir(tmp_path / "spool/body") == []
+
+
+def test_bodies_without_a_record_are_removed_at_the_start(tmp_path: Path) -> None:
+    office = PostOffice(tmp_path).open()
+    kept = office.submit(b"x" * 100_000, "a@b", large=True)
+    office.accepted(kept)
+    office.close()
+    (tmp_path / "spool/body/ORPHAN").write_bytes(b"x")
+    office = PostOffice(tmp_path).open()
+    assert os.listdir(tmp_path / "spool/body") == [kept]
+    assert "removed 1 body file" in office.lines()[-1]
+    office.close()
+
+
+def test_a_spool_in_use_is_refused_by_name(tmp_path: Path) -> None:
+    office = PostOffice(tmp_path).open()
+    with pytest.raises(SpoolError, match="another process has it"):
+        PostOffice(tmp_path).open()
+    office.close()
+
+
+def test_a_full_map_refuses_and_recovers(tmp_path: Path) -> None:
+    settings = SpoolSettings(map_size=16 << 20, reserve=2 << 20, ahead=1 << 20)
+    office = PostOffice(tmp_path, settings=settings).open()
+    ids = []
+    for _ in range(2000):
+        ids.append(office.submit(b"x" * 30_000, "a@b.c"))
+        if len(ids) % 20 == 0:
+            until(lambda: len(office.answers) == len(ids), each=lambda: office.turn(0.01))
+            if office.spool.unhealthy():
+                break
+    assert isinstance(office.spool.unhealthy(), SpoolFull)
+    good = [i for i in ids if office.answers[i] is None]
+    assert all(isinstance(office.answers[i], SpoolFull) for i in ids if i not in good)
+    assert len(good) > 200
+    # Removals fit into the reserve, and then there is room again.
+    office.deliver()
+    office.settled()
+    until(lambda: office.spool.unhealthy() is None)
+    office.accepted(office.submit(b"again", "a@b.c"))
+    office.settled()
+    assert len(office.files("a@b.c")) == len(good) + 1
+    assert sum("no room" in line for line in office.lines()) == 1
+    assert any("well again" in line for line in office.lines())
+    office.close()
+
+
+def test_a_failed_commit_is_answered_and_undone(tmp_path: Path) -> None:
+    fail = [True]
+
+    def fault(step: str) -> None:
+        if step == "commit-end" and fail[0]:
+            fail[0] = False
+            raise OSError(5, "Input/output error")
+
+    office = PostOffice(tmp_path, fault=fault).open()
+    lost = office.submit(b"lost", "a@b")
+    until(lambda: lost in office.answers, each=lambda: office.turn(0.01))
+    assert isinstance(office.answers[lost], SpoolFailed)
+    assert isinstance(office.spool.unhealthy(), SpoolFailed)
+    until(lambda: office.spool.unhealthy() is None)
+    office.accepted(office.submit(b"kept", "a@b"))
+    assert list(stored(office).values()) == [PREFIX + b"kept"]
+    office.close()
+
+
+def test_a_body_that_cannot_be_written_is_answered(tmp_path: Path) -> None:
+    def fault(step: str) -> None:
+        if step == "body-synced":
+            raise OSError(28, "No space left on device")
+
+    office = PostOffice(tmp_path, fault=fault).open()
+    lost = office.submit(b"x" * 100_000, "a@b", large=True)
+    until(lambda: lost in office.answers, each=lambda: office.turn(0.01))
+    assert isinstance(office.answers[lost], SpoolFull)
+    assert os.listdir(tmp_path / "spool/body") == []
+    office.close()
+
+
+def test_a_body_stops_its_client_and_calls_it_back(tmp_path: Path) -> None:
+    gate = threading.Event()
+
+    def fault(step: str) -> None:
+        if step == "body-written":
+            gate.wait(10)
+
+    office = PostOffice(tmp_path, fault=fault, settings=SMALL).open()
+    body = office.spool.open_body("LARGE", PREFIX)
+    drained: list[int] = []
+    body.on_drain = lambda: drained.append(1)
+    pieces = 0
+    while body.write(b"x" * 65_536):
+        pieces += 1
+        assert pieces < 40, "a body must not grow without end in memory"
+    assert not body.write(b"more")
+    assert not drained
+    gate.set()
+    until(lambda: drained, each=lambda: office.turn(0.01))
+    assert drained == [1]
+    assert body.write(b"x")
+    body.abort()
+    office.close()
+
+
+def test_all_bodies_together_are_bounded(tmp_path: Path) -> None:
+    gate = threading.Event()
+    office = PostOffice(tmp_path, fault=lambda step: step == "body-written" and gate.wait(20) and None).open()
+    bodies = [office.spool.open_body(f"B{n}", PREFIX) for n in range(60)]
+    drained: set[int] = set()
+    for n, body in enumerate(bodies):
+        body.on_drain = lambda n=n: drained.add(n)  # type: ignore[misc]
+    going = set(range(60))
+    for _ in range(20):
+        going -= {n for n in going if not bodies[n].write(b"x" * 60_000)}
+    assert not going
+    assert office.spool._bodies.waiting_bytes < 30 << 20
+    gate.set()
+    until(lambda: len(drained) == 60, each=lambda: office.turn(0.01))
+    for body in bodies:
+        body.abort()
+    office.close()
