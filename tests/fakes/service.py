@@ -23,12 +23,13 @@ _STAMP = re.compile(r"^\S+ fastsmtp\[\d+/0\] ", re.MULTILINE)
 
 
 class World:
-    """A `SessionService` of ``mx.test``, which has the users alice and bob of ``local.test``."""
+    """A `SessionService` of ``hostname``, which has the users alice and bob of ``local.test``."""
 
     def __init__(
         self,
         *,
         post: Callable[[Callable[[], None]], object] | None = None,
+        hostname: str = "mx.test",
         banner_delay: float = 0,
         **limits: Any,
     ) -> None:
@@ -43,8 +44,8 @@ class World:
         self.log = MailLog(self.clock, slot=0, fd=self._log_fd)
         self.guard = ConnectionGuard(1, settings, self.clock)
         self.service = SessionService(
-            settings=SessionSettings(hostname="mx.test", limits=settings, banner_delay=banner_delay),
-            intake=Intake(self.spool, hostname="mx.test", clock=self.clock),
+            settings=SessionSettings(hostname=hostname, limits=settings, banner_delay=banner_delay),
+            intake=Intake(self.spool, hostname=hostname, clock=self.clock),
             router=Router(StaticDirectory(mailboxes), RelaySettings(networks=("198.51.100.0/24",))),
             guard=self.guard.worker(0),
             log=self.log,
