@@ -141,6 +141,7 @@ class Session:
             self._stored(incoming, error)
 
         incoming.finish(done)
+        self._resume_body()  # its last piece may have stopped the reading, and it will not ask for more
         return PENDING
 
     def _stored(self, incoming: Incoming, error: SpoolError | None) -> None:
@@ -178,6 +179,7 @@ class Session:
         incoming, self._incoming = self._incoming, None
         if incoming is not None:
             incoming.abort()
+            self._resume_body()
 
     def _log_refusal(
         self, stage: str, refused: Reply, *, sender: str | None = None, recipient: str | None = None

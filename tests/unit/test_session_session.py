@@ -252,6 +252,21 @@ def test_back_pressure_reaches_the_connection(case: Case) -> None:
     assert case.wire.calls == ["pause", "resume"]
 
 
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_last_piece_too_many_does_not_stop_the_reading_for_good(case: Case, refused: bool) -> None:
+    """What follows the body is a command, and no room in the body's queue is awaited any more."""
+    case.world.spool.room = 5000
+    case.envelope()
+    assert case.session.on_data(False) is None
+    case.session.on_body(b"x" * 5001)
+    assert case.wire.calls == ["pause"]
+    if refused:
+        case.session.on_body_refused(reply.TOO_BIG)
+    else:
+        assert case.session.on_body_end() is PENDING
+    assert case.wire.calls == ["pause", "resume"]
+
+
 def test_a_client_that_left_is_told_nothing(case: Case) -> None:
     case.world.spool.room = 5000
     case.envelope()
@@ -260,7 +275,7 @@ def test_a_client_that_left_is_told_nothing(case: Case) -> None:
     case.world.spool.files[0].drain()
     case.world.spool.commit()
     assert case.wire.answers == []
-    assert case.wire.calls == ["pause"]
+    assert case.wire.calls == ["pause", "resume"]
     # but the message is received, and the log says so
     assert case.world.logged()[0].startswith("received id=ID00000001 ")
 
