@@ -139,5 +139,5 @@ class Load:
         if final.code == 250:
             note.queue_id = final.queue_id
         else:
-            note.refused = str(final)
+            note.refused = str(next(each for each in [*answers, final] if each.code >= 400))
         return final.code != 421
