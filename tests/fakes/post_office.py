@@ -24,6 +24,25 @@ SMALL = SpoolSettings(map_size=64 << 20, reserve=1 << 20, ahead=1 << 20, inline_
 PREFIX = b"Return-Path: <sender@example.org>\r\nReceived: by mx.example.org\r\n"
 
 
+class LeapingClock:
+    """The machine's clock, some time ahead."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def now(self) -> float:
+        """See `Clock.now`."""
+        return time.time() + self.ahead
+
+    def monotonic(self) -> float:
+        """See `Clock.monotonic`."""
+        return time.monotonic() + self.ahead
+
+    def pass_by(self, seconds: float) -> None:
+        """Leap."""
+        self.ahead += seconds
+
+
 def nothing(step: str) -> None:
     """No fault."""
 

@@ -15,8 +15,7 @@ from fastsmtp.queue.local import LocalRunner
 from fastsmtp.spool.record import Letter
 from fastsmtp.spool.suspects import SuspectBoard
 from fastsmtp.spool.writer import PACK
-from tests.fakes.clock import FakeClock
-from tests.fakes.post_office import PREFIX, PostOffice, until
+from tests.fakes.post_office import PREFIX, LeapingClock, PostOffice, until
 
 Make = Callable[..., PostOffice]
 
@@ -107,7 +106,7 @@ def test_hostile_local_parts_stay_inside(make: Make, user: str) -> None:
 
 
 def test_a_mailbox_that_cannot_be_written_keeps_its_mail(make: Make) -> None:
-    clock = FakeClock()
+    clock = LeapingClock()
     office = make(clock=clock)
     (office.base / "mail/x").mkdir(parents=True)
     (office.base / "mail/x/bad").write_text("a file in the way")
@@ -116,12 +115,12 @@ def test_a_mailbox_that_cannot_be_written_keeps_its_mail(make: Make) -> None:
     only_bad = office.submit(b"y", "bad@x")
     office.accepted(*ids, only_bad)
     until(lambda: len(office.files("good@x")) == 20)
-    until(lambda: office.left().get("mail") == 20 and "intent" not in office.left())
+    until(lambda: office.left().get("mail", 0) >= 20 and "intent" not in office.left())
     assert sum("cannot be written" in line for line in office.lines()) == 1
     clock.pass_by(61)
     office.outbox_wake()
-    until(lambda: office.runner._scan_at is not None and office.runner._scan_at > clock.steady)
-    assert office.left()["mail"] == 20
+    until(lambda: office.runner._scan_at is not None and office.runner._scan_at > clock.monotonic() + 50)
+    assert office.left()["mail"] >= 20
     assert sum("cannot be written" in line for line in office.lines()) == 1
     (office.base / "mail/x/bad").unlink()
     clock.pass_by(61)
