@@ -10,12 +10,15 @@ from fastsmtp.clock import Clock
 from fastsmtp.intake.trace_fields import TraceFields
 from fastsmtp.mail.envelope import Envelope, Recipient
 from fastsmtp.mail.reply import LOCAL_ERROR, SPOOL_FAILED, SPOOL_FULL, Reply
-from fastsmtp.spool.base import BodyFile, Done, Spool, SpoolError, SpoolFull
+from fastsmtp.spool.base import BodyFile, Spool, SpoolError, SpoolFull
 
 
 def reply_to(error: SpoolError) -> Reply:
     """What a client is told of a spool's trouble."""
     return SPOOL_FULL if isinstance(error, SpoolFull) else SPOOL_FAILED
+
+
+Finished = Callable[["Incoming", Reply | None], None]
 
 
 class Incoming:
@@ -51,12 +54,17 @@ class Incoming:
         self._file.on_drain = self._resume
         return self._file.write(gathered)
 
-    def finish(self, done: Done) -> None:
-        """The body is complete: ``done`` is called once it is on stable storage, or with what went wrong."""
+    def finish(self, done: Finished) -> None:
+        """The body is complete: ``done`` is called on the loop's thread with this message and None once it is on
+        stable storage, or with the reply that refuses it."""
         file = self._file
         if file is not None:
             file.on_drain = None
-        self._spool.submit(self.envelope, self._prefix, self._body if file is None else file, done)
+
+        def told(error: SpoolError | None) -> None:
+            done(self, None if error is None else reply_to(error))
+
+        self._spool.submit(self.envelope, self._prefix, self._body if file is None else file, told)
 
     def abort(self) -> None:
         """Nothing comes of it, and nothing is left behind."""

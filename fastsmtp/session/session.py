@@ -2,14 +2,13 @@
 
 from typing import Literal, Protocol
 
-from fastsmtp.intake.intake import Incoming, Intake, reply_to
+from fastsmtp.intake.intake import Incoming, Intake
 from fastsmtp.limits.guard import WorkerGuard
 from fastsmtp.mail.address import Address
 from fastsmtp.mail.envelope import Recipient
 from fastsmtp.mail.reply import RECIPIENT_AGAIN, Reply, queued_as
 from fastsmtp.routing.router import Router
 from fastsmtp.smtp.handler import PENDING, Answer, Pending
-from fastsmtp.spool.base import SpoolError
 from fastsmtp.telemetry.maillog import MailLog
 
 
@@ -136,17 +135,13 @@ class Session:
         incoming, self._incoming = self._incoming, None
         if incoming is None:
             raise RuntimeError("the end of a body that never began")
-
-        def done(error: SpoolError | None) -> None:
-            self._stored(incoming, error)
-
-        incoming.finish(done)
+        incoming.finish(self._stored)
         self._resume_body()  # its last piece may have stopped the reading, and it will not ask for more
         return PENDING
 
-    def _stored(self, incoming: Incoming, error: SpoolError | None) -> None:
+    def _stored(self, incoming: Incoming, refused: Reply | None) -> None:
         envelope = incoming.envelope
-        if error is None:
+        if refused is None:
             self._context.log.received(
                 envelope.id,
                 sender=envelope.sender,
@@ -158,7 +153,7 @@ class Session:
             )
             answer = queued_as(envelope.id)
         else:
-            answer = reply_to(error)
+            answer = refused
             self._context.log.rejected(
                 client=self._ip, stage="DATA", sender=envelope.sender, recipient=None, reply=answer
             )

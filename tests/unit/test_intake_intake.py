@@ -5,6 +5,7 @@ import pytest
 from fastsmtp.intake.intake import Incoming, Intake, reply_to
 from fastsmtp.mail import reply
 from fastsmtp.mail.envelope import Recipient
+from fastsmtp.mail.reply import Reply
 from fastsmtp.spool.base import SpoolError, SpoolFailed, SpoolFull
 from tests.fakes.clock import FakeClock
 from tests.fakes.spool import MemorySpool
@@ -17,7 +18,7 @@ class Door:
         self.spool = MemorySpool()
         self.intake = Intake(self.spool, hostname="mx.test", clock=FakeClock())
         self.resumed = 0
-        self.done: list[SpoolError | None] = []
+        self.done: list[Reply | None] = []
 
     def begin(self, sender: str = "a@b.test") -> Incoming:
         incoming = self.intake.begin(
@@ -31,6 +32,9 @@ class Door:
         )
         assert isinstance(incoming, Incoming)
         return incoming
+
+    def told(self, incoming: Incoming, refused: Reply | None) -> None:
+        self.done.append(refused)
 
     def _resume(self) -> None:
         self.resumed += 1
@@ -48,7 +52,7 @@ def test_a_small_body_goes_in_one_piece(door: Door, pieces: list[bytes]) -> None
     incoming = door.begin()
     for piece in pieces:
         assert incoming.write(piece) is True
-    incoming.finish(door.done.append)
+    incoming.finish(door.told)
     assert door.spool.files == []
     assert door.done == []
     door.spool.commit()
@@ -79,7 +83,7 @@ def whole_of(door: Door, body: bytes, step: int = 5000) -> bytes:
     incoming = door.begin()
     for start in range(0, len(body), step):
         incoming.write(body[start : start + step])
-    incoming.finish(door.done.append)
+    incoming.finish(door.told)
     door.spool.commit()
     return door.spool.stored[-1][1]
 
@@ -117,7 +121,7 @@ def test_nobody_is_resumed_after_the_end(door: Door) -> None:
         incoming.write(b"x" * 5000)
         file = door.spool.files[-1]
         if end == "finish":
-            incoming.finish(door.done.append)
+            incoming.finish(door.told)
         else:
             incoming.abort()
         file.drain()
@@ -139,10 +143,10 @@ def test_an_abort_leaves_nothing(door: Door) -> None:
 
 def test_errors_reach_the_one_who_waits(door: Door) -> None:
     incoming = door.begin()
-    incoming.finish(door.done.append)
+    incoming.finish(door.told)
     error = SpoolFull("no room")
     door.spool.commit(error)
-    assert door.done == [error]
+    assert door.done == [reply.SPOOL_FULL]
     assert door.spool.stored == []
 
 

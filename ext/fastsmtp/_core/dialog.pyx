@@ -11,9 +11,10 @@ from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.string cimport memchr, memcmp, memcpy
 
 from fastsmtp._core.body cimport ChunkReader, DotReader
+from fastsmtp._core.path cimport plain_address
 
 from fastsmtp.mail import reply
-from fastsmtp.mail.address import NULL_SENDER, Address
+from fastsmtp.mail.address import NULL_SENDER
 
 # In the order of smtp/states.py, whose tables come in with the rules.
 cdef enum:
@@ -47,26 +48,6 @@ cdef enum:
     TLS_HANDSHAKE = 0x16
 
 cdef tuple HTTP = (b"GET ", b"PUT ", b"POST ", b"HEAD ", b"OPTIONS ", b"CONNECT ", b"DELETE ", b"PRI ")
-
-# 1: may stand in an unquoted local part (RFC 5321 §4.1.2 Atom, and dots); 2: in a domain name.
-cdef unsigned char[256] CLASSES
-
-
-cdef void fill_classes() noexcept:
-    cdef const char* atext = b"!#$%&'*+-/=?^_`{|}~."
-    cdef int c, i
-    for c in range(256):
-        CLASSES[c] = 0
-        if 48 <= c <= 57 or 65 <= c <= 90 or 97 <= c <= 122:
-            CLASSES[c] = 3
-    for i in range(20):
-        CLASSES[<unsigned char>atext[i]] |= 1
-    CLASSES[45] |= 2  # -
-    CLASSES[46] |= 2  # .
-
-
-fill_classes()
-
 
 cdef inline unsigned int verb_code(const unsigned char* p) noexcept nogil:
     # Letters in upper case; what maps two characters onto one letter is only the other case of it.
@@ -603,29 +584,3 @@ cdef bint is_ascii(const unsigned char* p, Py_ssize_t n) noexcept nogil:
         if p[i] >= 128:
             return False
     return True
-
-
-cdef object plain_address(const unsigned char* p, Py_ssize_t n):
-    """The address of ``<local@domain>`` filling all ``n`` bytes, None when it is not of the plain form."""
-    cdef Py_ssize_t i, at, end = n - 1
-    if n < 5 or p[0] != 60 or p[end] != 62:
-        return None
-    i = 1
-    while i < end and CLASSES[p[i]] & 1:
-        i += 1
-    at = i
-    if at == 1 or p[at] != 64 or end - at - 1 > 255:
-        return None
-    i = at + 1
-    while i < end:
-        if not CLASSES[p[i]] & 2:
-            return None
-        # no label is empty or has a hyphen at either end
-        if p[i] == 46 or p[i] == 45:
-            if i == at + 1 or i == end - 1 or p[i - 1] == 46 or (p[i] == 46 and p[i - 1] == 45):
-                return None
-        i += 1
-    if at + 1 == end:
-        return None
-    text = PyUnicode_DecodeASCII(<const char*>p + 1, end - 1, "strict")
-    return Address(text[:at - 1], text[at:], text)
