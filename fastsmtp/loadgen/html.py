@@ -99,9 +99,10 @@ def _throughput(targets: Sequence[TargetResult]) -> str:
         width = one.timeline_width
         points = []
         for index, number in enumerate(one.timeline):
-            # the last slice ends with the run, not with its width
-            span = min(width, max(one.seconds - index * width, width / 10))
-            points.append((min((index + 0.5) * width, one.seconds), number / span))
+            # the last slice ends with the run: too little of it tells nothing about the rate
+            span = min(width, one.seconds - index * width)
+            if span > width / 2 or not index:
+                points.append(((index + 0.5) * width, number / max(span, width / 10)))
         longest = max(longest, one.seconds)
         highest = max(highest, *(rate for _, rate in points), 0.0) if points else highest
         drawn.append(plots.Line(target.name, points))

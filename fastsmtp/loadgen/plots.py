@@ -6,7 +6,7 @@ from html import escape
 from typing import NamedTuple
 
 WIDTH, HEIGHT = 720, 280
-LEFT, RIGHT, TOP, BOTTOM = 64, 16, 16, 40
+LEFT, RIGHT, TOP, BOTTOM = 64, 16, 40, 40
 _COLOURS = 6
 
 
@@ -68,8 +68,8 @@ def lines(title: str, across: Axis, up: Axis, drawn: Sequence[Line]) -> str:
     for number, line in enumerate(drawn):
         points = " ".join(f"{_x(across, x):.1f},{_y(up, y):.1f}" for x, y in line.points)
         body.append(f'<polyline class="line c{number % _COLOURS}" points="{points}"/>')
-        left = LEFT + 12 + 150 * (number % 4)
-        top = TOP + 14 + 16 * (number // 4)
+        left = LEFT + 150 * (number % 4)  # above the frame, in rows of four
+        top = 14 + 16 * (number // 4)
         body.append(
             f'<rect class="fill c{number % _COLOURS}" x="{left}" y="{top - 9}" width="10" height="10"/>'
             f'<text x="{left + 15}" y="{top}">{escape(line.name)}</text>'

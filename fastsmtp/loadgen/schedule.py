@@ -8,6 +8,9 @@ stall is seen by all that had to wait for it (no coordinated omission).
 import math
 from typing import Protocol
 
+GRACE = 0.1
+"""Seconds after the end of an open loop in which what was due just before it may still begin."""
+
 
 class Schedule(Protocol):
     """Hands out messages to the sessions of one process. Times are monotonic seconds."""
@@ -73,9 +76,8 @@ class OpenLoop:
             math.inf if duration is None else math.ceil(duration * rate - 1e-9),
         )
         self._count = len(range(index, int(whole), processes))
-        self._last_due = 0
         self._start = 0.0
-        self._until = math.inf if duration is None else duration
+        self._until = math.inf if duration is None else duration + GRACE
 
     def begin(self, start: float) -> None:
         self._start = start

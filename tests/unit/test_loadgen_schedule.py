@@ -34,12 +34,23 @@ def test_open_loop_gives_intended_starts_however_late_they_are_taken() -> None:
     assert schedule.missed() == 0
 
 
+def test_what_is_due_just_before_the_end_may_begin_just_after_it() -> None:
+    schedule = OpenLoop(100.0, 0, 1, None, 1.0)
+    schedule.begin(50.0)
+    taken = 0
+    while schedule.take(51.05) is not None:
+        taken += 1
+    assert taken == 100
+    assert schedule.due(51.05) is None
+    assert schedule.missed() == 0
+
+
 def test_open_loop_counts_what_never_began() -> None:
     schedule = OpenLoop(100.0, 0, 1, None, 1.0)
     schedule.begin(50.0)
     for _ in range(30):
         schedule.take(50.9)
-    assert schedule.take(51.0) is None
+    assert schedule.take(51.1) is None
     assert schedule.missed() == 70
 
 
