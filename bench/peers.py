@@ -83,6 +83,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--messages", type=int, default=default.messages, help="in a burst")
     parser.add_argument("--seconds", type=float, default=default.seconds, help="of a sustained run")
     parser.add_argument("--large-messages", type=int, default=default.large_messages, help="of 10 MB")
+    parser.add_argument("--pause", type=float, default=0.0, help="seconds before each visit")
     parser.add_argument("--queued", type=int, default=1_000_000, help="mails of the intake test")
     parser.add_argument("--durability", default="full", help="fastsmtp's setting (default: %(default)s)")
     parser.add_argument("--output", type=Path, help="file for the raw figures")
@@ -144,6 +145,7 @@ def compare(options: argparse.Namespace, directory: Path, report: dict[str, obje
             for number in range(options.rounds):
                 user = next(users)
                 for server in visited:
+                    time.sleep(options.pause)
                     say(f"{name}: round {number + 1} of {options.rounds}, {server.name}")
                     try:
                         figures[server.name].append(scenario.run(server, user, sizes))

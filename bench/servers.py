@@ -269,7 +269,7 @@ class FastSmtp:
 
     def version(self) -> str:
         command = [sys.executable, "-m", "fastsmtp", "version"]
-        return run(command, cwd=CHECKOUT).strip().splitlines()[0]
+        return " ".join(run(command, cwd=CHECKOUT).splitlines()[0].split())
 
     def _settings(self) -> str:
         workers = self._workers or len(os.sched_getaffinity(0))
