@@ -52,7 +52,7 @@ def test_a_symbolic_link_is_not_followed(core: Any, directory: int, tmp_path: Pa
 
 def test_each_item_has_its_own_errno(core: Any, directory: int, tmp_path: Path) -> None:
     (tmp_path / "dir").mkdir()
-    jobs = [(directory, b"a", -1, 0, 1), (directory, b"no/b", -1, 0, 1), (directory, b"dir", -1, 0, 1), (directory, b"c", -1, 0, 1)]
+    jobs = [(directory, name, -1, 0, 1) for name in (b"a", b"no/b", b"dir", b"c")]
     first, second, third, fourth = core.write_files(b"x", jobs)
     assert (first, second, fourth) == (0, errno.ENOENT, 0)
     assert third == errno.EISDIR

@@ -61,5 +61,5 @@ def test_the_pattern_names_the_maildir() -> None:
 
 @pytest.mark.parametrize("pattern", ["/mail/{domain}", "/mail/{user}/{group}", "/mail/{user", "", "/{user}/.."])
 def test_bad_patterns_are_refused_in_words(pattern: str) -> None:
-    with pytest.raises(ValueError, match="lacks|holds|no path"):
+    with pytest.raises(ValueError, match=r"lacks|holds|no path"):
         Layout(pattern)

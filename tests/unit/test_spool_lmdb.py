@@ -10,7 +10,7 @@ from fastsmtp.spool.base import SpoolError, SpoolFailed, SpoolFull
 from fastsmtp.spool.record import Letter, read_pack
 from fastsmtp.spool.settings import SpoolSettings
 from fastsmtp.spool.writer import PACK
-from tests.fakes.post_office import PREFIX, SMALL, PostOffice, until
+from tests.fakes.post_office import PREFIX, PostOffice, until
 
 
 def stored(office: PostOffice) -> dict[str, bytes]:
@@ -155,48 +155,4 @@ def test_a_body_that_cannot_be_written_is_answered(tmp_path: Path) -> None:
     until(lambda: lost in office.answers, each=lambda: office.turn(0.01))
     assert isinstance(office.answers[lost], SpoolFull)
     assert os.listdir(tmp_path / "spool/body") == []
-    office.close()
-
-
-def test_a_body_stops_its_client_and_calls_it_back(tmp_path: Path) -> None:
-    gate = threading.Event()
-
-    def fault(step: str) -> None:
-        if step == "body-written":
-            gate.wait(10)
-
-    office = PostOffice(tmp_path, fault=fault, settings=SMALL).open()
-    body = office.spool.open_body("LARGE", PREFIX)
-    drained: list[int] = []
-    body.on_drain = lambda: drained.append(1)
-    pieces = 0
-    while body.write(b"x" * 65_536):
-        pieces += 1
-        assert pieces < 40, "a body must not grow without end in memory"
-    assert not body.write(b"more")
-    assert not drained
-    gate.set()
-    until(lambda: drained, each=lambda: office.turn(0.01))
-    assert drained == [1]
-    assert body.write(b"x")
-    body.abort()
-    office.close()
-
-
-def test_all_bodies_together_are_bounded(tmp_path: Path) -> None:
-    gate = threading.Event()
-    office = PostOffice(tmp_path, fault=lambda step: step == "body-written" and gate.wait(20) and None).open()
-    bodies = [office.spool.open_body(f"B{n}", PREFIX) for n in range(60)]
-    drained: set[int] = set()
-    for n, body in enumerate(bodies):
-        body.on_drain = lambda n=n: drained.add(n)  # type: ignore[misc]
-    going = set(range(60))
-    for _ in range(20):
-        going -= {n for n in going if not bodies[n].write(b"x" * 60_000)}
-    assert not going
-    assert office.spool._bodies.waiting_bytes < 30 << 20
-    gate.set()
-    until(lambda: len(drained) == 60, each=lambda: office.turn(0.01))
-    for body in bodies:
-        body.abort()
     office.close()

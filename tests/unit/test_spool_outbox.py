@@ -1,0 +1,102 @@
+"""Delivery's side of the spool: order, scans, survivors, and the measure of the lag."""
+
+from pathlib import Path
+
+import pytest
+
+from fastsmtp.spool.base import SpoolError
+from fastsmtp.spool.outbox import Unit, pending_of
+from fastsmtp.spool.record import Intent, IntentUnit
+from fastsmtp.spool.recover import remove_orphans
+from tests.fakes.post_office import LeapingClock, PostOffice
+
+
+def everything(office: PostOffice, limit: int = 1000) -> list[Unit]:
+    scan = office.spool.outbox.scan()
+    found: list[Unit] = []
+    while units := office.spool.outbox.next(scan, limit):
+        found += units
+    return found
+
+
+def ids(units: list[Unit]) -> list[str]:
+    return [letter.envelope.id for unit in units for letter in unit.letters]
+
+
+def test_fresh_mail_is_handed_over_in_order_and_measured(tmp_path: Path) -> None:
+    clock = LeapingClock()
+    office = PostOffice(tmp_path, clock=clock).open()
+    outbox = office.spool.outbox
+    old = office.submit(b"old", "a@b")
+    office.accepted(old)
+    office.spool.attach()
+    fresh = [office.submit(b"x", "a@b") for _ in range(50)]
+    office.accepted(*fresh)
+    outbox.change(lambda txn: None)
+    assert outbox.backlog()[0] == 50
+    assert ids(everything(office)) == [old], "a scan leaves fresh mail out"
+    taken = outbox.take(10_000)
+    assert ids(taken) == fresh
+    assert not outbox.held_back()
+    clock.pass_by(6)
+    assert outbox.held_back()
+    assert outbox.backlog()[0] == 50
+    outbox.finished()
+    assert outbox.backlog() == (0, 0.0)
+    assert not outbox.held_back()
+    office.close()
+
+
+def test_a_scan_goes_through_everything_in_pieces(tmp_path: Path) -> None:
+    office = PostOffice(tmp_path).open()
+    sent = []
+    for _ in range(20):
+        sent += [office.submit(b"x", "a@b", "c@d") for _ in range(5)]
+        office.accepted(*sent)
+    office.spool.attach()
+    assert ids(everything(office, limit=7)) == sent
+    first = everything(office)[0]
+    office.spool.outbox.settle(None, [(first, {0: [1]})])
+    units = everything(office, limit=3)
+    assert sorted(ids(units)) == sorted([sent[0], *sent[len(first.letters) :]])
+    survivor = units[-1]
+    assert survivor.key == sent[0].encode()
+    assert [pending_of(letter) for letter in survivor.letters] == [[1]]
+    office.spool.outbox.settle(None, [(survivor, {})])
+    assert sent[0] not in ids(everything(office))
+    office.close()
+
+
+def test_intents_are_kept_until_settled(tmp_path: Path) -> None:
+    office = PostOffice(tmp_path).open()
+    outbox = office.spool.outbox
+    office.accepted(office.submit(b"x", "a@b"))
+    office.spool.attach()
+    (unit,) = everything(office)
+    intent = Intent(1.5, "host", "/{user}", False, [IntentUnit(unit.key, [(0, 0)])])
+    key = outbox.intend(intent)
+    assert outbox.intents() == [(key, intent)]
+    assert outbox.intend(intent) > key
+    outbox.settle(key, [(unit, {})])
+    outbox.change(lambda txn: None)
+    assert [k for k, _ in outbox.intents()] == [outbox.intents()[0][0]]
+    assert outbox.load(unit.key) is None
+    office.close()
+
+
+def test_a_change_that_fails_takes_no_other_with_it(tmp_path: Path) -> None:
+    office = PostOffice(tmp_path).open()
+    with pytest.raises(SpoolError, match="odd"):
+        office.spool.outbox.change(lambda txn: (_ for _ in ()).throw(ValueError("odd")).__next__())
+    office.accepted(office.submit(b"x", "a@b"))
+    office.close()
+    with pytest.raises(SpoolError, match="not open"):
+        office.spool.outbox.change(lambda txn: None)
+
+
+def test_orphans_are_counted(tmp_path: Path) -> None:
+    office = PostOffice(tmp_path).open()
+    (tmp_path / "spool/body/ORPHAN").write_bytes(b"x")
+    assert remove_orphans(office.spool._store, tmp_path / "spool/body") == 1
+    assert remove_orphans(office.spool._store, tmp_path / "spool/body") == 0
+    office.close()

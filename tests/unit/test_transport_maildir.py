@@ -1,0 +1,125 @@
+"""The Maildir transport on its own: what is written, what is not, and the descriptors in between."""
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fastsmtp.mail.envelope import Envelope, Recipient
+from fastsmtp.mailbox.settings import MailboxSettings
+from fastsmtp.spool.record import Letter
+from fastsmtp.telemetry.maillog import MailLog
+from fastsmtp.transport import maildir as module
+from fastsmtp.transport.maildir import RETRY, Batch, MaildirTransport, kernel_release
+from tests.fakes.clock import FakeClock
+
+VALUE = b"....the message"
+
+
+class Bench:
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.clock = FakeClock()
+        self.fd = os.open(base / "log", os.O_WRONLY | os.O_CREAT)
+        self.log = MailLog(self.clock, slot=0, fd=self.fd)
+        self.transport = MaildirTransport(
+            MailboxSettings(path=f"{base}/m/{{user}}"), hostname="mx", log=self.log, clock=self.clock
+        )
+        self.bodies = os.open(base, os.O_RDONLY)
+
+    def letter(self, *mailboxes: str, pending: list[int] | None = None) -> Letter:
+        people = [Recipient(mailbox, mailbox) for mailbox in mailboxes]
+        envelope = Envelope("ID00000000000", "s@x", people, "192.0.2.1", "h", "SMTP", 1.5)
+        return Letter(envelope, 4, len(VALUE) - 4, False, pending)
+
+    def batch(self, *letters: Letter) -> Batch:
+        batch = self.transport.batch(self.bodies)
+        batch.write(0, letters, VALUE)
+        return batch
+
+    def files(self, user: str, folder: str = "new") -> list[bytes]:
+        return [file.read_bytes() for file in sorted((self.base / "m" / user / folder).iterdir())]
+
+    def events(self) -> str:
+        self.log.flush()
+        return (self.base / "log").read_text()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    bench.transport.close()
+    os.close(bench.bodies)
+    os.close(bench.fd)
+
+
+def test_a_batch_goes_through_tmp(bench: Bench) -> None:
+    batch = bench.batch(bench.letter("a@x", "b@x", "c@x", pending=[0, 2]))
+    assert bench.files("a", "tmp") == bench.files("c", "tmp") == [VALUE[4:]]
+    assert bench.files("a") == []
+    assert not (bench.base / "m/b").exists()
+    assert bench.transport.sync(batch)
+    batch.rename()
+    assert bench.files("a") == bench.files("c") == [VALUE[4:]]
+    assert bench.files("a", "tmp") == []
+    assert [job[7] for job in batch.written] == [0, 2]
+
+
+def test_a_failing_mailbox_rests_for_a_minute_and_is_told_once(bench: Bench) -> None:
+    (bench.base / "m").mkdir()
+    (bench.base / "m/bad").write_text("in the way")
+    for _ in range(3):
+        batch = bench.batch(bench.letter("bad@x", "good@x"))
+        assert batch.missing == {0: [(0, 0)]}
+        assert len(batch.written) == 1
+    (bench.base / "m/bad").unlink()
+    assert bench.batch(bench.letter("bad@x")).missing
+    bench.clock.pass_by(RETRY + 1)
+    assert not bench.batch(bench.letter("bad@x")).missing
+    assert bench.events().count("cannot be written") == 1
+    assert bench.events().count("can be written again") == 1
+
+
+def test_an_error_of_writing_is_the_mailbox_s(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = module.fsio.write_files
+    monkeypatch.setattr(
+        module.fsio, "write_files", lambda value, jobs, *rest: [errno.ENOSPC, *real(value, jobs[1:], *rest)]
+    )
+    batch = bench.batch(bench.letter("full@x", "fine@x"))
+    assert batch.missing == {0: [(0, 0)]}
+    assert "No space left" in bench.events()
+
+
+def test_an_error_of_moving_takes_the_file_away_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = bench.batch(bench.letter("a@x"))
+    monkeypatch.setattr(module.fsio, "rename_files", lambda jobs: [errno.EACCES])
+    batch.rename()
+    assert (batch.written, batch.missing, batch.vanished) == ([], {0: [(0, 0)]}, False)
+    assert bench.files("a", "tmp") == []
+
+
+def test_descriptors_of_a_batch_stay_open_until_the_next(bench: Bench) -> None:
+    batch = bench.batch(bench.letter("a@x"))
+    (job,) = batch.written
+    bench.transport.forget("a@x")
+    assert os.fstat(job[0]).st_ino == (bench.base / "m/a/tmp").stat().st_ino
+    bench.transport.batch(bench.bodies)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(job[0])
+
+
+def test_open_mailboxes_are_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_OPEN", 3)
+    for n in range(10):
+        bench.batch(bench.letter(f"u{n}@x"))
+    before = len(os.listdir("/proc/self/fd"))
+    for n in range(10):
+        bench.batch(bench.letter(f"u{n}@x"))
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_the_kernel_says_its_number() -> None:
+    assert kernel_release() >= (2, 6)
