@@ -82,6 +82,7 @@ class LmdbSpool:
             post=post,
             committed=self.outbox.note,
             held_back=self.outbox.held_back,
+            remove_body=self._remove_body,
             event=log.event,
             clock=clock,
             fault=fault,

@@ -79,6 +79,7 @@ class Writer:
         post: Callable[[Callable[[], None]], object],
         committed: Callable[[bytes, list[Letter]], None],
         held_back: Callable[[], bool],
+        remove_body: Callable[[str], None],
         event: Callable[[str], None],
         clock: Clock,
         fault: Callable[[str], None],
@@ -92,6 +93,7 @@ class Writer:
         self._post = post
         self._committed = committed
         self._held_back = held_back
+        self._remove_body = remove_body
         self._event = event
         self._clock = clock
         self._fault = fault
@@ -228,7 +230,7 @@ class Writer:
         except Exception as problem:  # a job's own fault: it must not take the others with it
             self._isolate(problem, inserts, jobs)
             return
-        self._undo.clear()
+        self._undone()
         if inserts:
             self.sequence += 1
             self._answer(inserts)
@@ -275,9 +277,13 @@ class Writer:
 
         self._post(call)
 
-    def _refuse(self, inserts: list[Insert], error: SpoolError) -> None:
+    def _refuse(self, inserts: list[Insert], error: SpoolError, *, unknown: bool = False) -> None:
+        """Answer with the error; ``unknown``: the records may stand there all the same, so their bodies stay."""
         if not inserts:
             return
+        for insert in inserts:
+            if insert.filed is not None and not unknown:
+                self._remove_body(insert.envelope.id)
         if self.trouble is None:
             self._event(f"spool {error}")
         self.trouble = error
@@ -319,7 +325,7 @@ class Writer:
         if self.trouble is None:
             self._event(f"spool {error}")
         self.trouble = error
-        self._refuse(inserts, error)
+        self._refuse(inserts, error, unknown=True)
         try:
             self._growth.settle()
             self._store.reopen()
@@ -375,7 +381,7 @@ class Writer:
         except StorageError as problem:
             self._broken(problem, [], [])
             return
-        self._undo.clear()
+        self._undone()
         self._event(f"spool {self._store.path}: well again")
         self.trouble = None
 
@@ -383,6 +389,13 @@ class Writer:
         txn.delete(key, db=self._store.db[PACK])
         for queue_id in bodies:
             txn.delete(queue_id, db=self._store.db[BODY])
+
+    def _undone(self) -> None:
+        """What failed to commit is gone for certain."""
+        for _, bodies in self._undo:
+            for queue_id in bodies:
+                self._remove_body(queue_id.decode())
+        self._undo.clear()
 
     def _last_key(self) -> int:
         with self._store.read() as txn:

@@ -111,6 +111,10 @@ def test_a_full_map_refuses_and_recovers(tmp_path: Path) -> None:
             if office.spool.unhealthy():
                 break
     assert isinstance(office.spool.unhealthy(), SpoolFull)
+    large = office.submit(b"x" * 100_000, "a@b.c", large=True)
+    until(lambda: large in office.answers, each=lambda: office.turn(0.01))
+    assert isinstance(office.answers[large], SpoolFull)
+    until(lambda: not os.listdir(tmp_path / "spool/body"))
     good = [i for i in ids if office.answers[i] is None]
     assert all(isinstance(office.answers[i], SpoolFull) for i in ids if i not in good)
     assert len(good) > 200
@@ -126,7 +130,8 @@ def test_a_full_map_refuses_and_recovers(tmp_path: Path) -> None:
     office.close()
 
 
-def test_a_failed_commit_is_answered_and_undone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("large", [False, True])
+def test_a_failed_commit_is_answered_and_undone(tmp_path: Path, large: bool) -> None:
     fail = [True]
 
     def fault(step: str) -> None:
@@ -135,11 +140,12 @@ def test_a_failed_commit_is_answered_and_undone(tmp_path: Path) -> None:
             raise OSError(5, "Input/output error")
 
     office = PostOffice(tmp_path, fault=fault).open()
-    lost = office.submit(b"lost", "a@b")
+    lost = office.submit(b"lost" * 5000, "a@b", large=large)
     until(lambda: lost in office.answers, each=lambda: office.turn(0.01))
     assert isinstance(office.answers[lost], SpoolFailed)
     assert isinstance(office.spool.unhealthy(), SpoolFailed)
     until(lambda: office.spool.unhealthy() is None)
+    until(lambda: not os.listdir(tmp_path / "spool/body"))
     office.accepted(office.submit(b"kept", "a@b"))
     assert list(stored(office).values()) == [PREFIX + b"kept"]
     office.close()
