@@ -103,7 +103,6 @@ def test_no_room_for_large_bodies(tmp_path: Path, image: Image) -> None:
         load = pressed(server, Mix(MAILBOXES, large=2_000_000, large_every=1))
         filler.unlink()
         recovered(load)
-        assert audit.body_files(server.data) == [] or audit.awaited(load.sent, surviving(server))
         all_arrive(server, load.sent, 30)
 
 
