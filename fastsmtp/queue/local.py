@@ -203,6 +203,7 @@ class LocalRunner:
             self._scan_at = None
             self._settle_moved()
             self._redo.again()
+            self._mailboxes.try_again()
             self._scan = self._outbox.scan()
 
     def _scanned(self, scan: Scan, limit: int) -> list[Unit]:

@@ -23,6 +23,7 @@ from fastsmtp.telemetry.maillog import MailLog
 from fastsmtp.transport.base import Letter
 
 RETRY = 60.0
+_JUST_NOW = 5.0
 _MOST_OPEN = 1024
 _VANISHED = (errno.ENOENT, errno.ESTALE, errno.ENOTDIR)
 _CANNOT_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP)
@@ -128,6 +129,13 @@ class MaildirTransport:
         if mailbox not in self._failing:
             self._log.event(f"mailbox {mailbox} cannot be written, its mail is kept: {reason}")
         self._failing[mailbox] = self._clock.monotonic() + RETRY
+
+    def try_again(self) -> None:
+        """All waiting mail is about to be tried: so is every mailbox that did not fail just now."""
+        now = self._clock.monotonic()
+        for mailbox, retry in self._failing.items():
+            if retry - now < RETRY - _JUST_NOW:
+                self._failing[mailbox] = now
 
     def works(self, mailbox: str) -> None:
         """A mailbox that failed was written."""

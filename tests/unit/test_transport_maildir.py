@@ -83,6 +83,22 @@ def test_a_failing_mailbox_rests_for_a_minute_and_is_told_once(bench: Bench) -> 
     assert bench.events().count("can be written again") == 1
 
 
+def test_one_scan_tries_all_mailboxes_that_rested(bench: Bench) -> None:
+    (bench.base / "m").mkdir()
+    for user in ("one", "two"):
+        (bench.base / "m" / user).write_text("in the way")
+    assert bench.batch(bench.letter("one@x")).missing
+    bench.clock.pass_by(30)
+    assert bench.batch(bench.letter("two@x")).missing
+    for user in ("one", "two"):
+        (bench.base / "m" / user).unlink()
+    bench.transport.try_again()
+    assert bench.batch(bench.letter("one@x", "two@x")).missing == {0: [(0, 1)]}, "two failed just now"
+    bench.clock.pass_by(6)
+    bench.transport.try_again()
+    assert not bench.batch(bench.letter("two@x")).missing
+
+
 def test_an_error_of_writing_is_the_mailbox_s(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     real = module.fsio.write_files
     monkeypatch.setattr(
