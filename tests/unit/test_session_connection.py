@@ -1,6 +1,7 @@
 """One connection over a transport that is none: greeting, waiting, pressure, time-outs, ends."""
 
 import socket
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -166,13 +167,15 @@ def test_input_beyond_what_is_answered_stays_in_the_kernel(world: World, client:
 
 
 def test_two_messages_in_one_breath(world: World, client: FakeTransport) -> None:
-    client.feed(MESSAGE + MESSAGE)
+    client.feed(MESSAGE + MESSAGE + b"NOOP\r\n")
     assert not client.reading
     world.spool.commit()
-    # the second is owed now, and nothing is held any more
+    # the second is owed now, and the NOOP behind it is still held
+    assert client.take().count(b"queued as") == 1
+    assert not client.reading
     world.spool.commit()
     assert client.reading
-    assert client.take().count(b"queued as") == 2
+    assert client.take().endswith(b"queued as ID00000002\r\n" + reply.OK.wire)
     client.feed(b"NOOP\r\n")
     assert client.take() == reply.OK.wire
 
@@ -220,6 +223,19 @@ def test_a_client_that_vanishes_before_its_reply(world: World, client: FakeTrans
     client.lose()
     world.spool.commit()
     assert client.take() == b""
+    assert world.logged()[0].startswith("received id=ID00000001")
+
+
+def test_a_connection_that_is_gone_is_not_kept(world: World) -> None:
+    """Not by a message that waits for the spool, and without a garbage collector's help."""
+    client = world.connect()
+    client.feed(MESSAGE)
+    connection = client.protocol
+    client.lose()
+    del client.protocol
+    held_by = sys.getrefcount(connection)
+    assert held_by <= 2  # this function, and the call that asks
+    world.spool.commit()
     assert world.logged()[0].startswith("received id=ID00000001")
 
 
