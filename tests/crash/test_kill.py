@@ -5,6 +5,7 @@ and nothing is left in tmp/ or in the spool."""
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,6 +53,31 @@ def test_whole_group(ordeal: Ordeal) -> None:
         ordeal.server.start()
     ordeal.progress(50)
     assert ordeal.end() > 400
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"accept": "shared", "mailboxes": {"share_files": True}},
+        {"durability": "none", "workers": 1},
+        {"durability": "relaxed", "spool": {"inline_limit": 0}},
+        {"spool": {"inline_limit": 1 << 20, "pack_messages": 3}, "workers": 3},
+    ],
+    ids=["shared files", "no durability", "all bodies in files", "all bodies in packs"],
+)
+def test_whole_group_with_other_settings(tmp_path: Path, settings: dict[str, Any]) -> None:
+    """Whatever the settings say, the death of all processes takes nothing."""
+    ordeal = Ordeal(Site(tmp_path, **{"workers": 2, **settings}), seed=4)
+    try:
+        ordeal.begin()
+        for number in range(4):
+            ordeal.progress(random.Random(number).randint(20, 150))
+            ordeal.server.kill_all()
+            ordeal.server.start()
+        ordeal.progress(30)
+        assert ordeal.end() > 150
+    finally:
+        ordeal.abandon()
 
 
 def test_all_again_at_once_after_the_start(ordeal: Ordeal) -> None:
