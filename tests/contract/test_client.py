@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from fastsmtp import _core
+from fastsmtp.smtp.client_dialogue import ClientProtocol
 from fastsmtp.smtp.events import Event
 
 MAIL = b"MAIL FROM:<a@example.org>\r\n"
@@ -299,6 +301,11 @@ def test_sending_before_the_session_is_ready_is_an_error(make: Make) -> None:
     client.receive(GREETING + HELLO)
     with pytest.raises(RuntimeError):
         client.send(MAIL, (), BODY)
+
+
+def test_the_core_that_is_chosen_is_the_one_in_use() -> None:
+    module = "fastsmtp._core.client" if _core.COMPILED else "fastsmtp.smtp.client"
+    assert ClientProtocol.__module__ == module
 
 
 def test_stage_names_what_is_waited_for(make: Make) -> None:
