@@ -542,6 +542,13 @@ def test_a_refused_sender_begins_nothing(make: Make) -> None:
     assert client.names == ["hello", "mail"]
 
 
+def test_a_refused_sender_s_parameters_are_forgotten(make: Make) -> None:
+    client = Client(make)
+    client.say(EHLO, b"MAIL FROM:<refuse@b.test> BODY=BINARYMIME SMTPUTF8\r\n", MAIL)
+    assert client.say("RCPT TO:<ü@d.test>\r\n".encode()) == reply.NEEDS_SMTPUTF8.wire
+    assert client.say(RCPT, b"DATA\r\n").endswith(reply.SEND_DATA.wire)
+
+
 def test_a_pipelined_group_is_answered_in_one_piece(make: Make) -> None:
     client = Client(make)
     client.say(EHLO)
