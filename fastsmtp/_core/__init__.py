@@ -11,7 +11,7 @@ COMPILED = _CHOICE == "c"
 
 if _CHOICE == "c":
     try:
-        from fastsmtp._core import body, dialog, fsio, net  # noqa: F401  (a half-built core shows here)
+        from fastsmtp._core import body, client, dialog, fsio, net  # noqa: F401  (a half-built core shows here)
     except ImportError as error:
         raise ImportError(
             f"the compiled core is missing ({error}); run `make build`, or set FASTSMTP_CORE=py for the slow twin"
