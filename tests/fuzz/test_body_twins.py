@@ -1,28 +1,25 @@
 """Invariant: for every body, however it is cut, the compiled readers and their plain twins find the same octets,
 the same end and the same fault; and stuffed text comes out as it went in.
 
-Run longer with FASTSMTP_FUZZ=N (examples a test).
+Run longer with FASTSMTP_FUZZ=N (examples a target).
 """
 
-import os
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fastsmtp import _core
 from fastsmtp.smtp import framing
 from tests.fakes.session import cut
+from tests.tools.fuzzing import fuzzed
 
 if not _core.COMPILED:
     pytest.skip("the compiled core is not in use", allow_module_level=True)
 
 from fastsmtp._core import body as compiled
 
-EXAMPLES = int(os.environ.get("FASTSMTP_FUZZ", "400"))
-
-fuzzed = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 texts = st.lists(
     st.sampled_from([b"\r\n", b"\r", b"\n", b".", b"..", b"x", b"\r\n.", b"\r\n.\r\n", b"\0\xff", b"y" * 70]),
     max_size=40,

@@ -1,23 +1,22 @@
 """Invariant: for every input, however it is cut, the compiled dialogue and its plain twin say the same, hand out
 the same events and close alike; also when answers are kept back, and when the session ends in the middle.
 
-Run longer with FASTSMTP_FUZZ=N (examples a test). What was found once stands in seeds/, a session a file, its
+Run longer with FASTSMTP_FUZZ=N (examples a target). What was found once stands in seeds/, a session a file, its
 octets escaped as in Python.
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsmtp.mail import reply
 from fastsmtp.smtp.rules import ServerRules
 from tests.fakes.session import IMPLEMENTATIONS, RULES, Client, bytewise, converse, cut
+from tests.tools.fuzzing import fuzzed
 
-EXAMPLES = int(os.environ.get("FASTSMTP_FUZZ", "400"))
 SEEDS = {
     path.stem: path.read_text().replace("\n", "").encode("ascii").decode("unicode_escape").encode("latin-1")
     for path in sorted((Path(__file__).parent / "seeds").glob("*.session"))
@@ -83,8 +82,6 @@ scripts = st.builds(
 )
 cuts = st.lists(st.integers(0, 1 << 20), max_size=12)
 rules = st.sampled_from([RULES, TIGHT])
-
-fuzzed = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @fuzzed

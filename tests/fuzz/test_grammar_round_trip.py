@@ -1,13 +1,12 @@
 """Invariant: every address made after the grammar of RFC 5321 §4.1.2 and RFC 6531 §3.3 is read, comes out as it was
 meant, and is read alike by the compiled short cut; and no text makes the grammar fail.
 
-Run longer with FASTSMTP_FUZZ=N (examples a test).
+Run longer with FASTSMTP_FUZZ=N (examples a target).
 """
 
 import ipaddress
-import os
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fastsmtp.mail import reply
@@ -15,10 +14,7 @@ from fastsmtp.mail.address import Address
 from fastsmtp.mail.reply import Reply
 from fastsmtp.smtp import grammar
 from tests.fakes.session import IMPLEMENTATIONS, RULES, Client
-
-EXAMPLES = int(os.environ.get("FASTSMTP_FUZZ", "400"))
-
-fuzzed = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+from tests.tools.fuzzing import fuzzed
 
 LETTERS = "abcxyzABCXYZ0123456789"
 atom = st.text(LETTERS + "!#$%&'*+-/=?^_`{|}~", min_size=1, max_size=8)
