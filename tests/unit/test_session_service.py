@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import pytest
+import uvloop
 
 from fastsmtp.mail import reply
 from fastsmtp.session.service import READ_BUFFER
@@ -22,8 +23,15 @@ MESSAGE = OPEN + b"DATA\r\nx\r\n.\r\n"
 GOODBYE = reply.SHUTTING_DOWN.wire
 
 
-def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(asyncio.wait_for(scenario(), 20))
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.new_event_loop,
+    "uvloop": uvloop.new_event_loop,
+}
+
+
+def run(scenario: Callable[[], Coroutine[Any, Any, None]], loop: str = "asyncio") -> None:
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        runner.run(asyncio.wait_for(scenario(), 20))
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -209,8 +217,8 @@ def test_the_settings_reach_the_sessions() -> None:
 @contextlib.asynccontextmanager
 async def serving(world: World) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A client connected to the service over TCP."""
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(world.service.factory, "127.0.0.1", 0)
+    running = asyncio.get_running_loop()
+    server = await running.create_server(world.service.factory, "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     try:
         yield reader, writer
@@ -221,7 +229,8 @@ async def serving(world: World) -> AsyncIterator[tuple[asyncio.StreamReader, asy
         world.close()
 
 
-def test_a_session_over_tcp() -> None:
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_session_over_tcp(loop: str) -> None:
     async def scenario() -> None:
         world = World(post=lambda call: asyncio.get_running_loop().call_soon(call))
         async with serving(world) as (reader, writer):
@@ -232,10 +241,11 @@ def test_a_session_over_tcp() -> None:
             assert said.endswith(b"250 2.0.0 queued as ID00000001\r\n" + reply.BYE.wire)
         assert world.spool.stored[0][1].endswith(b"\r\n\r\nx\r\n"[2:])
 
-    run(scenario)
+    run(scenario, loop)
 
 
-def test_replies_come_back_after_a_half_close_over_tcp() -> None:
+@pytest.mark.parametrize("loop", LOOPS)
+def test_replies_come_back_after_a_half_close_over_tcp(loop: str) -> None:
     async def scenario() -> None:
         world = World()
         async with serving(world) as (reader, writer):
@@ -247,20 +257,21 @@ def test_replies_come_back_after_a_half_close_over_tcp() -> None:
             said = await reader.read()
             assert said.endswith(b"250 2.0.0 queued as ID00000001\r\n" + reply.OK.wire)
 
-    run(scenario)
+    run(scenario, loop)
 
 
-def test_a_client_that_reads_nothing_over_tcp() -> None:
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_client_that_reads_nothing_over_tcp(loop: str) -> None:
     """Its commands are not read any more when its replies do not get out, and all of them come in the end."""
 
     async def scenario() -> None:
         world = World()
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(world.service.factory, "127.0.0.1", 0)
+        running = asyncio.get_running_loop()
+        server = await running.create_server(world.service.factory, "127.0.0.1", 0)
         with socket.socket() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.setblocking(False)
-            await loop.sock_connect(client, server.sockets[0].getsockname())
+            await running.sock_connect(client, server.sockets[0].getsockname())
             await until(lambda: world.service.connections)
             [connection] = world.service.connections
             count = 0
@@ -274,22 +285,23 @@ def test_a_client_that_reads_nothing_over_tcp() -> None:
             wanted = len(GREETING) + (count + rest) // 6 * len(reply.HELP_TEXT.wire)
             sent_rest = rest == 0
             while len(said) < wanted:
-                said += await loop.sock_recv(client, 1 << 16)
+                said += await running.sock_recv(client, 1 << 16)
                 if not sent_rest:
-                    await loop.sock_sendall(client, b"HELP\r\n"[6 - rest :])
+                    await running.sock_sendall(client, b"HELP\r\n"[6 - rest :])
                     sent_rest = True
             assert said == GREETING + reply.HELP_TEXT.wire * ((count + rest) // 6)
         server.close()
         await until(lambda: world.service.connection_count == 0)
         world.close()
 
-    run(scenario)
+    run(scenario, loop)
 
 
-def test_early_talk_over_tcp() -> None:
+@pytest.mark.parametrize("loop", LOOPS)
+def test_early_talk_over_tcp(loop: str) -> None:
     async def scenario() -> None:
         world = World()
-        loop = asyncio.get_running_loop()
+        running = asyncio.get_running_loop()
         listener = socket.create_server(("127.0.0.1", 0))
         reader, writer = await asyncio.open_connection(*listener.getsockname())
         writer.write(b"EHLO x\r\n")
@@ -300,10 +312,10 @@ def test_early_talk_over_tcp() -> None:
             accepted.settimeout(10)
             assert accepted.recv(1, socket.MSG_PEEK) == b"E"
             accepted.setblocking(False)
-            await loop.connect_accepted_socket(world.service.factory, accepted)
+            await running.connect_accepted_socket(world.service.factory, accepted)
             assert await reader.read() == reply.EARLY_TALK.wire
             writer.close()
         await until(lambda: world.service.connection_count == 0)
         world.close()
 
-    run(scenario)
+    run(scenario, loop)
