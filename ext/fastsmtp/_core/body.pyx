@@ -120,8 +120,6 @@ cdef class DotReader:
                     fault = BARE_CR
                 state = MIDDLE
         used[0] = end
-        if state == DOT or state == DOT_CR:
-            run = end
         self.state = state
         self.size += filled + (end - run)
         if not fault and self.limit and self.size > self.limit:
