@@ -9,6 +9,7 @@ for luck: every wait polls a condition and fails with the server's log when its 
 
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -36,11 +37,18 @@ def wait_until(condition: Callable[[], object], what: str, limit: float = 20.0) 
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of 127.0.0.1 that was free a moment ago, from below those that the kernel gives to clients.
+
+    Drawn from the system's generator: that of ``random`` is seeded alike in all processes of a test run.
+    """
+    while True:
+        port = 10_000 + secrets.randbelow(20_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def toml(value: Any) -> str:
