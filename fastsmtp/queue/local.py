@@ -106,7 +106,7 @@ class LocalRunner:
     def stop(self) -> None:
         """End after the batch in hand; the rest stays in the spool."""
         self._stopping = True
-        self._outbox.wake()
+        self._outbox.stopping()
         if self._thread.is_alive():
             self._thread.join()
         if self._bodies >= 0:

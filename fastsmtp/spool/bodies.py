@@ -1,8 +1,8 @@
 """Large bodies on their way into files of their own, written by a few threads with bounded memory.
 
-A file has no name until it is whole and synced (O_TMPFILE): a client that vanishes, or a crash, leaves nothing
-behind. The steps are named for the fault hook: ``body-written``, ``body-synced``, ``body-linked``,
-``body-durable``.
+A file has no name until it is whole (O_TMPFILE): a client that vanishes leaves nothing behind, and what a crash
+leaves is removed at the next start. The steps are named for the fault hook: ``body-written``, ``body-linked``,
+``body-synced``, ``body-durable``.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ def as_spool_error(error: OSError, what: str) -> SpoolError:
 class BodyPool:
     """The threads, and the directory ``path`` the files stand in."""
 
-    def __init__(self, path: Path, post: Post, fault: Callable[[str], None], threads: int = 2) -> None:
+    def __init__(self, path: Path, post: Post, fault: Callable[[str], None], threads: int = 4) -> None:
         self.path = path
         self.post = post
         self.fault = fault
@@ -199,10 +199,12 @@ class FileBody:
         pool = self._pool
         if not self._aborted and not self._error:
             try:
-                os.fdatasync(self._fd)
-                pool.fault("body-synced")
+                # Named before it is synced: one commit of the file system's journal takes both, and a file
+                # that no record speaks of yet may stand there half.
                 os.link(f"/proc/self/fd/{self._fd}", self.queue_id, dst_dir_fd=pool.directory, follow_symlinks=True)
                 pool.fault("body-linked")
+                os.fdatasync(self._fd)
+                pool.fault("body-synced")
                 os.fsync(pool.directory)
                 pool.fault("body-durable")
             except OSError as error:

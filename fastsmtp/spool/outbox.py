@@ -28,6 +28,7 @@ from fastsmtp.telemetry.maillog import MailLog
 MOST_WAITING = 20_000
 OLDEST = 5.0
 _LAST_DEATH = 3
+_PATIENCE = 3.0
 _KEY_BYTES = 8
 
 
@@ -87,6 +88,7 @@ class Outbox:
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._sleeping = False
         self._intents = 0
+        self._stopping = False
         self._lock = threading.Lock()
 
     # --- the writer's side ----------------------------------------------------------------------
@@ -119,6 +121,11 @@ class Outbox:
             self._fresh.clear()
             self._waiting = 0
         self._wake_writer()
+
+    def stopping(self) -> None:
+        """Delivery is to end: nobody waits for storage that does not answer any more."""
+        self._stopping = True
+        self.wake()
 
     def wake(self) -> None:
         """Let `wait` return."""
@@ -301,9 +308,16 @@ class Outbox:
             apply(txn)
 
         self._job(Job(applied, answer.put, urgent=True, size=size))
-        error = answer.get()
-        if error is not None:
-            raise error
+        while True:
+            try:
+                error = answer.get(timeout=_PATIENCE)
+            except Empty:
+                if self._stopping:
+                    raise SpoolFailed(f"{self._store.path}: stopped while storage does not answer") from None
+                continue
+            if error is not None:
+                raise error
+            return
 
     def _settle(self, txn: Any, unit: Unit, survivors: Survivors) -> None:
         db = self._store.db
