@@ -311,6 +311,8 @@ def test_an_endless_line_is_not_kept(make: Make) -> None:
     client = Client(make)
     client.only(b"x" * 2049)
     assert not client.protocol.holding
+    client.only(b"x")
+    assert not client.protocol.holding
     client.only(b"x" * 60_000)
     assert not client.protocol.holding
     assert client.only(b"x" * 10_000) == reply.LINE_TOO_LONG.wire

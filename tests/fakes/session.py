@@ -5,6 +5,7 @@ body follows a refusal, and a transaction is ended exactly once, by `on_body_end
 `on_reset`.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import Any
@@ -157,6 +158,17 @@ class Client:
         return [event[0] for event in self.handler.events]
 
 
+_REPLY_LINE = re.compile(rb"([245])[0-5][0-9][ -]\1\.[0-9]{1,3}\.[0-9]{1,3} [ -~]+|354 [ -~]+")
+
+
+def check_replies(said: bytes, rules: ServerRules) -> None:
+    """Every line has the form of RFC 5321 §4.2, and but for 354 and those to a hello a status of the code's class."""
+    assert said.endswith(b"\r\n") or not said
+    plain = said.replace(rules.extended_hello, b"").replace(rules.hello, b"")
+    for line in plain.split(b"\r\n")[:-1]:
+        assert _REPLY_LINE.fullmatch(line), line
+
+
 def converse(
     make: Callable[..., Any], pieces: Iterable[bytes], rules: ServerRules = RULES
 ) -> tuple[bytes, list[Event], bool]:
@@ -164,6 +176,7 @@ def converse(
     client = Client(make, rules)
     said = client.say(*pieces)
     closing = client.protocol.closing
+    check_replies(said, rules)
     client.protocol.end()
     assert client.handler.stage == NONE, "the end of the connection ends the transaction"
     return said, client.handler.events, closing
