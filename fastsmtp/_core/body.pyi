@@ -1,5 +1,7 @@
 from _typeshed import ReadableBuffer
+from typing_extensions import disjoint_base
 
+@disjoint_base
 class DotReader:
     """Reads up to CRLF.CRLF, removing the dot that stuffs a line: see fastsmtp.smtp.framing."""
 
@@ -15,6 +17,7 @@ class DotReader:
     def feed(self, data: ReadableBuffer) -> tuple[bytes, int]:
         """The body bytes found in ``data`` and how much of it was used."""
 
+@disjoint_base
 class ChunkReader:
     """Reads the chunks of one message: see fastsmtp.smtp.framing."""
 

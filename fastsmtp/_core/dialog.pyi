@@ -1,12 +1,15 @@
 from _typeshed import ReadableBuffer
+from typing_extensions import disjoint_base
 
 from fastsmtp.mail.reply import Reply
 
+@disjoint_base
 class CompiledRules:
     """A `ServerRules` laid out for the dialogue."""
 
     def __init__(self, rules: object) -> None: ...
 
+@disjoint_base
 class ServerProtocol:
     """One session: see fastsmtp.smtp.server, its twin."""
 

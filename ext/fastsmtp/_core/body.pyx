@@ -47,8 +47,8 @@ cdef class DotReader:
         return piece, used
 
     cdef bytes read(self, const unsigned char* data, Py_ssize_t n, Py_ssize_t* used):
-        # Runs of bytes that are kept are copied whole: [run, i) is the one being gathered. Only a withheld dot
-        # ends a run, so a body without stuffing is one copy.
+        # Runs of bytes that are kept are copied whole: [run, i) is the one being gathered. Only a withheld
+        # dot ends a run, so a body without stuffing is one copy.
         cdef Py_ssize_t i = 0, run = 0, filled = 0, stop
         cdef const unsigned char* found
         cdef int state = self.state

@@ -433,8 +433,8 @@ cdef class ServerProtocol:
         return self.ask(CMD_DATA, self.handler.on_data(False))
 
     cdef int bdat(self, const unsigned char* p, Py_ssize_t n) except -1:
-        # RFC 3030 §2: "BDAT" SP chunk-size [ SP end-marker ]. Without a size nobody knows where the next command
-        # begins.
+        # RFC 3030 §2: "BDAT" SP chunk-size [ SP end-marker ]. Without a size nobody knows where the next
+        # command begins.
         cdef Py_ssize_t i = 4, start, digits
         cdef long long octets = 0
         cdef bint last = False, good
