@@ -17,8 +17,9 @@ def write_files(
 ) -> list[int]:
     """Create one file (0600) a job and write its range of ``buffer``; the errno of each.
 
-    A file of that name is removed first. ``lf`` turns every CRLF into LF, ``sync`` ends each file with fdatasync(2). A file that could
-    not be written whole is removed. Raises ValueError for a range outside the buffer.
+    A file of that name is removed first. ``lf`` turns every CRLF into LF, ``sync`` ends each file with
+    fdatasync(2). A file that could not be written whole is removed. Raises ValueError for a range outside the
+    buffer.
     """
 
 def rename_files(jobs: Sequence[tuple[Any, ...]]) -> list[int]:

@@ -18,7 +18,6 @@ from fastsmtp.spool.base import SpoolError
 from fastsmtp.spool.outbox import MOST_WAITING, Outbox, Scan, Survivors, Unit
 from fastsmtp.spool.record import Intent, IntentUnit
 from fastsmtp.spool.suspects import SuspectBoard
-from fastsmtp.store import StorageError
 from fastsmtp.telemetry.maillog import MailLog
 from fastsmtp.transport.maildir import RETRY, Batch, MaildirTransport
 
@@ -126,13 +125,13 @@ class LocalRunner:
                         begun = self._begin()
                     else:
                         self._turn()
-                except (SpoolError, *StorageError) as error:
+                except (SpoolError, OSError) as error:
                     self._trouble(f"delivery: {error}")
                 except Exception as error:  # a fault of ours: the mail stays, and is tried again
                     self._trouble(f"delivery: {error!r}")
             self._settle_moved()
-        except (SpoolError, *StorageError) as error:
-            self._log.event(f"delivery: {error}")
+        except Exception as error:  # it stays an intent, which the next start brings to its end
+            self._log.event(f"delivery: {error!r}")
         finally:
             self._outbox.detach()
             self._mailboxes.close()
