@@ -126,14 +126,16 @@ def test_no_room_for_the_spool_while_mailboxes_cannot_be_written(tmp_path: Path,
 
 
 @pytest.mark.slow
-def test_database_full(tmp_path: Path) -> None:
-    """The same when the database reaches its map size."""
-    spool = {"map_size": 32 * MEGABYTE, "reserve": 4 * MEGABYTE, "ahead": 2 * MEGABYTE}
+@pytest.mark.parametrize("walled", ["example.org", "example.org/bob"])
+def test_database_full(tmp_path: Path, walled: str) -> None:
+    """The same when the database reaches its map size, be it that nobody's mail can be delivered or one user's:
+    then what is kept is written anew as the others' mail leaves, and must fit into the reserve."""
+    spool = {"map_size": 48 * MEGABYTE, "reserve": 8 * MEGABYTE, "ahead": 2 * MEGABYTE}
     with site(tmp_path, workers=1, spool=spool) as server:
-        obstacle = server.mail / "example.org"
-        server.mail.mkdir(exist_ok=True)
-        obstacle.write_text("a file where the domain's directory should be")
-        load = pressed(server, Mix(MAILBOXES, small=50_000, large_every=0))
+        obstacle = server.mail / walled
+        obstacle.parent.mkdir(parents=True, exist_ok=True)
+        obstacle.write_text("a file where a directory should be")
+        load = pressed(server, Mix(MAILBOXES, small=60_000, large_every=0))
         load.stop()
         obstacle.unlink()
         restart(server)
