@@ -93,6 +93,11 @@ class Store:
                 self._env = None
             self._open_env()
 
+    @property
+    def is_open(self) -> bool:
+        """False before `open` and after a `reopen` that failed."""
+        return self._env is not None
+
     def write(self) -> Any:
         """A write transaction, a context manager that commits; only ever on one thread."""
         return self._ours().begin(write=True)

@@ -213,6 +213,9 @@ class LocalRunner:
         if self._redo.blocked:
             self._again(RETRY)
             units = [unit for unit in units if unit.key not in self._redo.blocked]
+        empty = [unit for unit in units if not unit.letters]
+        if empty:  # all of it was damaged, and is set aside
+            self._outbox.settle(None, [(unit, {}) for unit in empty])
         self._alone = [unit for unit in units if any(letter.deaths for letter in unit.letters)]
         return [unit for unit in units if unit not in self._alone] if self._alone else units
 
@@ -231,9 +234,13 @@ class LocalRunner:
             if batch.written:
                 intent = self._intent(batch, units)
                 key = self._outbox.intend(intent)
-                self._fault("intended")
-                batch.rename()
-                self._fault("renamed")
+                try:
+                    self._fault("intended")
+                    batch.rename()
+                    self._fault("renamed")
+                except Exception:
+                    self._redo.keep(key, intent)
+                    raise
             if batch.vanished:
                 self._again(0.0)
             elif batch.missing:

@@ -108,6 +108,7 @@ class Writer:
         self._sleeping = False
         self._stopping = False
         self._probed_at = 0.0
+        self._told = ""
         self._thread = threading.Thread(target=self._run, name="spool-writer", daemon=True)
 
     def start(self) -> None:
@@ -326,12 +327,17 @@ class Writer:
             self._event(f"spool {error}")
         self.trouble = error
         self._refuse(inserts, error, unknown=True)
+        self._reopen()
+        self._again(jobs, alone=not inserts)
+
+    def _reopen(self) -> None:
         try:
             self._growth.settle()
             self._store.reopen()
-        except StoreError as again:
-            self._event(f"spool {again}")
-        self._again(jobs, alone=not inserts)
+        except StoreError as error:
+            if str(error) != self._told:
+                self._event(f"spool {error}")
+            self._told = str(error)
 
     def _isolate(self, problem: Exception, inserts: list[Insert], jobs: list[Job]) -> None:
         if len(jobs) <= 1:
@@ -370,6 +376,8 @@ class Writer:
                     self._broken(problem, [], [])
 
     def _probe(self) -> None:
+        if not self._store.is_open:
+            self._reopen()
         if self._admit(self._settings.pack_bytes, []) is not None:
             return
         try:

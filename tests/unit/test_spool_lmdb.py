@@ -10,6 +10,7 @@ from fastsmtp.spool.base import SpoolError, SpoolFailed, SpoolFull
 from fastsmtp.spool.record import Letter, read_pack
 from fastsmtp.spool.settings import SpoolSettings
 from fastsmtp.spool.writer import PACK
+from fastsmtp.store import Store, StoreError
 from tests.fakes.post_office import PREFIX, PostOffice, until
 
 
@@ -161,4 +162,36 @@ def test_a_body_that_cannot_be_written_is_answered(tmp_path: Path) -> None:
     until(lambda: lost in office.answers, each=lambda: office.turn(0.01))
     assert isinstance(office.answers[lost], SpoolFull)
     assert os.listdir(tmp_path / "spool/body") == []
+    office.close()
+
+
+def test_an_environment_that_cannot_be_opened_again_is_tried_until_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = threading.Event()
+
+    def fault(step: str) -> None:
+        if step == "commit-end" and broken.is_set():
+            broken.clear()
+            raise OSError(5, "Input/output error")
+
+    office = PostOffice(tmp_path, fault=fault).open()
+    office.accepted(office.submit(b"one", "a@b"))
+    real = Store._open_env
+    tries: list[int] = []
+
+    def open_env(store: Store) -> None:
+        tries.append(1)
+        if len(tries) < 3:
+            raise StoreError("not now")
+        real(store)
+
+    monkeypatch.setattr(Store, "_open_env", open_env)
+    broken.set()
+    office.submit(b"lost", "a@b")
+    until(lambda: len(tries) == 3, each=lambda: office.turn(0.01))
+    until(lambda: office.spool.unhealthy() is None)
+    office.accepted(office.submit(b"two", "a@b"))
+    assert list(stored(office).values()) == [PREFIX + b"one", PREFIX + b"two"]
+    assert sum("not now" in line for line in office.lines()) == 1
     office.close()
