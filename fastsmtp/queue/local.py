@@ -241,8 +241,8 @@ class LocalRunner:
                 except Exception:
                     self._redo.keep(key, intent)
                     raise
-            if batch.vanished:
-                self._again(0.0)
+            if batch.unfinished:
+                self._again(0.0 if batch.written else _PAUSE)
             elif batch.missing:
                 self._again(RETRY)
             if key is not None or batch.lost:

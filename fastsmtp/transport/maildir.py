@@ -7,6 +7,7 @@ decides when (the intent, the order of the steps) stands in queue/local.py.
 import errno
 import mmap
 import os
+import resource
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,8 @@ from fastsmtp.transport.base import Letter
 RETRY = 60.0
 _JUST_NOW = 5.0
 _MOST_OPEN = 1024
+_OF_ALL_FILES = 40  # one in so many open files may be a mailbox's, which has two
+_NO_FILES = (errno.EMFILE, errno.ENFILE)
 _VANISHED = (errno.ENOENT, errno.ESTALE, errno.ENOTDIR)
 _CANNOT_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP)
 _SYNCFS_TELLS = (5, 8)  # the first Linux whose syncfs(2) reports errors of writing
@@ -32,6 +35,10 @@ _SYNC_THREADS = 8
 
 # directory, name, destination, offset, length; then: unit, letter and recipient number, mailbox
 Job = tuple[int, bytes, int, int, int, int, int, int, Maildir]
+
+
+class NoFiles(Exception):
+    """No further mailbox can be open at the same time."""
 
 
 def kernel_release() -> tuple[int, ...]:
@@ -59,6 +66,9 @@ class MaildirTransport:
         self.syncfs = kernel_release() >= _SYNCFS_TELLS if syncfs is None else syncfs
         self._log = log
         self._clock = clock
+        files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self._most = min(_MOST_OPEN, max(4, files // _OF_ALL_FILES)) // 2
+        self._opened = 0
         self._open: OrderedDict[str, Maildir] = OrderedDict()
         self._closing: list[Maildir] = []
         self._failing: dict[str, float] = {}
@@ -80,7 +90,8 @@ class MaildirTransport:
 
     def batch(self, bodies: int) -> "Batch":
         """Begin a batch; ``bodies`` is the open directory of the spool's body files."""
-        while len(self._open) > _MOST_OPEN:
+        self._opened = 0
+        while len(self._open) > self._most:
             self._closing.append(self._open.popitem(last=False)[1])
         for maildir in self._closing:
             maildir.close()
@@ -88,7 +99,8 @@ class MaildirTransport:
         return Batch(self, bodies)
 
     def maildir(self, mailbox: str) -> Maildir | None:
-        """The mailbox, checked to be where it should; None when it failed in the last minute, or now."""
+        """The mailbox, checked to be where it should; None when it failed in the last minute, or now. Raises
+        `NoFiles` when this batch has opened as many as it may."""
         if self._failing:
             retry = self._failing.get(mailbox)
             if retry is not None and self._clock.monotonic() < retry:
@@ -99,11 +111,18 @@ class MaildirTransport:
                 self._open.move_to_end(mailbox)
                 return maildir
             self.forget(mailbox)
+        if self._opened >= self._most:
+            raise NoFiles
+        self._opened += 1
         path = self.layout.path(mailbox)
         try:
             maildir = open_maildir(path, mailbox, sync=not self.syncfs)
             self.file_system(maildir)
         except OSError as error:
+            if error.errno in _NO_FILES:
+                self._closing += self._open.values()
+                self._open.clear()
+                raise NoFiles from None
             self.failed(mailbox, f"{os.fsdecode(error.filename or path)}: {error.strerror}")
             return None
         self._open[mailbox] = maildir
@@ -189,9 +208,10 @@ class MaildirTransport:
 
 class Batch:
     """Files on their way. ``written`` holds one job a file that stands in ``tmp/``; ``missing`` by unit the
-    (letter, recipient) pairs there is none for; ``lost`` the (unit, letter) pairs whose body file is gone."""
+    (letter, recipient) pairs there is none for; ``lost`` the (unit, letter) pairs whose body file is gone.
+    ``unfinished``: some are missing for a reason that may be over by the next batch."""
 
-    __slots__ = ("_bodies", "_checked", "_transport", "devices", "lost", "missing", "vanished", "written")
+    __slots__ = ("_bodies", "_checked", "_transport", "devices", "lost", "missing", "unfinished", "written")
 
     def __init__(self, transport: MaildirTransport, bodies: int) -> None:
         self._transport = transport
@@ -201,7 +221,7 @@ class Batch:
         self.missing: dict[int, list[tuple[int, int]]] = {}
         self.lost: list[tuple[int, int, str]] = []
         self.devices: set[int] = set()
-        self.vanished = False
+        self.unfinished = False
 
     def write(self, unit: int, letters: Sequence[Letter], value: Any) -> None:
         """Write the files of a unit's letters from its value, the mapped page."""
@@ -236,8 +256,8 @@ class Batch:
             self._keep(jobs, transport.write(value, jobs), lambda job: transport.write(value, [job])[0])
 
     def rename(self) -> None:
-        """Move what was written into ``new/``. What cannot be moved becomes missing; ``vanished`` says that a
-        file was gone, so that trying again soon is right."""
+        """Move what was written into ``new/``. What cannot be moved becomes missing; a file that was
+        gone leaves the batch unfinished."""
         errors = fsio.rename_files(self.written)
         if any(errors):
             written, self.written = self.written, []
@@ -247,7 +267,7 @@ class Batch:
                     continue
                 self._miss(job)
                 if error in _VANISHED:
-                    self.vanished = True
+                    self.unfinished = True
                     self._transport.forget(job[8].mailbox)
                 else:
                     self._remove(job)
@@ -257,7 +277,12 @@ class Batch:
         self.missing.setdefault(job[5], []).append((job[6], job[7]))
 
     def _check(self, mailbox: str) -> Maildir | None:
-        maildir = self._checked[mailbox] = self._transport.maildir(mailbox)
+        try:
+            maildir = self._transport.maildir(mailbox)
+        except NoFiles:
+            maildir = None
+            self.unfinished = True
+        self._checked[mailbox] = maildir
         if maildir is not None:
             self.devices.add(maildir.tmp_device)
         return maildir

@@ -337,6 +337,17 @@ def test_intake_waits_when_delivery_lags(make: Make, monkeypatch: pytest.MonkeyP
     office.settled()
 
 
+def test_more_mailboxes_than_can_be_open(make: Make) -> None:
+    office = make()
+    office.mailboxes._most = 5
+    ids = [office.submit(b"x", *(f"u{(n + k) % 40}@x" for k in range(15))) for n in range(20)]
+    office.accepted(*ids)
+    office.deliver()
+    office.settled()
+    names = [file.name.split(".")[1] for n in range(40) for file in office.files(f"u{n}@x")]
+    assert sorted(names) == sorted(f"{i}R{k}" for i in ids for k in range(15))
+
+
 @pytest.mark.parametrize("step", ["synced", "intended", "renamed"])
 def test_trouble_of_ours_leaves_the_mail_for_another_try(
     make: Make, monkeypatch: pytest.MonkeyPatch, step: str

@@ -113,7 +113,7 @@ def test_an_error_of_moving_takes_the_file_away_again(bench: Bench, monkeypatch:
     batch = bench.batch(bench.letter("a@x"))
     monkeypatch.setattr(module.fsio, "rename_files", lambda jobs: [errno.EACCES])
     batch.rename()
-    assert (batch.written, batch.missing, batch.vanished) == ([], {0: [(0, 0)]}, False)
+    assert (batch.written, batch.missing, batch.unfinished) == ([], {0: [(0, 0)]}, False)
     assert bench.files("a", "tmp") == []
 
 
@@ -127,14 +127,30 @@ def test_descriptors_of_a_batch_stay_open_until_the_next(bench: Bench) -> None:
         os.fstat(job[0])
 
 
-def test_open_mailboxes_are_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MOST_OPEN", 3)
-    for n in range(10):
-        bench.batch(bench.letter(f"u{n}@x"))
+def test_open_mailboxes_are_bounded(bench: Bench) -> None:
+    bench.transport._most = 3
+    people = [f"u{n}@x" for n in range(10)]
+    bench.batch(bench.letter(*people[:3]))
     before = len(os.listdir("/proc/self/fd"))
-    for n in range(10):
-        bench.batch(bench.letter(f"u{n}@x"))
-    assert len(os.listdir("/proc/self/fd")) == before
+    batch = bench.batch(bench.letter(*people))
+    assert batch.unfinished
+    assert len(batch.written) == 6, "three that were open, and three more"
+    for _ in range(5):
+        batch = bench.batch(bench.letter(*people))
+        assert len(batch.written) == 6
+    assert len(os.listdir("/proc/self/fd")) <= before + 2 * 3
+    assert "cannot be written" not in bench.events()
+
+
+def test_a_lack_of_files_is_not_the_mailbox_s_fault(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*args: object, **options: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(module, "open_maildir", none)
+    batch = bench.batch(bench.letter("a@x"))
+    assert (batch.unfinished, batch.missing) == (True, {0: [(0, 0)]})
+    monkeypatch.undo()
+    assert not bench.batch(bench.letter("a@x")).missing
 
 
 def test_the_kernel_says_its_number() -> None:
