@@ -6,6 +6,7 @@ the image, and mounting it again replays what was on stable storage. The client 
 
 import random
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,11 @@ def image(tmp_path: Path) -> Iterator[Image]:
         image.remove()
 
 
+def has_accepted(load: Load, goal: int) -> bool:
+    """Whether so many messages were answered 250."""
+    return len(load.accepted) >= goal
+
+
 @pytest.mark.parametrize("moving", [False, True], ids=["nobody reads", "a reader moves mail"])
 def test_power_cuts(tmp_path: Path, image: Image, moving: bool) -> None:
     """Several cuts in a row on the same file system, and one audit over all that was ever accepted."""
@@ -53,7 +59,7 @@ def test_power_cuts(tmp_path: Path, image: Image, moving: bool) -> None:
             if moving:
                 reader.start()
             goal = random.Random(number).randint(200, 600)
-            until("enough is accepted", lambda load=load, goal=goal: len(load.accepted) >= goal, 30)
+            until("enough is accepted", partial(has_accepted, load, goal), 30)
             image.cut_power()
             server.kill_all()
             load.stop()

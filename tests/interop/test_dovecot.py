@@ -67,6 +67,7 @@ class Dovecot:
         found = []
         for number in range(1, int(count or b"0") + 1):
             _, answer = self.client.fetch(str(number), "(RFC822.SIZE BODY.PEEK[])")
+            assert isinstance(answer[0], tuple)
             head, content = answer[0]
             found.append((int(head.split(b"RFC822.SIZE ")[1].split()[0]), content))
         return found

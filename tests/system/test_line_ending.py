@@ -1,5 +1,6 @@
 """With ``line_ending = "lf"`` a mailbox file has the message with LF, and its size in the name is that."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,11 @@ CONTENTS = [
 ]
 
 
+def holds(folder: Path, count: int) -> bool:
+    """Whether so many files stand there."""
+    return len(list(folder.glob("*"))) == count
+
+
 @pytest.mark.parametrize("share", [False, True], ids=["a file each", "shared files"])
 def test_line_ending(tmp_path: Path, share: bool) -> None:
     with site(tmp_path, workers=1, mailboxes={"line_ending": "lf", "share_files": share}) as server:
@@ -25,7 +31,7 @@ def test_line_ending(tmp_path: Path, share: bool) -> None:
                 wire.message(content, "alice@example.org", "bob@example.org").queue_id  # noqa: B018 - accepted
         for user in ("alice", "bob"):
             new = server.maildir(user) / "new"
-            until(f"{user} has it all", lambda new=new: len(list(new.glob("*"))) == len(CONTENTS), 10)
+            until(f"{user} has it all", partial(holds, new, len(CONTENTS)), 10)
             found = [arrived.read(path, b"\n") for path in new.iterdir()]
             assert all(b"\r" not in each.received for each in found)
             expected = sorted(content.replace(b"\r\n", b"\n") for content in CONTENTS)

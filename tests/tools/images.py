@@ -46,7 +46,7 @@ class Image:
     def detach(self) -> None:
         """Unmount it; whoever still has a file open gets a few seconds to let go."""
         if self._mounted:
-            command = ["umount", self.mount]
+            command = ["umount", str(self.mount)]
             until(
                 f"{self.mount} can be unmounted",
                 lambda: subprocess.run(command, capture_output=True, timeout=60).returncode == 0,
