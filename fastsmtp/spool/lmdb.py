@@ -17,7 +17,7 @@ from fastsmtp.spool.outbox import Outbox
 from fastsmtp.spool.record import FORMAT
 from fastsmtp.spool.recover import remove_orphans
 from fastsmtp.spool.settings import Durability, SpoolSettings
-from fastsmtp.spool.writer import DATABASES, Insert, Job, Writer
+from fastsmtp.spool.writer import DATABASES, Insert, Job, Writer, most_bytes
 from fastsmtp.store import StorageError, Store, StoreError
 from fastsmtp.telemetry.maillog import MailLog
 
@@ -72,6 +72,7 @@ class LmdbSpool:
             job=self._job,
             wake_writer=self._wake,
             remove_body=self._remove_body,
+            most_bytes=most_bytes(settings),
             log=log,
             clock=clock,
         )

@@ -29,6 +29,8 @@ MOST_WAITING = 20_000
 OLDEST = 5.0
 _LAST_DEATH = 3
 _PATIENCE = 3.0
+_FREED_PER_BYTE = 8  # the list of freed pages is a value too, and wants pages in a row
+_OVERHEAD = 4096  # of a record kept as a single: envelope, head, and the rest of its last page
 _KEY_BYTES = 8
 
 
@@ -69,9 +71,11 @@ class Outbox:
         job: Callable[[Job], None],
         wake_writer: Callable[[], None],
         remove_body: Callable[[str], None],
+        most_bytes: int,
         log: MailLog,
         clock: Clock,
     ) -> None:
+        self._most_bytes = most_bytes
         self.bodies: Path = store.path / "body"
         self._store = store
         self._job = job
@@ -244,7 +248,22 @@ class Outbox:
         return key
 
     def settle(self, intent: bytes | None, settled: list[tuple[Unit, Survivors]]) -> None:
-        """Remove the units and the intent in some later commit; what survives is kept as singles."""
+        """Remove the units and, last, the intent in later commits; what survives is kept as singles. What is put
+        in one commit is bounded, as the pages a commit frees serve later ones only."""
+        part: list[tuple[Unit, Survivors]] = []
+        size = 0
+        for unit, survivors in settled:
+            inline = {i: letter.length for i, letter in enumerate(unit.letters) if not letter.filed}
+            needs = sum(length + _OVERHEAD for i, length in inline.items() if i in survivors)
+            needs += sum(inline.values()) // _FREED_PER_BYTE
+            if part and size + needs > self._most_bytes:
+                self._settle_part(None, part, size)
+                part, size = [], 0
+            part.append((unit, survivors))
+            size += needs
+        self._settle_part(intent, part, size)
+
+    def _settle_part(self, intent: bytes | None, settled: list[tuple[Unit, Survivors]], size: int) -> None:
         gone: list[str] = []
         for unit, survivors in settled:
             for index, letter in enumerate(unit.letters):
@@ -266,10 +285,6 @@ class Outbox:
             for queue_id in gone:
                 self._remove_body(queue_id)
 
-        size = sum(
-            unit.letters[index].length + 1024 for unit, survivors in settled for index in survivors
-            if not unit.letters[index].filed
-        )  # fmt: skip
         self._job(Job(apply, done, urgent=False, size=size))
 
     def set_aside(self, unit: Unit, index: int, reason: str) -> None:

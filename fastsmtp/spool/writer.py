@@ -30,6 +30,11 @@ PACK, INTENT, MAIL, BODY = b"pack", b"intent", b"mail", b"body"
 DATABASES = (PACK, INTENT, MAIL, BODY)
 
 
+def most_bytes(settings: SpoolSettings) -> int:
+    """Bytes of values put by one transaction: a pack may have to be rewritten within the reserve."""
+    return min(settings.pack_bytes, settings.reserve // 4)
+
+
 class Insert:
     """One message to store; ``filed`` is its content's size when that stands in a file already."""
 
@@ -90,6 +95,7 @@ class Writer:
         self._store = store
         self._growth = growth
         self._settings = settings
+        self.most_bytes = most_bytes(settings)
         self._post = post
         self._committed = committed
         self._held_back = held_back
@@ -149,9 +155,7 @@ class Writer:
         while self._wait():
             self._fault("writer-woken")
             self._urgent = False
-            jobs = []
-            while self._jobs:
-                jobs.append(self._jobs.popleft())
+            jobs = self._take_jobs()
             inserts = self._take() if self._stopping or not self._held_back() else []
             if inserts or jobs:
                 self._commit(inserts, jobs)
@@ -184,9 +188,21 @@ class Writer:
         self._lazy_since = 0.0
         return True
 
+    def _take_jobs(self) -> list[Job]:
+        """What is put in one transaction is bounded: the pages it frees serve later ones only."""
+        taken: list[Job] = []
+        room = self.most_bytes
+        while self._jobs:
+            room -= self._jobs[0].size
+            if room < 0 and taken:
+                self._urgent = True
+                break
+            taken.append(self._jobs.popleft())
+        return taken
+
     def _take(self) -> list[Insert]:
         taken: list[Insert] = []
-        room = self._settings.pack_bytes
+        room = self.most_bytes
         waiting = self._inserts
         while waiting and len(taken) < self._settings.pack_messages:
             room -= waiting[0].size

@@ -11,7 +11,7 @@ from fastsmtp.spool.record import Letter, read_pack
 from fastsmtp.spool.settings import SpoolSettings
 from fastsmtp.spool.writer import PACK
 from fastsmtp.store import Store, StoreError
-from tests.fakes.post_office import PREFIX, PostOffice, until
+from tests.fakes.post_office import PREFIX, LeapingClock, PostOffice, until
 
 
 def stored(office: PostOffice) -> dict[str, bytes]:
@@ -128,6 +128,28 @@ def test_a_full_map_refuses_and_recovers(tmp_path: Path) -> None:
     assert len(office.files("a@b.c")) == len(good) + 1
     assert sum("no room" in line for line in office.lines()) == 1
     assert any("well again" in line for line in office.lines())
+    office.close()
+
+
+def test_in_a_full_map_there_is_room_to_keep_what_one_mailbox_does_not_take(tmp_path: Path) -> None:
+    settings = SpoolSettings(map_size=16 << 20, reserve=4 << 20, ahead=1 << 20)
+    clock = LeapingClock()
+    office = PostOffice(tmp_path, settings=settings, clock=clock).open()
+    (tmp_path / "mail/x").mkdir(parents=True)
+    (tmp_path / "mail/x/bad").write_text("in the way")
+    ids: list[str] = []
+    while office.spool.unhealthy() is None:
+        ids.extend(office.submit(b"x" * 20_000, "good@x", "bad@x") for _ in range(10))
+        until(lambda: len(office.answers) == len(ids), each=lambda: office.turn(0.01))
+    good = [i for i in ids if office.answers[i] is None]
+    office.deliver()
+    until(lambda: set(office.left()) == {"mail"})
+    assert office.left()["mail"] == len(good) == len(office.files("good@x"))
+    (tmp_path / "mail/x/bad").unlink()
+    clock.pass_by(61)
+    office.outbox_wake()
+    office.settled()
+    assert len(office.files("bad@x")) == len(good)
     office.close()
 
 
