@@ -25,6 +25,7 @@ from fastsmtp.transport.base import Letter
 
 RETRY = 60.0
 _JUST_NOW = 5.0
+_ATTEMPTS = 4
 _MOST_OPEN = 1024
 _OF_ALL_FILES = 40  # one in so many open files may be a mailbox's, which has two
 _NO_FILES = (errno.EMFILE, errno.ENFILE)
@@ -116,7 +117,7 @@ class MaildirTransport:
         self._opened += 1
         path = self.layout.path(mailbox)
         try:
-            maildir = open_maildir(path, mailbox, sync=not self.syncfs)
+            maildir = self._opened_at(path, mailbox)
             self.file_system(maildir)
         except OSError as error:
             if error.errno in _NO_FILES:
@@ -127,6 +128,14 @@ class MaildirTransport:
             return None
         self._open[mailbox] = maildir
         return maildir
+
+    def _opened_at(self, path: bytes, mailbox: str) -> Maildir:
+        for _ in range(_ATTEMPTS):
+            try:
+                return open_maildir(path, mailbox, sync=not self.syncfs)
+            except FileNotFoundError:
+                continue  # taken away while it was made
+        return open_maildir(path, mailbox, sync=not self.syncfs)
 
     def forget(self, mailbox: str) -> None:
         """Let go of a mailbox that is not what it was. Closed before the next batch only: this one may still name
@@ -305,7 +314,11 @@ class Batch:
             if error:
                 self._miss(job)
                 self._checked[mailbox] = None
-                transport.failed(mailbox, os.strerror(error))
+                if error in _VANISHED:  # twice in a moment: somebody is at work there
+                    self.unfinished = True
+                    transport.forget(mailbox)
+                else:
+                    transport.failed(mailbox, os.strerror(error))
             else:
                 self.written.append(job)
                 transport.works(mailbox)

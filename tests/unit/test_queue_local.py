@@ -155,9 +155,9 @@ def test_mailboxes_are_renamed_and_removed_at_any_time(make: Make) -> None:
         if n % 10 == 0:
             office.accepted(*ids)
     office.accepted(*ids)
-    office.settled()
     stop.set()
     thread.join()
+    office.settled()
     found = [p.name.split(".")[1][:-2] for base in [*moved, home] for p in base.glob("new/*")]
     assert sorted(found) == sorted(ids)
     assert len(moved) > 1
