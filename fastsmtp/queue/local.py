@@ -19,6 +19,7 @@ from fastsmtp.spool.outbox import MOST_WAITING, Outbox, Scan, Survivors, Unit
 from fastsmtp.spool.record import Intent, IntentUnit
 from fastsmtp.spool.suspects import SuspectBoard
 from fastsmtp.telemetry.maillog import MailLog
+from fastsmtp.threads import make_way
 from fastsmtp.transport.maildir import RETRY, Batch, MaildirTransport
 
 BATCH = 2000
@@ -29,7 +30,7 @@ _STEP = 0.1
 """Seconds between two batches: under load a batch of hundreds costs hardly more than one of ten."""
 _FLOOD = 100
 """Messages stored within one step from which on delivery makes way for intake ..."""
-_GIVE_WAY = 1.5
+_GIVE_WAY = 3.0
 """... until the oldest has waited for so many seconds."""
 _PAUSE = 1.0
 _SYNC_ATTEMPTS = 3
@@ -117,6 +118,7 @@ class LocalRunner:
         return self._outbox.backlog()
 
     def _run(self) -> None:
+        make_way()
         begun = False
         try:
             while not self._stopping:

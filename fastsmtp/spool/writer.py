@@ -20,6 +20,7 @@ from fastsmtp.spool.growth import Growth
 from fastsmtp.spool.record import Letter, filed_record, record_parts
 from fastsmtp.spool.settings import SpoolSettings
 from fastsmtp.store import MapFull, StorageError, Store, StoreError
+from fastsmtp.threads import make_way
 
 LAZY = 0.2
 _PROBE = 1.0
@@ -152,6 +153,7 @@ class Writer:
         return threading.current_thread() is self._thread
 
     def _run(self) -> None:
+        make_way()
         while self._wait():
             self._fault("writer-woken")
             self._urgent = False
