@@ -23,6 +23,7 @@ ADDRESS = ("127.0.0.1", 2525)
 def said(tmp_path: Path) -> Iterator[Path]:
     """The file with what the server prints, started without any settings in an empty directory."""
     with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that are over do not count
         try:
             probe.bind(ADDRESS)
         except OSError:
