@@ -80,6 +80,27 @@ def test_whole_group_with_other_settings(tmp_path: Path, settings: dict[str, Any
         ordeal.abandon()
 
 
+def test_whole_group_while_mailboxes_fail(ordeal: Ordeal) -> None:
+    """What one recipient cannot get yet is kept, written anew, and still arrives exactly once."""
+    domain = ordeal.server.mail / "example.org"
+    domain.mkdir(parents=True)
+    walls = [domain / "bob", domain / "carol"]
+    for wall in walls:
+        wall.write_text("a file where a Maildir should be")
+    ordeal.begin()
+    for number in range(6):
+        ordeal.progress(random.Random(number).randint(20, 150))
+        ordeal.server.kill_all()
+        if number in (2, 4):
+            walls.pop().unlink()
+        ordeal.server.start()
+    ordeal.progress(30)
+    ordeal.load.stop()
+    ordeal.server.kill_all()
+    ordeal.server.start()
+    assert ordeal.end() > 250
+
+
 def test_all_again_at_once_after_the_start(ordeal: Ordeal) -> None:
     """Recovery itself is killed: the next start comes before the last one has done its work."""
     ordeal.begin()
