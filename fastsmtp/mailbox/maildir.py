@@ -72,12 +72,15 @@ def open_maildir(path: bytes, mailbox: str = "", *, create: bool = True, sync: b
             raise
         _make(path, made)
         root = os.open(path, _OPEN)
+    folders = 0
     try:
         if create:
             for folder in _FOLDERS:
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(folder, 0o700, dir_fd=root)
-                    made.append(os.path.join(path, folder))
+                    folders += 1
+        if folders and sync:
+            os.fsync(root)
         maildir = Maildir(path, root, mailbox)
     finally:
         os.close(root)
