@@ -153,6 +153,7 @@ def test_mailboxes_are_renamed_and_removed_at_any_time(make: Make) -> None:
     while len(moved) < 3:
         ids.append(office.submit(b"x", "u@x"))
         office.accepted(ids[-1])
+        until(lambda: office.runner.backlog()[0] < 20)
     stop.set()
     thread.join()
     office.settled()
