@@ -2,4 +2,5 @@
 
 import pytest
 
-pytest.register_assert_rewrite(__name__)
+for _module in ("arrived", "audit", "load", "ordeal", "reader", "site", "wire"):
+    pytest.register_assert_rewrite(f"{__name__}.{_module}")
