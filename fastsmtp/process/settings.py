@@ -146,7 +146,8 @@ def load_settings(file: Path | None) -> Settings:
 
 
 def default_settings(base: Path) -> Settings:
-    """For a first look: on loopback, any user of localhost exists, everything below ``base``/var."""
+    """For a first look: on loopback, any user of localhost exists, everything below ``base``/var. The spool is
+    grown by less at once than a server's: somebody who only looks has not set 128 MiB a worker aside."""
     settings = Settings(
         hostname="localhost",
         data_dir=Path("var/data"),
@@ -155,6 +156,7 @@ def default_settings(base: Path) -> Settings:
             domains=("localhost",), path="var/mail/{domain}/{user}", unknown_users="create"
         ),
         limits=LimitSettings(loopback_exempt=True),
+        spool=SpoolSettings(reserve=16 << 20, ahead=16 << 20),
     )
     return _absolute(settings, base)
 
@@ -183,6 +185,14 @@ def _contradictions(settings: Settings) -> Iterator[str]:
                 'mailboxes.unknown_users: "create" makes a mailbox for whoever is named and is for '
                 f'loopback only, but listeners[{i}] is {endpoint}; use "reject" and name the users'
             )
+    spool = settings.spool
+    least = 2 * (spool.reserve + spool.pack_bytes)
+    if spool.map_size < least:
+        yield (
+            f"spool.map_size: {spool.map_size:_} is too little for spool.reserve = {spool.reserve:_} and a commit "
+            f"of spool.pack_bytes = {spool.pack_bytes:_}, no mail could be taken: make it at least {least:_}, "
+            "twice their sum, or lower spool.reserve"
+        )
     for problem in directory_problems(settings.mailboxes):
         yield f"mailboxes.{problem}"
 

@@ -117,6 +117,7 @@ def test_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.mailboxes.unknown_users == "create"
     assert settings.durability == "full"
     assert settings.limits.loopback_exempt
+    assert settings.spool.reserve + settings.spool.ahead == 32 << 20, "what a first look costs on the disk"
     assert machine_problems(settings) == []
 
 
@@ -191,6 +192,16 @@ def test_a_path_without_user(tmp_path: Path) -> None:
     (problem,) = problems(tmp_path, small(mailboxes='path = "/var/mail/{domain}"'))
     assert problem.startswith("mailboxes.path: ")
     assert "{user}" in problem
+
+
+def test_a_database_with_no_room_beside_its_reserve(tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path, small(tables="[spool]\nmap_size = 16_777_216"))
+    assert problem == (
+        "spool.map_size: 16_777_216 is too little for spool.reserve = 67_108_864 and a commit of "
+        "spool.pack_bytes = 4_194_304, no mail could be taken: make it at least 142_606_336, twice their sum, "
+        "or lower spool.reserve"
+    )
+    assert load(tmp_path, small(tables="[spool]\nmap_size = 142_606_336"))
 
 
 def test_port_0_may_stand_twice(tmp_path: Path) -> None:
