@@ -17,6 +17,8 @@ class ServerProtocol:
     @property
     def closing(self) -> bool: ...
     @property
+    def full(self) -> bool: ...
+    @property
     def left(self) -> bool: ...
     @property
     def waiting(self) -> bool:
@@ -31,6 +33,8 @@ class ServerProtocol:
         """The banner (RFC 5321 §4.2)."""
     def receive(self, data: ReadableBuffer, size: int = -1) -> bytes:
         """Take the first ``size`` bytes of ``data`` (-1: all of it); what to write in answer."""
+    def proceed(self) -> bytes:
+        """The replies have left: go on with the input that is kept; what to write."""
     def resume(self, answer: Reply | None) -> bytes:
         """The answer to the event that gave `PENDING`; what to write. One that comes too late is nobody's."""
     def say_goodbye(self, last: Reply) -> bytes:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from fastsmtp.clock import Clock
 from fastsmtp.intake.trace_fields import TraceFields
 from fastsmtp.mail.envelope import Envelope, Recipient
-from fastsmtp.mail.reply import LOCAL_ERROR, SPOOL_FAILED, SPOOL_FULL, Reply
+from fastsmtp.mail.reply import SPOOL_FAILED, SPOOL_FULL, Reply
 from fastsmtp.spool.base import BodyFile, Spool, SpoolError, SpoolFull
 
 
@@ -111,7 +111,4 @@ class Intake:
             self._clock.now(),
             parameters,
         )
-        try:
-            return Incoming(self._spool, envelope, self._fields.make(envelope), resume)
-        except UnicodeEncodeError:  # a surrogate can come from nowhere; if one does, the mail is not for us
-            return LOCAL_ERROR
+        return Incoming(self._spool, envelope, self._fields.make(envelope), resume)

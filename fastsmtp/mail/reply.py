@@ -131,4 +131,11 @@ LOCAL_ERROR = Reply(451, "3.0", "local error, try later")
 
 def queued_as(queue_id: str) -> Reply:
     """The promise: the message is on stable storage and this server's to deliver."""
-    return Reply(250, "0.0", f"queued as {queue_id}")
+    text = f"queued as {queue_id}"
+    made = Reply.__new__(Reply)  # one for each message: made without what the general way has to look at
+    _set(made, "code", 250)
+    _set(made, "detail", "0.0")
+    _set(made, "text", (text,))
+    _set(made, "wire", f"250 2.0.0 {text}\r\n".encode("ascii"))
+    _set(made, "closes", False)
+    return made

@@ -5,7 +5,6 @@ back at once, so an idle connection holds none.
 """
 
 import asyncio
-from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from fastsmtp._core import net
@@ -17,12 +16,12 @@ if TYPE_CHECKING:
     from fastsmtp.session.service import SessionService
 
 LINGER = 5
-"""Seconds a refused client's bytes are read and thrown away, so that its reply is not lost to a reset."""
+"""Seconds the bytes of a client that is hung up on are read and thrown away, lest a reset swallow its reply."""
 
 # Why reading is paused: any of these bits.
-_WAITING, _BODY, _WRITING = 1, 2, 4
+_WAITING, _BODY, _WRITING, _FULL = 1, 2, 4, 8
 
-# How far a connection is: greeting still to be sent; talking; our side is closed; counted no more.
+# How far a connection is: greeting still to be sent; talking; our side is closed.
 _NEW, _OPEN, _CLOSING = 0, 1, 2
 
 
@@ -112,17 +111,14 @@ class Connection(asyncio.BufferedProtocol):
             return
         if out:
             self._transport.write(out)
-        if protocol.closing or service.draining:
+        if protocol.closing or protocol.holding or service.draining:
             self._after(protocol)
-        if protocol.waiting and protocol.holding:
-            # More came than may be answered yet: let the rest wait in the kernel.
-            self._pause(_WAITING)
 
     def eof_received(self) -> bool:
         """The client sends no more, but still gets its replies. True: uvloop must not close by itself."""
         self._eof = True
         protocol = self._protocol
-        if protocol is None or not protocol.waiting:
+        if protocol is None or not (protocol.waiting or protocol.full):
             self._transport.close()
         return True
 
@@ -144,6 +140,7 @@ class Connection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """The client reads again."""
         self._unpause(_WRITING)
+        self._go_on()
 
     # --- from the session -------------------------------------------------------------------------
 
@@ -160,10 +157,8 @@ class Connection(asyncio.BufferedProtocol):
             return
         if out:
             self._transport.write(out)
-        if protocol.closing or self._eof or self._service.draining:
+        if protocol.closing or protocol.holding or self._paused or self._eof or self._service.draining:
             self._after(protocol)
-        if self._paused & _WAITING and not protocol.waiting:
-            self._unpause(_WAITING)
 
     def pause_body(self) -> None:
         """See `Wire`."""
@@ -210,16 +205,42 @@ class Connection(asyncio.BufferedProtocol):
     # --- own --------------------------------------------------------------------------------------
 
     def _after(self, protocol: ServerProtocol) -> None:
-        """What follows bytes that were answered: the end, when it is due."""
+        """What follows bytes that were answered: the end, when it is due, or a pause when more came than may be
+        answered yet; the rest then waits in the kernel."""
         if protocol.left:
             self._phase = _CLOSING
             self._transport.close()
         elif protocol.closing:
             self._hang_up()
-        elif self._eof and not protocol.waiting:
+        elif self._eof and not (protocol.waiting or protocol.full):
             self._transport.close()
         elif self._service.draining and not protocol.in_transaction:
             self.say_goodbye(SHUTTING_DOWN)
+        elif protocol.full:
+            self._pause(_FULL)
+            self._service.call_later(0, self._go_on)
+        elif protocol.waiting:
+            if protocol.holding:
+                self._pause(_WAITING)
+        else:
+            self._unpause(_WAITING)
+
+    def _go_on(self) -> None:
+        """Take further commands once the replies to those before have left."""
+        protocol = self._protocol
+        if protocol is None or not protocol.full or self._phase != _OPEN or self._paused & _WRITING:
+            return
+        self._paused &= ~_FULL
+        try:
+            out = protocol.proceed()
+        except Exception as error:
+            self._broken(error)
+            return
+        if out:
+            self._transport.write(out)
+        self._after(protocol)
+        if not self._paused and self._phase == _OPEN:
+            self._transport.resume_reading()
 
     def _hang_up(self) -> None:
         """Close our side and linger until the client closes its own, or `LINGER` seconds."""
@@ -260,6 +281,3 @@ class Connection(asyncio.BufferedProtocol):
             self._paused &= ~why
             if not self._paused and not self._transport.is_closing():
                 self._transport.resume_reading()
-
-
-Factory = Callable[[], Connection]

@@ -77,12 +77,12 @@ class ChunkReader:
     the chunk is complete.
     """
 
-    __slots__ = ("_after_cr", "_binary", "_left", "ended", "fault", "limit", "size")
+    __slots__ = ("_after_cr", "_binary", "ended", "fault", "left", "limit", "size")
 
     def __init__(self, limit: int, binary: bool) -> None:
         self._after_cr = False
         self._binary = binary
-        self._left = 0
+        self.left = 0
         self.ended = True
         self.fault = 0
         self.limit = limit
@@ -90,7 +90,7 @@ class ChunkReader:
 
     def begin(self, octets: int) -> None:
         """A chunk of ``octets`` follows. One that would exceed the limit is read, and kept nowhere."""
-        self._left = octets
+        self.left = octets
         self.ended = octets == 0
         self.size += octets
         if self.limit and self.size > self.limit:
@@ -98,9 +98,9 @@ class ChunkReader:
 
     def feed(self, data: bytes) -> tuple[bytes, int]:
         """The body bytes found in ``data`` (none once there is a fault) and how much of it was used."""
-        piece = bytes(data[: self._left])
-        self._left -= len(piece)
-        self.ended = self._left == 0
+        piece = bytes(data[: self.left])
+        self.left -= len(piece)
+        self.ended = self.left == 0
         if not self._binary and not self.fault:
             for octet in piece:
                 if octet == 0x0A and not self._after_cr:

@@ -19,7 +19,8 @@ from fastsmtp.mail.address import NULL_SENDER, Address
 from fastsmtp.mail.reply import Reply
 
 _ATEXT = r"A-Za-z0-9!#$%&'*+\-/=?^_`{|}~"
-_UTF8 = r"\u0080-\U0010ffff"
+# UTF8-non-ascii of RFC 6531 §3.3 without the C1 controls and the line and paragraph separators
+_UTF8 = r"\u00a0-\u2027\u202a-\U0010ffff"
 # RFC 5321 §4.1.2 Dot-string and Quoted-string; RFC 6531 §3.3 adds UTF8-non-ascii to both.
 _LOCAL = rf'(?P<local>[{_ATEXT}.{_UTF8}]+|"(?:[ !#-\[\]-~{_UTF8}]|\\[ -~])*")'
 _LABEL = rf"[A-Za-z0-9_{_UTF8}](?:[A-Za-z0-9_\-{_UTF8}]*[A-Za-z0-9_{_UTF8}])?"
@@ -28,7 +29,7 @@ _DOMAIN = rf"(?P<domain>{_LABEL}(?:\.{_LABEL})*|\[[A-Za-z0-9:.]+\])"
 _ROUTE = rf"(?:@{_LABEL}(?:\.{_LABEL})*(?:,@{_LABEL}(?:\.{_LABEL})*)*:)?"
 _MAILBOX = re.compile(rf"{_ROUTE}(?P<text>{_LOCAL}@{_DOMAIN})")
 _PATH = re.compile(r' *<(?P<path>(?:[^<>"]|"(?:[^"\\]|\\.)*")*)>(?P<rest>.*)', re.DOTALL)
-_PARAMETER = re.compile(r"(?P<keyword>[A-Za-z0-9][A-Za-z0-9\-]*)(?:=(?P<value>[!-<>-~\u0080-\U0010ffff]+))?")
+_PARAMETER = re.compile(r"(?P<keyword>[A-Za-z0-9][A-Za-z0-9\-]*)(?:=(?P<value>[!-<>-~" + _UTF8 + r"]+))?")
 _HELLO = re.compile(r"""[!#-'*+\--:=?A-\[\]-~]+""")  # printable, without ()<>@,;\\"
 _UNQUOTE = re.compile(r"\\(.)", re.DOTALL)
 

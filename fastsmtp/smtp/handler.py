@@ -17,7 +17,8 @@ PENDING: Final[Literal[Pending.PENDING]] = Pending.PENDING
 """The answer comes later, by ``resume(reply)``; until then no further event is handed out."""
 
 Answer = Reply | None | Literal[Pending.PENDING]
-"""None: go on as the protocol would; a 2xx reply: the same in other words; any other: refused with it."""
+"""None: go on as the protocol would; a 2xx reply to MAIL or RCPT: the same in other words; any other: refused
+with it."""
 
 
 class Handler(Protocol):

@@ -11,6 +11,9 @@ LINE_HARD = 2048
 LINE_SKIPPED = 65_536
 """A line that goes on for longer than this without an end closes the connection."""
 
+OUTPUT = 65_536
+"""Octets of replies after which a session waits for them to leave before it takes further commands."""
+
 LINES: dict[Command, int] = {
     # SIZE +26 (RFC 1870 §3), BODY +17 (RFC 6152 §2, RFC 3030 §3), SMTPUTF8 +10 (RFC 6531 §3.1),
     # RET and ENVID +122 (RFC 3461 §4.3, §4.4)

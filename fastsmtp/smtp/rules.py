@@ -34,6 +34,8 @@ class ServerRules:
     greeting: bytes = field(init=False)
     hello: bytes = field(init=False)
     extended_hello: bytes = field(init=False)
+    compiled: object = field(init=False, default=None, compare=False, repr=False)
+    """The compiled dialogue's own form of the rules, once it has made one."""
     mail_parameters: MappingProxyType[str, ParameterReader] = field(init=False)
     rcpt_parameters: MappingProxyType[str, ParameterReader] = field(init=False)
 

@@ -23,7 +23,7 @@ class ServerProtocol:
     """One session.
 
     After each call: write what it gave; when ``waiting``, more input may be handed in but nothing happens until
-    `resume`; when ``closing``, close the connection once the bytes are written, and hand in no more. ``left`` is
+    `resume`; when ``full``, the same until `proceed`, which is due when the replies have left; when ``closing``, close the connection once the bytes are written, and hand in no more. ``left`` is
     true when it was the client who said QUIT.
     """
 
@@ -36,6 +36,7 @@ class ServerProtocol:
         "_handler",
         "_held",
         "_out",
+        "_out_size",
         "_recipients",
         "_refused",
         "_rules",
@@ -45,6 +46,7 @@ class ServerProtocol:
         "_talked",
         "_utf8",
         "closing",
+        "full",
         "left",
     )
 
@@ -60,12 +62,14 @@ class ServerProtocol:
         self._held = b""
         self._skipped = 0
         self._out: list[bytes] = []
+        self._out_size = 0
         self._errors = 0
         self._recipients = 0
         self._binary = False
         self._utf8 = False
         self._talked = False
         self.closing = False
+        self.full = False
         self.left = False
 
     @property
@@ -92,6 +96,13 @@ class ServerProtocol:
         if self.closing:
             return b""
         self._held += bytes(data[:size] if size >= 0 else data)
+        if self._stage is None and not self.full:
+            self._run()
+        return self._flush()
+
+    def proceed(self) -> bytes:
+        """The replies have left: go on with the input that is kept; what to write."""
+        self.full = False
         if self._stage is None:
             self._run()
         return self._flush()
@@ -104,7 +115,7 @@ class ServerProtocol:
         if stage is None:
             raise RuntimeError("resume without a pending event")
         self._answered(stage, answer)
-        if self._stage is None:
+        if self._stage is None and not self.full:
             self._run()
         return self._flush()
 
@@ -127,14 +138,19 @@ class ServerProtocol:
     def _flush(self) -> bytes:
         out = b"".join(self._out)
         self._out.clear()
+        self._out_size = 0
         return out
 
-    def _say(self, answer: Reply) -> None:
-        if answer.code >= 500:
+    def _put(self, wire: bytes) -> None:
+        self._out.append(wire)
+        self._out_size += len(wire)
+
+    def _say(self, answer: Reply, *, counts: bool = False) -> None:
+        if answer.code >= 500 or counts:
             self._errors += 1
             if self._errors > self._rules.errors:
                 answer = reply.TOO_MANY_ERRORS
-        self._out.append(answer.wire)
+        self._put(answer.wire)
         if answer.closes:
             self._forget()
             self.closing = True
@@ -149,6 +165,9 @@ class ServerProtocol:
 
     def _run(self) -> None:
         while self._held and not self.closing and self._stage is None:
+            if self._out_size >= limits.OUTPUT:
+                self.full = True
+                break
             if self._body is not None and not self._body.ended:
                 self._read_body(self._body)
             elif not self._read_line():
@@ -239,6 +258,7 @@ class ServerProtocol:
         """End the transaction under way, if there is one (RFC 5321 §4.1.1.5). A message whose end was handed out
         is the handler's: only its reply is lost."""
         under_way = self.in_transaction and self._stage != "body"
+        told, self._refused = self._refused, False
         self._stage = None
         self._body = None
         self._chunk_reply = None
@@ -246,9 +266,8 @@ class ServerProtocol:
         self._binary = self._utf8 = False
         if self._state != State.START:
             self._state = State.READY
-        if under_way and not self._refused:
+        if under_way and not told:
             self._handler.on_reset()
-        self._refused = False
 
     def _hello(self, argument: bytes, extended: bool) -> None:
         name = grammar.parse_hello(argument.decode("ascii"))
@@ -258,9 +277,10 @@ class ServerProtocol:
         self._forget()
         self._state = State.READY
         self._handler.on_hello(name, extended)
-        self._out.append(self._rules.extended_hello if extended else self._rules.hello)
+        self._put(self._rules.extended_hello if extended else self._rules.hello)
 
     def _mail(self, argument: bytes) -> None:
+        self._binary = self._utf8 = False
         found = self._rules.read_mail(argument)
         if isinstance(found, Reply):
             self._say(found)
@@ -274,9 +294,9 @@ class ServerProtocol:
     def _rcpt(self, argument: bytes) -> None:
         found = self._rules.read_rcpt(argument, self._utf8)
         if isinstance(found, Reply):
-            self._say(found)
             if self._state == State.MAIL:
                 self._state = State.REFUSED
+            self._say(found)
             return
         if self._recipients >= self._rules.recipients:
             self._say(reply.TOO_MANY_RECIPIENTS)
@@ -345,7 +365,8 @@ class ServerProtocol:
             case Command.MAIL:
                 if accepted:
                     self._state = State.MAIL
-                self._say(answer or reply.SENDER_OK)
+                # a client that goes on asking when told to try later is no better than one that errs
+                self._say(answer or reply.SENDER_OK, counts=not accepted)
             case Command.RCPT:
                 if accepted:
                     self._state = State.RCPT
@@ -355,7 +376,7 @@ class ServerProtocol:
                 self._say(answer or reply.RECIPIENT_OK)
             case Command.DATA:
                 if answer is None:
-                    self._out.append(reply.SEND_DATA.wire)
+                    self._put(reply.SEND_DATA.wire)
                 else:
                     self._forget()
                     self._say(answer)
@@ -364,7 +385,7 @@ class ServerProtocol:
                     self._state = State.CHUNKS
                     self._chunk_started()
                 else:
-                    left = self._body._left if isinstance(self._body, ChunkReader) else 0
+                    left = self._body.left if isinstance(self._body, ChunkReader) else 0
                     self._forget()
                     self._swallow(left, answer)
             case "body":

@@ -7,6 +7,8 @@ import pytest
 
 from fastsmtp.mail import reply
 from fastsmtp.mail.reply import Reply
+from fastsmtp.smtp import limits
+from fastsmtp.smtp.rules import ServerRules
 from tests.fakes.session import IMPLEMENTATIONS, NOT_NOW, STORED, Client
 
 Make = Callable[..., Any]
@@ -239,3 +241,31 @@ def test_goodbye_with_a_reply_that_does_not_close(make: Make) -> None:
     assert client.protocol.say_goodbye(reply.EARLY_TALK) == reply.EARLY_TALK.wire
     assert client.protocol.closing
     assert client.say(EHLO) == b""
+
+
+def test_a_client_that_goes_on_when_told_to_try_later(make: Make) -> None:
+    rules = ServerRules(hostname="mx.test", size=10_000, recipients=5, errors=3)
+    client = Client(make, rules)
+    client.say(EHLO)
+    assert client.say(b"MAIL FROM:<laterrefuse@b.test>\r\n" * 3).startswith(b"4")
+    assert not client.protocol.closing
+    assert client.say(b"MAIL FROM:<laterrefuse@b.test>\r\n") == reply.TOO_MANY_ERRORS.wire
+    assert client.protocol.closing
+
+
+def test_replies_are_bounded_until_they_have_left(make: Make) -> None:
+    client = Client(make)
+    flood = b"HELP\r\n" * 20_000
+    one = reply.HELP_TEXT.wire
+    said = [client.only(flood)]
+    while client.protocol.full:
+        # more input changes nothing until the replies have left
+        before = len(said[-1])
+        assert limits.OUTPUT <= before < limits.OUTPUT + len(one)
+        said.append(client.protocol.proceed())
+    assert b"".join(said) == one * 20_000
+    assert not client.protocol.holding
+    assert client.only(flood) != b""
+    assert client.protocol.full
+    assert client.only(b"NOOP\r\n") == b""
+    assert client.protocol.say_goodbye(reply.TIMEOUT) == reply.TIMEOUT.wire

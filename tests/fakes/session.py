@@ -136,8 +136,8 @@ class Client:
         said = bytearray()
         for piece in pieces:
             said += self.protocol.receive(piece)
-            while self.protocol.waiting:
-                said += self.protocol.resume(self.handler.pay())
+            while self.protocol.waiting or self.protocol.full:
+                said += self.protocol.resume(self.handler.pay()) if self.protocol.waiting else self.protocol.proceed()
         return bytes(said)
 
     def only(self, data: bytes) -> bytes:

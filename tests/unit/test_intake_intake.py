@@ -171,16 +171,3 @@ def test_a_spool_in_trouble_takes_nothing(door: Door, error: SpoolError, answer:
     assert refused == answer
     door.spool.trouble = None
     assert door.intake.refusal() is None
-
-
-def test_what_cannot_be_written_down_is_refused(door: Door) -> None:
-    refused = door.intake.begin(
-        sender="\ud800@b.test",
-        recipients=[],
-        client_ip="",
-        helo="",
-        protocol="",
-        parameters=None,
-        resume=lambda: None,
-    )
-    assert refused == reply.LOCAL_ERROR

@@ -2,12 +2,13 @@
 
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from fastsmtp.mail import reply
 from fastsmtp.session.connection import LINGER
+from fastsmtp.smtp import limits
 from fastsmtp.spool.base import SpoolFull
 from tests.fakes.service import World
 from tests.fakes.transport import FakeTransport
@@ -152,6 +153,43 @@ def test_pipelined_replies_leave_in_one_write(world: World, client: FakeTranspor
     world.spool.commit()
     assert len(client.writes) == 1
     assert client.take() == QUEUED + reply.SENDER_OK.wire + reply.RECIPIENT_OK.wire + reply.BYE.wire
+    assert client.closing
+
+
+def test_who_does_not_read_its_replies_is_answered_no_further(world: World, client: FakeTransport) -> None:
+    later: list[Callable[[], None]] = []
+    world.service.call_later = lambda delay, call: later.append(call)  # type: ignore[method-assign]
+    one = reply.HELP_TEXT.wire
+    count = 4 * limits.OUTPUT // len(one)
+    client.room = limits.OUTPUT // 2
+    client.feed(b"HELP\r\n" * count)
+    assert not client.reading
+    assert len(client.written) < limits.OUTPUT + len(one)
+    said = client.take()
+    later.pop()()
+    assert client.written == b"", "the transport still holds the replies"
+    while not client.reading:
+        client.drain()
+        while later:
+            later.pop(0)()
+        assert len(client.written) < limits.OUTPUT + len(one)
+        said += client.take()
+    assert said == one * count
+    client.feed(b"NOOP\r\n")
+    assert client.take() == reply.OK.wire
+
+
+def test_a_flood_that_ends_gets_all_its_replies(world: World, client: FakeTransport) -> None:
+    later: list[Callable[[], None]] = []
+    world.service.call_later = lambda delay, call: later.append(call)  # type: ignore[method-assign]
+    one = reply.HELP_TEXT.wire
+    count = 3 * limits.OUTPUT // len(one)
+    client.feed(b"HELP\r\n" * count)
+    client.protocol.eof_received()
+    assert not client.closing
+    while later:
+        later.pop(0)()
+    assert client.take() == one * count
     assert client.closing
 
 

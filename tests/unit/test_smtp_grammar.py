@@ -191,3 +191,10 @@ def test_no_text_takes_long(hard: str) -> None:
         assert grammar.parse_mailbox(hard) is None
         assert grammar.parse_path("<" + hard, BAD) is BAD
         assert grammar.parse_path("<" + hard + ">x", BAD) is BAD
+
+
+@pytest.mark.parametrize("bad", ["\u0080", "\u0085", "\u009b", "\u2028", "\u2029"])
+def test_controls_beyond_ascii_are_controls(bad: str) -> None:
+    assert grammar.parse_mailbox(f"a{bad}b@c.test") is None
+    assert grammar.parse_mailbox(f'"a{bad}b"@c.test') is None
+    assert grammar.parse_mailbox(f"a@c{bad}d.test") is None

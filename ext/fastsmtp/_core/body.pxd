@@ -10,7 +10,7 @@ cdef class DotReader:
 cdef class ChunkReader:
     cdef bint after_cr
     cdef bint binary
-    cdef long long left
+    cdef readonly long long left
     cdef readonly int fault
     cdef readonly bint ended
     cdef readonly long long size

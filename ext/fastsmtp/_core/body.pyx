@@ -150,9 +150,8 @@ cdef class ChunkReader:
         """A chunk of ``octets`` follows."""
         self.left = octets
         self.ended = octets == 0
-        # Two chunks near 2**63 must not wrap round to a small size.
-        self.size = self.size + octets if self.size + octets >= self.size else self.size
-        if not self.fault and self.limit and (self.size > self.limit or octets > self.limit):
+        self.size += octets
+        if not self.fault and self.limit and self.size > self.limit:
             self.fault = TOO_BIG
         return 0
 

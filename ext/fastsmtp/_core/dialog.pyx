@@ -71,6 +71,7 @@ cdef class CompiledRules:
     cdef int errors
     cdef int line_hard
     cdef int line_skipped
+    cdef int output
     cdef int chunk_digits
     cdef int[COMMANDS] line_limits
     cdef unsigned int[COMMANDS] verbs
@@ -95,21 +96,19 @@ cdef class CompiledRules:
         self.errors = rules.errors
         self.line_hard = limits.LINE_HARD
         self.line_skipped = limits.LINE_SKIPPED
+        self.output = limits.OUTPUT
         self.chunk_digits = limits.CHUNK_DIGITS
         for i in range(COMMANDS):
             self.line_limits[i] = limits.line_limit(states.Command(i))
             self.verbs[i] = verb_code(<const unsigned char*>PyBytes_AS_STRING(states.VERBS[i]))
 
 
-cdef dict compiled = {}
-
-
 cdef CompiledRules compile_rules(rules):
-    # One set of rules a listener, kept for the life of the process.
-    found = compiled.get(id(rules))
-    if found is None or (<CompiledRules>found).rules is not rules:
+    # Once for each set of rules, which keeps it.
+    found = rules.compiled
+    if found is None:
         found = CompiledRules(rules)
-        compiled[id(rules)] = found
+        object.__setattr__(rules, "compiled", found)
     return found
 
 
@@ -127,12 +126,14 @@ cdef class ServerProtocol:
     cdef int errors
     cdef int recipients
     cdef int skipped
+    cdef int out_size
     cdef bint chunk_last
     cdef bint refused
     cdef bint binary
     cdef bint utf8
     cdef bint talked
     cdef readonly bint closing
+    cdef readonly bint full
     cdef readonly bint left
 
     def __init__(self, rules, handler):
@@ -173,7 +174,7 @@ cdef class ServerProtocol:
             n = view.len if size < 0 or size > view.len else size
             p = <const unsigned char*>view.buf
             if self.held is None:
-                used = self.run(p, n) if self.stage == STAGE_NONE else 0
+                used = self.run(p, n) if self.stage == STAGE_NONE and not self.full else 0
                 if used < n and not self.closing:
                     self.held = PyBytes_FromStringAndSize(<const char*>p + used, n - used)
             else:
@@ -182,10 +183,17 @@ cdef class ServerProtocol:
                 memcpy(PyBytes_AS_STRING(joined), PyBytes_AS_STRING(self.held), before)
                 memcpy(PyBytes_AS_STRING(joined) + before, p, n)
                 self.held = joined
-                if self.stage == STAGE_NONE:
+                if self.stage == STAGE_NONE and not self.full:
                     self.run_held()
         finally:
             PyBuffer_Release(&view)
+        return self.flush()
+
+    def proceed(self):
+        """The replies have left: go on with the input that is kept; what to write."""
+        self.full = False
+        if self.stage == STAGE_NONE and self.held is not None:
+            self.run_held()
         return self.flush()
 
     def resume(self, answer):
@@ -197,7 +205,7 @@ cdef class ServerProtocol:
             raise RuntimeError("resume without a pending event")
         self.stage = STAGE_NONE
         self.answered(stage, answer)
-        if self.stage == STAGE_NONE and self.held is not None:
+        if self.stage == STAGE_NONE and not self.full and self.held is not None:
             self.run_held()
         return self.flush()
 
@@ -222,10 +230,12 @@ cdef class ServerProtocol:
         if out is None:
             return b""
         self.out = None
+        self.out_size = 0
         return <bytes>out if type(out) is bytes else b"".join(<list>out)
 
     cdef int put(self, bytes wire) except -1:
         out = self.out
+        self.out_size += <int>PyBytes_GET_SIZE(wire)
         if out is None:
             self.out = wire
         elif type(out) is bytes:
@@ -234,9 +244,9 @@ cdef class ServerProtocol:
             (<list>out).append(wire)
         return 0
 
-    cdef int say(self, answer) except -1:
+    cdef int say(self, answer, bint counts=False) except -1:
         cdef int code = answer.code
-        if code >= 500:
+        if code >= 500 or counts:
             self.errors += 1
             if self.errors > self.rules.errors:
                 answer = reply.TOO_MANY_ERRORS
@@ -267,6 +277,9 @@ cdef class ServerProtocol:
         """Use what can be used of the ``n`` bytes at ``p``; how much that was."""
         cdef Py_ssize_t i = 0, used
         while i < n and not self.closing and self.stage == STAGE_NONE:
+            if self.out_size >= self.rules.output:
+                self.full = True
+                break
             if self.body is not None and self.reading():
                 used = self.read_body(p + i, n - i)
             else:
@@ -503,7 +516,8 @@ cdef class ServerProtocol:
         if stage == CMD_MAIL:
             if accepted:
                 self.state = MAIL
-            return self.say(reply.SENDER_OK if answer is None else answer)
+            # a client that goes on asking when told to try later is no better than one that errs
+            return self.say(reply.SENDER_OK if answer is None else answer, not accepted)
         if stage == STAGE_BODY:
             self.state = READY
             self.body = None
