@@ -102,10 +102,13 @@ class LmdbSpool:
             orphans = remove_orphans(self._store, self._bodies.path)
             self._growth.start(self._store.high_water())
             self._writer.start()
-        except StorageError as error:
+        except (SpoolError, *StorageError) as error:
+            self._growth.stop()
             self._bodies.stop()
             self._bodies.close()
             self._store.close()
+            if isinstance(error, SpoolError):
+                raise
             raise SpoolError(f"{self._store.path}: {error}") from None
         if orphans:
             self._log.event(f"spool {self._store.path}: removed {orphans} body file(s) of mail never accepted")

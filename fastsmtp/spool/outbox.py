@@ -21,7 +21,7 @@ from fastsmtp.clock import Clock
 from fastsmtp.spool.base import SpoolError, SpoolFailed
 from fastsmtp.spool.corrupt import set_aside
 from fastsmtp.spool.record import Damaged, Intent, Letter, read_pack, read_single, record_of, single
-from fastsmtp.spool.writer import BODY, INTENT, MAIL, PACK, Job
+from fastsmtp.spool.writer import BODY, INTENT, KEY_BYTES, MAIL, PACK, Job
 from fastsmtp.store import Store
 from fastsmtp.telemetry.maillog import MailLog
 
@@ -31,7 +31,6 @@ _LAST_DEATH = 3
 _PATIENCE = 3.0
 _FREED_PER_BYTE = 8  # the list of freed pages is a value too, and wants pages in a row
 _OVERHEAD = 4096  # of a record kept as a single: envelope, head, and the rest of its last page
-_KEY_BYTES = 8
 
 
 class Unit:
@@ -205,7 +204,7 @@ class Outbox:
             end = min(end, int.from_bytes(self._fresh[0].key, "big"))
         except IndexError:
             pass
-        return Scan(end.to_bytes(_KEY_BYTES, "big"))
+        return Scan(end.to_bytes(KEY_BYTES, "big"))
 
     def next(self, scan: Scan, limit: int) -> list[Unit]:
         """Further units of ``scan``, about ``limit`` messages; none when it is at its end."""
@@ -242,7 +241,7 @@ class Outbox:
     def intend(self, intent: Intent) -> bytes:
         """Commit an intent; its key. Raises `SpoolError` when it could not be."""
         self._intents += 1
-        key = self._intents.to_bytes(_KEY_BYTES, "big")
+        key = self._intents.to_bytes(KEY_BYTES, "big")
         value = msgspec.msgpack.encode(intent)
         self.change(lambda txn: txn.put(key, value, db=self._store.db[INTENT]), size=len(value))
         return key
@@ -384,4 +383,4 @@ def pending_of(letter: Letter) -> list[int]:
 
 
 def _table(key: bytes) -> bytes:
-    return PACK if len(key) == _KEY_BYTES else MAIL
+    return PACK if len(key) == KEY_BYTES else MAIL

@@ -13,11 +13,13 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any
 
+import msgspec
+
 from fastsmtp.clock import Clock
 from fastsmtp.mail.envelope import Envelope
 from fastsmtp.spool.base import Done, SpoolError, SpoolFailed, SpoolFull
 from fastsmtp.spool.growth import Growth
-from fastsmtp.spool.record import Letter, filed_record, record_parts
+from fastsmtp.spool.record import Intent, Letter, filed_record, record_parts
 from fastsmtp.spool.settings import SpoolSettings
 from fastsmtp.store import MapFull, StorageError, Store, StoreError
 from fastsmtp.threads import make_way
@@ -26,9 +28,11 @@ LAZY = 0.2
 _PROBE = 1.0
 _PROBE_KEY = b"probe"
 _SYNC_EVERY = 1.0
-_KEY_BYTES = 8
+KEY_BYTES = 8
+"""Of a pack's key, and an intent's; a single's is longer."""
 PACK, INTENT, MAIL, BODY = b"pack", b"intent", b"mail", b"body"
 DATABASES = (PACK, INTENT, MAIL, BODY)
+_decode_intent = msgspec.msgpack.Decoder(Intent).decode
 
 
 def most_bytes(settings: SpoolSettings) -> int:
@@ -148,10 +152,6 @@ class Writer:
             self._sleeping = False
             self._bell.put(None)
 
-    def on_thread(self) -> bool:
-        """Whether the caller is the writer itself."""
-        return threading.current_thread() is self._thread
-
     def _run(self) -> None:
         make_way()
         while self._wait():
@@ -222,7 +222,7 @@ class Writer:
             inserts = []
         if not inserts and not jobs:
             return
-        key = self.sequence.to_bytes(_KEY_BYTES, "big")
+        key = self.sequence.to_bytes(KEY_BYTES, "big")
         filed = [insert.envelope.id.encode() for insert in inserts if insert.filed is not None]
         try:
             with self._store.write() as txn:
@@ -424,12 +424,21 @@ class Writer:
         self._undo.clear()
 
     def _last_key(self) -> int:
+        """The last key in use: of a pack, or named by an intent, whose packs may be gone when it was settled in
+        parts. A new pack under such a key would be taken for one that is delivered."""
         with self._store.read() as txn:
             last = 0
             cursor = txn.cursor(db=self._store.db[PACK])
             if cursor.last():
                 last = int.from_bytes(cursor.key(), "big")
-            cursor = txn.cursor(db=self._store.db[INTENT])
-            while cursor.next():
-                last = max(last, int.from_bytes(cursor.key(), "big"))
+            for key, value in txn.cursor(db=self._store.db[INTENT]):
+                try:
+                    units = _decode_intent(value).units
+                except msgspec.MsgspecError as error:
+                    name = bytes(key).hex()
+                    raise SpoolFailed(
+                        f"{self._store.path}: the intent {name} cannot be read ({error}); set the spool aside"
+                    ) from None
+                keys = (unit.key for unit in units if len(unit.key) == KEY_BYTES)
+                last = max([last, *(int.from_bytes(key, "big") for key in keys)])
         return last

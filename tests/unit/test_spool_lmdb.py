@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fastsmtp.spool.base import SpoolError, SpoolFailed, SpoolFull
-from fastsmtp.spool.record import Letter, read_pack
+from fastsmtp.spool.record import Intent, IntentUnit, Letter, read_pack
 from fastsmtp.spool.settings import SpoolSettings
 from fastsmtp.spool.writer import PACK
 from fastsmtp.store import Store, StoreError
@@ -216,4 +216,30 @@ def test_an_environment_that_cannot_be_opened_again_is_tried_until_it_can(
     office.accepted(office.submit(b"two", "a@b"))
     assert list(stored(office).values()) == [PREFIX + b"one", PREFIX + b"two"]
     assert sum("not now" in line for line in office.lines()) == 1
+    office.close()
+
+
+def test_a_key_that_an_intent_names_is_not_used_again(tmp_path: Path) -> None:
+    """Of a settle in parts a crash may leave the intent and none of its packs."""
+    office = PostOffice(tmp_path).open()
+    outbox = office.spool.outbox
+    for _ in range(5):
+        office.accepted(office.submit(b"old", "a@b"))
+    office.spool.attach()
+    scan = outbox.scan()
+    units = outbox.next(scan, 1000)
+    assert len(units) == 5
+    path = str(tmp_path / "mail") + "/{domain}/{user}"
+    outbox.intend(Intent(office.clock.now(), "mx.example.org", path, False, [IntentUnit(u.key, []) for u in units]))
+    outbox.settle(None, [(unit, {}) for unit in units])
+    outbox.change(lambda txn: None)
+    office.close()
+    (tmp_path / "mail/b/a/tmp").mkdir(parents=True)
+    (tmp_path / "mail/b/a/new").mkdir()
+    (tmp_path / "mail/b/a/cur").mkdir()
+    office = PostOffice(tmp_path).open()
+    office.accepted(*[office.submit(b"new", "a@b") for _ in range(3)])
+    office.deliver()
+    office.settled()
+    assert len(office.files("a@b")) == 3
     office.close()
