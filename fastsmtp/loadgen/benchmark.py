@@ -29,31 +29,51 @@ def benchmark(
     *,
     rounds: int,
     pids: Sequence[int],
-    durability: str,
+    durability: str | None,
     command: str,
     watcher: Watcher,
 ) -> report.Report:
     """Runs ``plan`` against each of ``targets``, ``rounds`` times in turn.
 
     ``pids`` are the server's processes when there is one target and the caller knows them; otherwise those of
-    a loopback target are found by its listening socket. Raises BenchmarkError.
+    a loopback target are found by its listening socket. ``durability`` is what the caller states about the
+    servers. Ctrl-C ends the visit under way, and no other follows. Raises BenchmarkError.
     """
     visits: list[list[report.Round]] = [[] for _ in targets]
+    interrupted = False
     for number in range(rounds):
         for target, done in zip(targets, visits, strict=True):
+            if interrupted:
+                break
             title = target.name if rounds == 1 else f"{target.name}, round {number + 1} of {rounds}"
             done.append(_visit(msgspec.structs.replace(plan, target=target), pids, title, watcher))
+            interrupted = done[-1].interrupted
     return report.Report(
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command,
-        durability=durability,
+        durability=_not_stated(targets) if durability is None else f"{durability} (stated by the caller)",
         load=describe(plan),
         machine=machine.facts(Path.cwd()),
         versions=machine.versions(),
         targets=report.results(
-            [(target.name, target.address, done) for target, done in zip(targets, visits, strict=True)]
+            [
+                (target.name, target.address, done)
+                for target, done in zip(targets, visits, strict=True)
+                if done
+            ]
         ),
+        interrupted=interrupted,
     )
+
+
+def _not_stated(targets: Sequence[Target]) -> str:
+    ours = any(
+        processes.is_server(pid)
+        for target in targets
+        if target.loopback
+        for pid in processes.listeners(target.port)
+    )
+    return "not stated; see the server's start-up line, and say it by --durability" if ours else "not stated"
 
 
 def describe(plan: Plan) -> str:

@@ -6,14 +6,11 @@ through a pipe, as length-prefixed msgpack.
 
 import os
 import resource
-import selectors
 import signal
 import struct
 import sys
 import time
 from collections.abc import Callable
-
-import msgspec
 
 from fastsmtp.loadgen import pipes
 from fastsmtp.loadgen.plan import Plan
@@ -33,7 +30,8 @@ class CrewError(Exception):
 
 
 def run(plan: Plan, watch: Watch) -> Tally:
-    """Runs ``plan``. SIGINT ends it early: what is under way is finished, and what was counted is given.
+    """Runs ``plan``. SIGINT ends it early: what is under way is finished, and what was counted is given, marked
+    as interrupted. A second one does not wait for what is under way.
 
     Raises CrewError when a process ends without having counted, or there are too few file descriptors.
     """
@@ -58,11 +56,21 @@ def run(plan: Plan, watch: Watch) -> Tally:
     for gate in gates:
         os.write(gate, _START.pack(start))
         os.close(gate)
-    interrupted = signal.signal(signal.SIGINT, lambda *_: None)  # the children get it too, and finish
+    interrupted = False
+
+    def stop(*_: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+        for pid in children.values():
+            os.kill(pid, signal.SIGTERM)
+
+    before = signal.signal(signal.SIGINT, stop)
     try:
-        return _gather(children, start, watch)
+        whole = _gather(children, start, watch)
+        whole.interrupted = interrupted
+        return whole
     finally:
-        signal.signal(signal.SIGINT, interrupted)
+        signal.signal(signal.SIGINT, before)
         for pid in children.values():
             os.waitpid(pid, 0)
 
@@ -81,6 +89,10 @@ def _child(plan: Plan, index: int, gate: int, pipe: int) -> None:
     """Everything a sending process does; never returns."""
     status = 1
     try:
+        # Ctrl-C reaches all processes of a terminal; only the parent's word counts, lest it counts twice. That
+        # word waits until the loop can hear it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         start = os.read(gate, _START.size)
         if len(start) == _START.size:
 
@@ -104,28 +116,12 @@ def _child(plan: Plan, index: int, gate: int, pipe: int) -> None:
 
 
 def _gather(children: dict[int, int], start: float, watch: Watch) -> Tally:
+    def shown(latest: list[Counts]) -> None:
+        sent, failed = sum(counts.sent for counts in latest), sum(counts.failed for counts in latest)
+        watch(time.monotonic() - start, sent, failed)
+
     whole = Tally()
-    latest = {pipe: Counts() for pipe in children}
-    inboxes = {pipe: pipes.Inbox() for pipe in children}
-    with selectors.DefaultSelector() as selector:
-        for pipe in children:
-            selector.register(pipe, selectors.EVENT_READ)
-        while selector.get_map():
-            for key, _ in selector.select():
-                pipe = key.fd
-                data = os.read(pipe, 1 << 16)
-                if not data:
-                    selector.unregister(pipe)
-                    os.close(pipe)
-                    continue
-                for encoded in inboxes[pipe].feed(data):
-                    latest[pipe] = msgspec.msgpack.decode(encoded, type=Counts)
-            watch(
-                time.monotonic() - start,
-                sum(counts.sent for counts in latest.values()),
-                sum(counts.failed for counts in latest.values()),
-            )
-    for counts in latest.values():
+    for counts in pipes.gather(children, Counts, shown):
         if not counts.final:
             raise CrewError("a sending process ended before it had told what it counted")
         whole.add(counts)

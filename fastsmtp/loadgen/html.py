@@ -130,7 +130,7 @@ def _rounds(targets: Sequence[TargetResult]) -> str:
     body = [
         [
             target.name,
-            str(number),
+            f"{number}, interrupted" if one.interrupted else str(number),
             f"{one.sent:,}",
             f"{one.failed + one.missed:,}",
             f"{one.seconds:.2f}",

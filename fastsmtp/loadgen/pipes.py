@@ -1,10 +1,14 @@
-"""Values from a forked process to the one that gathers: length-prefixed msgpack through a pipe."""
+"""Values from forked processes to the one that gathers: length-prefixed msgpack through pipes."""
 
 import os
+import selectors
 import struct
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import msgspec
 
+T = TypeVar("T", bound=msgspec.Struct)
 _LENGTH = struct.Struct("!I")
 
 
@@ -35,3 +39,23 @@ class Inbox:
             found.append(self._held[_LENGTH.size : end])
             self._held = self._held[end:]
         return found
+
+
+def gather(pipes: Iterable[int], kind: type[T], watch: Callable[[list[T]], None]) -> list[T]:
+    """Reads ``pipes`` until the last has ended, and closes them; returns the latest value of each, which is an
+    empty ``kind`` where nothing came. ``watch`` is called with the same whenever something came."""
+    latest = {pipe: kind() for pipe in pipes}
+    inboxes = {pipe: Inbox() for pipe in latest}
+    with selectors.DefaultSelector() as selector:
+        for pipe in latest:
+            selector.register(pipe, selectors.EVENT_READ)
+        while selector.get_map():
+            for key, _ in selector.select():
+                data = os.read(key.fd, 1 << 16)
+                if not data:
+                    selector.unregister(key.fd)
+                    os.close(key.fd)
+                for encoded in inboxes[key.fd].feed(data):
+                    latest[key.fd] = msgspec.msgpack.decode(encoded, type=kind)
+            watch(list(latest.values()))
+    return list(latest.values())

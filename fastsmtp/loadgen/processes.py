@@ -61,6 +61,16 @@ def family(roots: Iterable[int]) -> set[int]:
     return found
 
 
+def is_server(pid: int) -> bool:
+    """Whether the process is ``fastsmtp serve``, by its command line."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read().split(b"\0")
+    except OSError:
+        return False
+    return b"serve" in words and any(os.path.basename(word) == b"fastsmtp" for word in words)
+
+
 def usage(pids: Iterable[int], *, shared: bool = False) -> Usage:
     """The sum over ``pids``; one that has ended counts nothing. ``pss`` costs a walk over the page tables
     of every process and is read only when ``shared`` is true, else it is 0."""

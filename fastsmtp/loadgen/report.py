@@ -31,7 +31,7 @@ class Figures(msgspec.Struct, frozen=True):
 
 class Round(msgspec.Struct, frozen=True):
     """One visit to one target. ``timeline`` counts messages in slices of ``timeline_width`` seconds; ``curve``
-    are pairs of percentile and latency in milliseconds."""
+    are pairs of percentile and latency in milliseconds; ``interrupted``: it was ended early by Ctrl-C."""
 
     seconds: float
     sent: int
@@ -43,6 +43,7 @@ class Round(msgspec.Struct, frozen=True):
     timeline_width: float
     timeline: list[int]
     curve: list[tuple[float, float]]
+    interrupted: bool = False
 
 
 class TargetResult(msgspec.Struct, frozen=True):
@@ -56,7 +57,8 @@ class TargetResult(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """A whole run. ``durability`` is what the caller states about the servers: it cannot be seen from outside."""
+    """A whole run. ``durability`` is what the caller states about the servers: it cannot be seen from outside.
+    ``interrupted``: the run was ended early, and targets that had not had a turn are left out."""
 
     date: str
     command: str
@@ -65,6 +67,7 @@ class Report(msgspec.Struct, frozen=True):
     machine: dict[str, str]
     versions: dict[str, str]
     targets: list[TargetResult]
+    interrupted: bool = False
     format: int = FORMAT
 
 
@@ -100,6 +103,7 @@ def round_of(tally: Tally, before: Usage | None = None, after: Usage | None = No
         timeline_width=tally.timeline.width,
         timeline=tally.timeline.counts,
         curve=curve,
+        interrupted=tally.interrupted,
     )
 
 
@@ -181,9 +185,12 @@ def optional(value: float | None, form: str) -> str:
 def facts(report: Report) -> list[tuple[str, str]]:
     """What must be known to read the figures, as label and text."""
     rounds = max(len(target.rounds) for target in report.targets)
+    figures = f"medians of {rounds} rounds" if rounds > 1 else "one round"
+    if report.interrupted:
+        figures += ", INTERRUPTED: the last counts what was sent until then, and none followed"
     return [
         ("load", report.load),
-        ("figures", f"medians of {rounds} rounds" if rounds > 1 else "one round"),
+        ("figures", figures),
         ("durability", report.durability),
         ("machine", ", ".join(f"{key} {value}" for key, value in report.machine.items())),
         ("versions", ", ".join(f"{key} {value}" for key, value in report.versions.items())),

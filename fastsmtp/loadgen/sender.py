@@ -150,8 +150,8 @@ class Sender:
     async def _run(self, start: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._done = self._loop.create_future()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._loop.add_signal_handler(number, self.stop)
+        self._loop.add_signal_handler(signal.SIGTERM, self.stop)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         await asyncio.sleep(max(0.0, start - _monotonic()))
         self._start = start
         self._schedule.begin(start)

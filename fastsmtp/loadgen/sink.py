@@ -2,13 +2,10 @@
 
 import errno
 import os
-import selectors
 import signal
 import socket
 import sys
 from collections.abc import Callable
-
-import msgspec
 
 from fastsmtp.loadgen import pipes, swallow
 from fastsmtp.loadgen.crew import raise_limit
@@ -50,7 +47,14 @@ def listen(plan: SinkPlan) -> list[socket.socket]:
         for sock in sockets:
             sock.close()
         taken = error.errno == errno.EADDRINUSE
-        raise SinkError(f"cannot listen on {plan.host}:{port}: {error.strerror}", taken=taken) from None
+        advice = (
+            "; stop what listens there, or name another port by --listen (0: one that is free)"
+            if taken
+            else ""
+        )
+        raise SinkError(
+            f"cannot listen on {plan.host}:{port}: {error.strerror}{advice}", taken=taken
+        ) from None
     return sockets
 
 
@@ -93,7 +97,7 @@ def run(
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         started(host, port)
-        return _gather(children, watch)
+        return _sum(pipes.gather(children, SinkCounts, lambda latest: watch(_sum(latest))))
     finally:
         stop()
         os.close(lifeline)
@@ -117,27 +121,8 @@ def _child(plan: SinkPlan, sock: socket.socket, pipe: int, lifeline: int) -> Non
         os._exit(status)
 
 
-def _gather(children: dict[int, int], watch: Callable[[SinkCounts], None]) -> SinkCounts:
-    latest = {pipe: SinkCounts() for pipe in children}
-    inboxes = {pipe: pipes.Inbox() for pipe in children}
-    with selectors.DefaultSelector() as selector:
-        for pipe in children:
-            selector.register(pipe, selectors.EVENT_READ)
-        while selector.get_map():
-            for key, _ in selector.select():
-                pipe = key.fd
-                data = os.read(pipe, 1 << 16)
-                if not data:
-                    selector.unregister(pipe)
-                    os.close(pipe)
-                for encoded in inboxes[pipe].feed(data):
-                    latest[pipe] = msgspec.msgpack.decode(encoded, type=SinkCounts)
-            watch(_sum(latest))
-    return _sum(latest)
-
-
-def _sum(latest: dict[int, SinkCounts]) -> SinkCounts:
+def _sum(latest: list[SinkCounts]) -> SinkCounts:
     whole = SinkCounts()
-    for counts in latest.values():
+    for counts in latest:
         whole.add(counts)
     return whole

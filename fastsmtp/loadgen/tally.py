@@ -33,7 +33,7 @@ class Tally:
 
     ``sent`` messages were accepted by the server, ``failed`` began and were not, ``missed`` were due and never
     began; ``octets`` counts the accepted ones; ``seconds`` is from the start to the last end of a message.
-    ``failure`` is why the run could not go on, in one line.
+    ``failure`` is why the run could not go on, in one line; ``interrupted``, whether somebody ended it early.
     """
 
     def __init__(self) -> None:
@@ -47,6 +47,7 @@ class Tally:
         self.latency = Histogram()
         self.timeline = Timeline()
         self.failure = ""
+        self.interrupted = False
 
     def accepted(self, latency: float, octets: int, since_start: float) -> None:
         """One message was accepted, ``latency`` seconds after its intended start."""

@@ -148,7 +148,8 @@ def test_a_page_and_a_table_for_two_targets(tmp_path: Path) -> None:
     assert page.read_text().count("<svg") == 3
 
 
-def test_an_interrupted_run_reports_what_it_has() -> None:
+@pytest.mark.parametrize("whom", ["all of the terminal", "the parent alone"])
+def test_an_interrupted_run_reports_what_it_has(whom: str) -> None:
     with running_sink() as server:
         command = [*PROGRAM, "bench", server.address, "--duration", "50", "--json", "-"]
         with subprocess.Popen(
@@ -156,11 +157,17 @@ def test_an_interrupted_run_reports_what_it_has() -> None:
         ) as process:
             assert process.stderr is not None
             process.stderr.readline()  # the first line of progress: it runs
-            os.killpg(process.pid, signal.SIGINT)
+            if whom == "the parent alone":
+                process.send_signal(signal.SIGINT)
+            else:
+                os.killpg(process.pid, signal.SIGINT)
             out, _ = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0
-    sent = orjson.loads(out)["targets"][0]["rounds"][0]["sent"]
-    assert 0 < sent == server.counts["messages"]
+    assert process.returncode == 130
+    report = orjson.loads(out)
+    assert report["interrupted"] is True
+    one = report["targets"][0]["rounds"][0]
+    assert one["failed"] == 0, "what was under way is finished"
+    assert 0 < one["sent"] == server.counts["messages"]
 
 
 def test_a_port_in_use_is_refused_by_name() -> None:
@@ -168,7 +175,10 @@ def test_a_port_in_use_is_refused_by_name() -> None:
         command = [*PROGRAM, "sink", "--listen", server.address]
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 75
-    assert done.stderr == f"fastsmtp: sink: cannot listen on {server.address}: Address already in use\n"
+    assert done.stderr == (
+        f"fastsmtp: sink: cannot listen on {server.address}: Address already in use; stop what listens there, or "
+        "name another port by --listen (0: one that is free)\n"
+    )
 
 
 def test_too_many_sessions_for_the_files_allowed_are_refused() -> None:

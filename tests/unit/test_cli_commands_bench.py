@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 
@@ -33,7 +34,7 @@ def test_without_options_the_default_server_gets_ten_thousand(
     assert run(["bench"]) == 0
     plan, options = calls[0]
     assert (plan.target.address, plan.messages, plan.duration) == ("127.0.0.1:2525", 10_000, None)
-    assert options["durability"] == "not stated"
+    assert options["durability"] is None
 
 
 def test_options_reach_the_plan(calls: list[tuple[Plan, dict[str, Any]]]) -> None:
@@ -53,7 +54,7 @@ def test_options_reach_the_plan(calls: list[tuple[Plan, dict[str, Any]]]) -> Non
     assert (plan.processes, plan.timeout, options["rounds"]) == (3, 9.0, 4)
     assert [share.size for share in plan.mix] == [1024, 2048]
     assert [target.name for target in options["targets"]] == ["127.0.0.1:25", "b"]
-    assert options["durability"] == "full (stated by the caller)"
+    assert options["durability"] == "full"
 
 
 @pytest.mark.parametrize(
@@ -101,8 +102,43 @@ def test_json_on_standard_output_stands_alone(
 def test_a_file_that_cannot_be_written_is_told(
     calls: list[tuple[Plan, dict[str, Any]]], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert run(["bench", "--html", str(tmp_path / "none" / "r.html")]) == 73
-    assert "cannot write" in capsys.readouterr().err
+    page, data = tmp_path / "none" / "r.html", tmp_path
+    assert run(["bench", "--html", str(page), "--json", str(data)]) == 73
+    assert capsys.readouterr().err.splitlines() == [
+        f"fastsmtp: bench: cannot write {data}: Is a directory; nothing was measured",
+        f"fastsmtp: bench: cannot write {page}: No such file or directory; nothing was measured",
+    ]
+    assert calls == [], "nothing is measured whose report cannot be kept"
+
+
+def test_a_file_that_is_lost_during_the_run_does_not_cost_the_other(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    page, data = tmp_path / "r.html", tmp_path / "gone" / "r.json"
+    data.parent.mkdir()
+
+    def benchmark(*args: Any, **options: Any) -> Report:
+        assert not page.exists(), "asking makes no file"
+        data.parent.rmdir()
+        return sample()
+
+    monkeypatch.setattr(bench, "benchmark", benchmark)
+    assert run(["bench", "--html", str(page), "--json", str(data)]) == 73
+    assert f"cannot write {data}" in capsys.readouterr().err
+    assert page.exists()
+
+
+def test_an_interrupted_run_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def benchmark(*args: Any, **options: Any) -> Report:
+        return msgspec.structs.replace(sample(), interrupted=True)
+
+    monkeypatch.setattr(bench, "benchmark", benchmark)
+    assert run(["bench"]) == 130
+    out, err = capsys.readouterr()
+    assert "rounds, INTERRUPTED: " in out
+    assert err == "fastsmtp: bench: interrupted; the report counts what was sent until then\n"
 
 
 @pytest.mark.parametrize(("unreachable", "code"), [(True, 69), (False, 71)])

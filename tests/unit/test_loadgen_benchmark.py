@@ -30,7 +30,7 @@ def watcher(title: str) -> tuple[crew.Watch, Callable[[], None]]:
 
 def measure(*targets: Target, rounds: int = 1) -> Report:
     return benchmark(
-        Plan(targets[0]), targets, rounds=rounds, pids=(), durability="none", command="x", watcher=watcher
+        Plan(targets[0]), targets, rounds=rounds, pids=(), durability=None, command="x", watcher=watcher
     )
 
 
@@ -46,6 +46,30 @@ def test_targets_are_visited_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     assert visited == ["one", "other"] * 3
     assert [target.ratio for target in report.targets] == [1.0, pytest.approx(0.5)]
     assert [len(target.rounds) for target in report.targets] == [3, 3]
+
+
+def test_after_an_interruption_nothing_else_is_visited(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(plan: Plan, watch: crew.Watch) -> Tally:
+        tally = sent(100)
+        tally.interrupted = True
+        return tally
+
+    monkeypatch.setattr(module.crew, "run", run)
+    report = measure(ONE, OTHER, rounds=3)
+    assert report.interrupted
+    assert [(target.name, len(target.rounds)) for target in report.targets] == [("one", 1)]
+    assert report.targets[0].rounds[0].interrupted
+
+
+def test_durability_is_what_the_caller_states(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.crew, "run", lambda plan, watch: sent(1))
+    monkeypatch.setattr(module.processes, "listeners", lambda port: {4711})
+    monkeypatch.setattr(module.processes, "is_server", lambda pid: False)
+    assert measure(ONE).durability == "not stated"
+    monkeypatch.setattr(module.processes, "is_server", lambda pid: pid == 4711)
+    assert measure(ONE).durability.startswith("not stated; see the server's start-up line")
+    stated = benchmark(Plan(ONE), [ONE], rounds=1, pids=(), durability="full", command="x", watcher=watcher)
+    assert stated.durability == "full (stated by the caller)"
 
 
 def test_when_nothing_connects_the_reason_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

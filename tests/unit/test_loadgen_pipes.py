@@ -5,11 +5,11 @@ import os
 import msgspec
 import pytest
 
-from fastsmtp.loadgen.pipes import Inbox, send
+from fastsmtp.loadgen.pipes import Inbox, gather, send
 
 
 class Note(msgspec.Struct):
-    text: str
+    text: str = ""
 
 
 @pytest.mark.parametrize("step", [1, 3, 1000])
@@ -25,3 +25,18 @@ def test_values_come_out_as_they_went_in_however_they_are_cut(step: int) -> None
     for at in range(0, len(data), step):
         found += inbox.feed(data[at : at + step])
     assert [msgspec.msgpack.decode(one, type=Note).text for one in found] == ["one", "", "three" * 20]
+
+
+def test_the_latest_of_each_pipe_is_gathered() -> None:
+    ends = [os.pipe() for _ in range(3)]
+    for (_, writing), texts in zip(ends, (["a", "b"], [], ["c"]), strict=True):
+        for text in texts:
+            send(writing, Note(text))
+        os.close(writing)
+    seen: list[list[Note]] = []
+    found = gather([reading for reading, _ in ends], Note, seen.append)
+    assert [note.text for note in found] == ["b", "", "c"]
+    assert seen[-1] == found
+    for reading, _ in ends:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(reading)

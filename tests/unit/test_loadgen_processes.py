@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 from fastsmtp.loadgen import processes
 
@@ -34,3 +35,15 @@ def test_a_family_holds_descendants_and_their_use_is_counted() -> None:
             child.communicate(b"\n")
     assert processes.family([child.pid]) == set()
     assert processes.usage([child.pid]) == processes.Usage(0, 0.0, 0, 0)
+
+
+def test_a_server_is_known_by_its_command_line(tmp_path: Path) -> None:
+    program = tmp_path / "fastsmtp"
+    program.write_text("input()")
+    for word, expected in (("serve", True), ("sink", False)):
+        with subprocess.Popen([sys.executable, program, word], stdin=subprocess.PIPE) as child:
+            try:
+                assert processes.is_server(child.pid) is expected
+            finally:
+                child.communicate(b"\n")
+    assert not processes.is_server(child.pid)

@@ -19,8 +19,6 @@ from fastsmtp.loadgen.progress import Progress
 from fastsmtp.loadgen.sizes import Share, parse_mix
 from fastsmtp.loadgen.targets import DEFAULT, parse_label, parse_target
 
-NOT_STATED = "not stated"
-
 
 def _template(text: str) -> str:
     bare = text.replace("{n}", "1").replace("{r}", "1")
@@ -97,7 +95,10 @@ def _template(text: str) -> str:
     type=click.IntRange(1),
     help="The server's process, for CPU and memory [default: found by its listening socket].",
 )
-@click.option("--durability", default=NOT_STATED, help="What the report says about the servers' durability.")
+@click.option(
+    "--durability",
+    help="What the report says about the servers' durability [default: that it is not stated].",
+)
 @click.option("--remote", is_flag=True, help="Allow targets that are not on a loopback address.")
 @click.option("--json", "json_file", metavar="FILE|-", help="Write the report as JSON.")
 @click.option("--html", "html_file", metavar="FILE", help="Write the report as one self-contained page.")
@@ -121,7 +122,7 @@ def command(
     processes: int | None,
     timeout: float,
     pids: tuple[int, ...],
-    durability: str,
+    durability: str | None,
     remote: bool,
     json_file: str | None,
     html_file: str | None,
@@ -140,6 +141,8 @@ def command(
     """
     chosen = [*targets, *labels] or [parse_target(DEFAULT)]
     _check(chosen, remote, recipients, recipient, pids)
+    files = [Path(name) for name in (json_file, html_file) if name and name != "-"]
+    _stop_if([problem for file in files if (problem := _unwritable(file))])
     if messages is None and duration is None:
         messages = 10_000
     plan = Plan(
@@ -165,13 +168,15 @@ def command(
             chosen,
             rounds=rounds,
             pids=pids,
-            durability=durability if durability == NOT_STATED else f"{durability} (stated by the caller)",
+            durability=durability,
             command=shlex.join(["fastsmtp", *sys.argv[1:]]),
             watcher=_watcher(plan, quiet),
         )
     except BenchmarkError as error:
         raise Stop(os.EX_UNAVAILABLE if error.unreachable else os.EX_OSERR, f"bench: {error}") from None
     _write(made, json_file, html_file)
+    if made.interrupted:
+        raise Stop(exits.INTERRUPTED, "bench: interrupted; the report counts what was sent until then")
     if not any(one.sent for target in made.targets for one in target.rounds):
         raise Stop(os.EX_PROTOCOL, "bench: no message was accepted; the replies are in the report")
     return exits.OK
@@ -214,9 +219,29 @@ def _write(made: report.Report, json_file: str | None, html_file: str | None) ->
     written = [(json_file, report.to_json(made))] if json_file and json_file != "-" else []
     written += [(html_file, html.to_html(made).encode())] if html_file else []
     click.echo((report.to_json(made).decode() if json_file == "-" else report.to_text(made)).rstrip())
+    problems = []
     for name, content in written:
         try:
             Path(str(name)).write_bytes(content)
+            click.echo(f"bench: wrote {name}", err=True)
         except OSError as error:
-            raise Stop(os.EX_CANTCREAT, f"bench: cannot write {name}: {error.strerror}") from None
-        click.echo(f"bench: wrote {name}", err=True)
+            problems.append(f"bench: cannot write {name}: {error.strerror}")
+    _stop_if(problems)
+
+
+def _unwritable(file: Path) -> str | None:
+    """Why ``file`` could not be written, asked before an hour of measuring; None when it can be."""
+    try:
+        new = not file.exists()
+        if new or file.is_file() or file.is_dir():  # a pipe would take the mere asking for an end
+            file.open("ab").close()
+        if new:
+            file.unlink()
+    except OSError as error:
+        return f"bench: cannot write {file}: {error.strerror}; nothing was measured"
+    return None
+
+
+def _stop_if(problems: list[str]) -> None:
+    if problems:
+        raise Stop(os.EX_CANTCREAT, *problems)
