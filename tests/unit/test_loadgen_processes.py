@@ -39,10 +39,13 @@ def test_a_family_holds_descendants_and_their_use_is_counted() -> None:
 
 def test_a_server_is_known_by_its_command_line(tmp_path: Path) -> None:
     program = tmp_path / "fastsmtp"
-    program.write_text("input()")
+    program.write_text("print(flush=True)\ninput()")
     for word, expected in (("serve", True), ("sink", False)):
-        with subprocess.Popen([sys.executable, program, word], stdin=subprocess.PIPE) as child:
+        command = [sys.executable, program, word]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
             try:
+                assert child.stdout is not None
+                child.stdout.readline()  # it runs: its command line is its own
                 assert processes.is_server(child.pid) is expected
             finally:
                 child.communicate(b"\n")
