@@ -43,7 +43,7 @@ def serve(settings: Settings) -> int:
     try:
         return _serve(settings, clock, log)
     finally:
-        log.flush()
+        log.finish()
 
 
 def _serve(settings: Settings, clock: Clock, log: MailLog) -> int:

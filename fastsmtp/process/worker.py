@@ -111,7 +111,7 @@ class Worker:
             self._log.event(f"cannot start: {error}")
             return error.code
         finally:
-            self._log.flush()
+            self._log.finish()
 
     async def _main(self, loop: asyncio.AbstractEventLoop) -> int:
         loop.add_signal_handler(signal.SIGTERM, self._end.set)

@@ -4,9 +4,9 @@ A line reads ``2026-11-24T05:35:00.123Z fastsmtp[71/0] received id=… from=<a@b
 bracket naming process and worker slot. Whatever a client said cannot begin a line or a key of its own: a
 value with a blank, a quote, a control or a non-ASCII byte stands in double quotes with backslash escapes.
 
-Lines are kept in memory and leave together in one ``write`` by `flush`, which the worker calls at short
-intervals; when many wait it happens by itself. All methods may be called from any thread, and none ever
-raises because of where the log goes: what cannot be written is dropped and counted.
+Lines are kept in memory and leave together by `flush` (outlet.py), which the worker calls at short intervals;
+when many wait it happens by itself. All methods may be called from any thread. None ever raises because of where
+the log goes, and none but `finish` waits for it: what cannot be written in time is dropped and counted.
 """
 
 import os
@@ -16,26 +16,34 @@ from collections.abc import Sequence
 
 from fastsmtp.clock import Clock
 from fastsmtp.mail.reply import Reply
+from fastsmtp.telemetry.outlet import Outlet
 
 FLUSH_LINES = 512
 """Waiting lines above which a line's writer flushes itself."""
 KEEP_BYTES = 1 << 20
 """What is kept at most for a reader that is slower than the log."""
+KEEP_LINES = 16 * FLUSH_LINES
+"""Lines that wait at most while another thread writes."""
+FINISH_WAIT = 1.0
+"""Seconds that a slow reader gets at the end of the process."""
 _NAMED = 10
 
 
 class MailLog:
     """Writes events to the file descriptor ``fd``; ``slot`` is the worker's, None for the master."""
 
-    __slots__ = ("_at", "_dropped", "_fd", "_lines", "_lock", "_now", "_rest", "_who")
+    __slots__ = ("_at", "_counting", "_dropped", "_lines", "_lock", "_monotonic", "_now", "_outlet",
+                 "_rest", "_who")  # fmt: skip
 
     def __init__(self, clock: Clock, *, slot: int | None, fd: int = 2) -> None:
         self._now = clock.now
-        self._fd = fd
+        self._monotonic = clock.monotonic
+        self._outlet = Outlet(fd)
         self._who = f"Z fastsmtp[{os.getpid()}/{'master' if slot is None else slot}] "
         self._lines: list[str] = []
         self._lock = threading.Lock()
         self._rest = b""
+        self._counting = threading.Lock()
         self._dropped = 0
         self._at = (-1, "")
 
@@ -79,10 +87,6 @@ class MailLog:
             line = f"to={quoted(f'<{to}>')} mailbox={quoted(mailbox)} delay={delay:.2f}"
         self._put(f"delivered id={queue_id} {line}")
 
-    def deferred(self, queue_id: str, *, to: str, reason: str) -> None:
-        """A delivery did not succeed and will be tried again."""
-        self._put(f"deferred id={queue_id} to={quoted(f'<{to}>')} reason={quoted(reason)}")
-
     def failed(self, queue_id: str, *, to: str, reason: str) -> None:
         """A delivery did not succeed and will not be tried again."""
         self._put(f"failed id={queue_id} to={quoted(f'<{to}>')} reason={quoted(reason)}")
@@ -104,6 +108,14 @@ class MailLog:
             if data:
                 self._rest = self._write(data)
 
+    def finish(self) -> None:
+        """The last flush of a process: a reader that is slow, but reads, gets up to `FINISH_WAIT` seconds."""
+        deadline = self._monotonic() + FINISH_WAIT
+        self.flush()
+        while self._rest and (left := deadline - self._monotonic()) > 0:
+            self._outlet.wait(left)
+            self.flush()
+
     def _put(self, text: str) -> None:
         now = self._now()
         second = int(now)
@@ -112,31 +124,35 @@ class MailLog:
             stamp = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
             self._at = (second, stamp)
         lines = self._lines
+        waiting = len(lines)
+        if waiting >= KEEP_LINES:
+            self._drop(1)
+            return
         lines.append(f"{stamp}{int((now - second) * 1000):03d}{self._who}{text}\n")
-        if len(lines) >= FLUSH_LINES and not self._lock.locked():
+        if waiting + 1 >= FLUSH_LINES and not self._lock.locked():
             self.flush()
+
+    def _drop(self, lines: int) -> None:
+        with self._counting:
+            self._dropped += lines
 
     def _write(self, data: bytes) -> bytes:
         """Write ``data``; returns what the reader is to get later."""
-        dropped, self._dropped = self._dropped, 0
+        with self._counting:
+            dropped, self._dropped = self._dropped, 0
         if dropped:
             data += f"fastsmtp: {dropped} log lines were dropped\n".encode("ascii")
-        view = memoryview(data)
         try:
-            while view:
-                view = view[os.write(self._fd, view) :]
-        except BlockingIOError:
-            rest = bytes(view)
-            if len(rest) <= KEEP_BYTES:
-                return rest
-            # Cut behind a line's end: the line that is half out is finished, or its rest would spoil the
-            # next.
-            keep = rest.rindex(b"\n", 0, KEEP_BYTES) + 1
-            self._dropped = dropped + rest.count(b"\n", keep) - (dropped > 0)
-            return rest[:keep]
+            rest = data[self._outlet.write(data) :]
         except OSError:
-            self._dropped = dropped + bytes(view).count(b"\n") - (dropped > 0)  # less the line that says so
-        return b""
+            self._drop(dropped + data.count(b"\n") - (dropped > 0))  # less the line that says so
+            return b""
+        if len(rest) <= KEEP_BYTES:
+            return rest
+        # Cut behind a line's end: the line that is half out is finished, or its rest would spoil the next.
+        keep = rest.rindex(b"\n", 0, KEEP_BYTES) + 1
+        self._drop(dropped + rest.count(b"\n", keep) - (dropped > 0))
+        return rest[:keep]
 
 
 def quoted(value: str) -> str:
