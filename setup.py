@@ -25,7 +25,7 @@ EXTENSIONS = [
     Extension(
         "fastsmtp._core." + source.stem,
         [str(source)],
-        define_macros=[("_GNU_SOURCE", "1")] + ([("CYTHON_TRACE", "1")] if DEBUG else []),
+        define_macros=[("_GNU_SOURCE", "1")] + ([("CYTHON_TRACE", "1"), ("FASTSMTP_DEBUG", "1")] if DEBUG else []),
         extra_compile_args=["-O1" if DEBUG else "-O3"],
     )
     for source in sorted(Path("ext/fastsmtp/_core").glob("*.pyx"))
@@ -35,7 +35,7 @@ setup(
     ext_modules=cythonize(
         EXTENSIONS,
         include_path=["ext"],
-        build_dir="build",
+        build_dir="build/debug" if DEBUG else "build",
         annotate=DEBUG,
         compiler_directives=DIRECTIVES,
     ),

@@ -1,6 +1,7 @@
 """The compiled core's face, and the only place that chooses it: FASTSMTP_CORE=c (default) or py.
 
-``COMPILED`` tells which; the protocol's two implementations are chosen by it in smtp/.
+``COMPILED`` tells which; the protocol's two implementations are chosen by it in smtp/. ``DEBUG`` tells whether
+the compiled one was built with its checks.
 """
 
 import os
@@ -11,15 +12,21 @@ COMPILED = _CHOICE == "c"
 
 if _CHOICE == "c":
     try:
-        from fastsmtp._core import body, client, dialog, fsio, net  # noqa: F401  (a half-built core shows here)
+        # all of them, so that a half-built core shows here
+        from fastsmtp._core import about, body, client, dialog, fsio, net  # noqa: F401
     except ImportError as error:
+        # Of a module that is not there, Python says that there is a circular import.
+        _why = "is missing" if "circular import" in str(error) else f"cannot be loaded ({error})"
         raise ImportError(
-            f"the compiled core is missing ({error}); run `make build`, or set FASTSMTP_CORE=py for the slow twin"
+            f"the compiled core {_why}; run `make build`, or set FASTSMTP_CORE=py for the slow twin"
         ) from None
+    DEBUG = about.DEBUG
 elif _CHOICE == "py":
     from fastsmtp._core import _py_fsio as fsio  # type: ignore[no-redef]
     from fastsmtp._core import _py_net as net  # type: ignore[no-redef]
+
+    DEBUG = False
 else:
     raise ImportError(f"FASTSMTP_CORE is {_CHOICE!r}; it may be c or py")
 
-__all__ = ["COMPILED", "fsio", "net"]
+__all__ = ["COMPILED", "DEBUG", "fsio", "net"]

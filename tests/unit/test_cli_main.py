@@ -10,7 +10,7 @@ from typing import Any
 import click
 import pytest
 
-from fastsmtp import __version__
+from fastsmtp import __version__, _core
 from fastsmtp.cli import exits, main
 from fastsmtp.cli.commands import version
 from fastsmtp.cli.options import Stop
@@ -136,8 +136,37 @@ def test_version_runs_without_a_core() -> None:
         text=True,
         env={**os.environ, "FASTSMTP_CORE": "other"},
     )
-    assert done.returncode == exits.OK
+    assert done.returncode == exits.CONFIG
     assert "core      none: FASTSMTP_CORE is 'other'" in done.stdout
+    assert "python    " in done.stdout, "the rest is told all the same"
+
+
+def test_a_core_that_is_not_built_is_one_plain_line() -> None:
+    code = """
+import sys
+class Nothing:
+    def find_spec(name, path=None, target=None):
+        if name.startswith("fastsmtp._core."):
+            raise ImportError("cannot import name (most likely due to a circular import)")
+sys.meta_path.insert(0, Nothing)
+from fastsmtp.cli import main
+main.main(["version"])
+"""
+    environment = {**os.environ, "FASTSMTP_CORE": "c"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.returncode == exits.CONFIG
+    line = "none: the compiled core is missing; run `make build`, or set FASTSMTP_CORE=py for the slow twin"
+    assert f"core      {line}\n" in done.stdout
+
+
+def test_a_debug_build_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_core, "COMPILED", True)
+    monkeypatch.setattr(_core, "DEBUG", True)
+    assert version.core() == (exits.OK, "compiled (debug build)")
+    monkeypatch.setattr(_core, "DEBUG", False)
+    assert version.core() == (exits.OK, "compiled")
+    monkeypatch.setattr(_core, "COMPILED", False)
+    assert version.core() == (exits.OK, "plain Python (slow)")
 
 
 def test_a_missing_library_is_said() -> None:
