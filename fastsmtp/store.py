@@ -6,20 +6,21 @@ An environment belongs to the process that opened it (LMDB must not cross a fork
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any
 
 import lmdb
 
 _FORMAT = b"format"
-_T = TypeVar("_T")
 
 MapFull = lmdb.MapFullError
 StorageError = (lmdb.Error, OSError)
 """What a transaction may raise when storage fails."""
+CORRUPTED = (lmdb.CorruptedError, lmdb.PageNotFoundError)
+"""Those of them that tell of damage inside the environment."""
 
 
 class StoreError(Exception):
@@ -171,11 +172,3 @@ class Store:
             env.close()
             raise StoreError(f"{self.path}: cannot open: {error}") from None
         self._env = env
-
-
-def attempt(action: Callable[[], _T], default: _T) -> _T:
-    """What ``action`` returns, or ``default`` when storage fails in it."""
-    try:
-        return action()
-    except StorageError:
-        return default

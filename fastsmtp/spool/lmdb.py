@@ -12,6 +12,7 @@ from fastsmtp.mail.envelope import Envelope
 from fastsmtp.mail.ids import IdMaker
 from fastsmtp.spool.base import BodyFile, Done, SpoolError, SpoolFailed
 from fastsmtp.spool.bodies import BodyPool, FileBody
+from fastsmtp.spool.faults import no_fault
 from fastsmtp.spool.growth import Growth
 from fastsmtp.spool.outbox import Outbox
 from fastsmtp.spool.record import FORMAT
@@ -20,10 +21,6 @@ from fastsmtp.spool.settings import Durability, SpoolSettings
 from fastsmtp.spool.writer import DATABASES, Insert, Job, Writer, most_bytes
 from fastsmtp.store import StorageError, Store, StoreError
 from fastsmtp.telemetry.maillog import MailLog
-
-
-def _no_fault(step: str) -> None:
-    """Nothing goes wrong."""
 
 
 class LmdbSpool:
@@ -43,7 +40,7 @@ class LmdbSpool:
         post: Callable[[Callable[[], None]], object],
         log: MailLog,
         clock: Clock,
-        fault: Callable[[str], None] = _no_fault,
+        fault: Callable[[str], None] = no_fault,
     ) -> None:
         self._post = post
         self._log = log
@@ -165,7 +162,7 @@ class LmdbSpool:
 
     def _job(self, job: Job) -> None:
         if not self._running:
-            job.done(SpoolFailed(f"{self._store.path}: the spool is not open"))
+            job.finish(SpoolFailed(f"{self._store.path}: the spool is not open"))
             return
         self._writer.job(job)
 

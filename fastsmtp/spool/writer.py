@@ -18,18 +18,25 @@ import msgspec
 from fastsmtp.clock import Clock
 from fastsmtp.mail.envelope import Envelope
 from fastsmtp.spool.base import Done, SpoolError, SpoolFailed, SpoolFull
+from fastsmtp.spool.faults import told
 from fastsmtp.spool.growth import Growth
 from fastsmtp.spool.record import Intent, Letter, filed_record, record_parts
 from fastsmtp.spool.settings import SpoolSettings
-from fastsmtp.store import MapFull, StorageError, Store, StoreError
+from fastsmtp.store import CORRUPTED, MapFull, StorageError, Store, StoreError
 from fastsmtp.threads import make_way
 
 LAZY = 0.2
 _PROBE = 1.0
+_PROBE_DAMAGED = 5.0
+"""Seconds until storage in trouble is tried again; damage inside the database seldom passes by itself."""
+_SAME_TROUBLE = 60.0
+"""Seconds within which trouble that comes back in the same words is still the same trouble."""
 _PROBE_KEY = b"probe"
 _SYNC_EVERY = 1.0
 KEY_BYTES = 8
 """Of a pack's key, and an intent's; a single's is longer."""
+_RECORD = 256
+"""About the bytes of a record's header and of an envelope with one recipient."""
 PACK, INTENT, MAIL, BODY = b"pack", b"intent", b"mail", b"body"
 DATABASES = (PACK, INTENT, MAIL, BODY)
 _decode_intent = msgspec.msgpack.Decoder(Intent).decode
@@ -40,10 +47,25 @@ def most_bytes(settings: SpoolSettings) -> int:
     return min(settings.pack_bytes, settings.reserve // 4)
 
 
-class Insert:
-    """One message to store; ``filed`` is its content's size when that stands in a file already."""
+def envelope_size(envelope: Envelope) -> int:
+    """About the bytes of a record beside prefix and body, without encoding it. The usual message has one
+    recipient and costs a constant."""
+    recipients = envelope.recipients
+    if len(recipients) == 1 and recipients[0].params is None:
+        return _RECORD
+    size = _RECORD
+    for recipient in recipients:
+        size += len(recipient.address) + len(recipient.mailbox) + 8
+        if recipient.params is not None:
+            size += sum(len(name) + len(value) + 4 for name, value in recipient.params.items())
+    return size
 
-    __slots__ = ("body", "done", "envelope", "filed", "prefix", "size")
+
+class Insert:
+    """One message to store; ``filed`` is its content's size when that stands in a file already. ``length`` is
+    that of prefix and body, ``size`` about what the record takes."""
+
+    __slots__ = ("answered", "body", "done", "envelope", "filed", "length", "prefix", "size")
 
     def __init__(
         self, envelope: Envelope, prefix: bytes, body: bytes | bytearray, filed: int | None, done: Done
@@ -53,14 +75,16 @@ class Insert:
         self.body = body
         self.filed = filed
         self.done = done
-        self.size = len(prefix) + len(body)
+        self.answered = False
+        self.length = len(prefix) + len(body)
+        self.size = self.length + envelope_size(envelope)
 
 
 class Job:
     """A change delivery wants: ``apply`` in a transaction (perhaps more than once), then ``done`` on the writer's
     thread. ``size`` is about the bytes it puts."""
 
-    __slots__ = ("apply", "done", "size", "urgent")
+    __slots__ = ("apply", "done", "finished", "size", "urgent")
 
     def __init__(
         self,
@@ -72,8 +96,14 @@ class Job:
     ) -> None:
         self.apply = apply
         self.done = done
+        self.finished = False
         self.urgent = urgent
         self.size = size
+
+    def finish(self, error: SpoolError | None) -> None:
+        """Tell that it is committed, or never will be."""
+        self.finished = True
+        self.done(error)
 
 
 class Writer:
@@ -109,17 +139,23 @@ class Writer:
         self._clock = clock
         self._fault = fault
         self._sync_later = sync_later
-        self._synced_at = 0.0
+        self._unsynced_since = 0.0
         self._inserts: deque[Insert] = deque()
         self._jobs: deque[Job] = deque()
         self._lazy_since = 0.0
         self._urgent = False
+        self._one_by_one = 0
+        self._in_hand: tuple[list[Insert], list[Job]] = ([], [])
         self._undo: list[tuple[bytes, list[bytes]]] = []
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._sleeping = False
         self._stopping = False
         self._probed_at = 0.0
+        self._probe_every = _PROBE
         self._told = ""
+        self._told_at = 0.0
+        self._reopen_told = ""
+        self._well_told = True
         self._thread = threading.Thread(target=self._run, name="spool-writer", daemon=True)
 
     def start(self) -> None:
@@ -154,14 +190,51 @@ class Writer:
 
     def _run(self) -> None:
         make_way()
-        while self._wait():
-            self._fault("writer-woken")
-            self._urgent = False
-            jobs = self._take_jobs()
-            inserts = self._take() if self._stopping or not self._held_back() else []
-            if inserts or jobs:
-                self._commit(inserts, jobs)
-            self._after()
+        while True:
+            try:
+                if not self._wait():
+                    break
+                self._turn()
+            except Exception as problem:  # a fault of ours: it must not end the only thread that stores mail
+                if self._stumbled(problem):
+                    break
+        if self._unsynced_since:
+            try:
+                self._store.sync()
+            except StorageError as problem:
+                self._event(f"spool {self._store.path}: {problem}")
+
+    def _turn(self) -> None:
+        self._fault("writer-woken")
+        self._urgent = False
+        jobs = self._take_jobs()
+        self._in_hand = ([], jobs)
+        inserts = self._take() if self._stopping or not self._held_back() else []
+        self._in_hand = (inserts, jobs)
+        if inserts or jobs:
+            self._commit(inserts, jobs)
+        self._in_hand = ([], [])
+        self._after()
+
+    def _stumbled(self, problem: Exception) -> bool:
+        """Answer what was in hand, whose fate is unknown; when it is time to end, all that waits too, and true."""
+        stopping = self._stopping
+        error = SpoolFailed(f"{self._store.path}: the writer stumbled: {told(problem)}")
+        inserts, jobs = self._in_hand
+        self._in_hand = ([], [])
+        if stopping:
+            inserts = [*inserts, *self._inserts]
+            jobs = [*jobs, *self._jobs]
+            self._inserts.clear()
+            self._jobs.clear()
+        self._enter(error)
+        self._answer([insert for insert in inserts if not insert.answered], error)
+        for job in jobs:
+            if not job.finished:
+                job.finish(error)
+        if not stopping:
+            self._pause()
+        return stopping
 
     def _wait(self) -> bool:
         """Until something is to be done; false when it is time to end."""
@@ -178,7 +251,7 @@ class Writer:
                     break
             elif self._stopping:
                 return False
-            elif self.trouble is not None or self._synced_at:
+            elif self.trouble is not None or self._unsynced_since:
                 timeout = _PROBE
             try:
                 self._bell.get(timeout=timeout)
@@ -194,6 +267,11 @@ class Writer:
         """What is put in one transaction is bounded: the pages it frees serve later ones only."""
         taken: list[Job] = []
         room = self.most_bytes
+        if self._one_by_one and self._jobs:
+            self._one_by_one -= 1
+            self._urgent = bool(self._one_by_one)
+            return [self._jobs.popleft()]
+        self._one_by_one = 0
         while self._jobs:
             room -= self._jobs[0].size
             if room < 0 and taken:
@@ -214,10 +292,15 @@ class Writer:
         return taken
 
     def _commit(self, inserts: list[Insert], jobs: list[Job]) -> None:
-        parts, letters = self._pack(inserts)
+        try:
+            parts, letters = self._pack(inserts)
+        except Exception as problem:  # one message's own fault
+            self._isolate(problem, inserts, jobs)
+            return
         size = sum(map(len, parts))
         error = self._admit(size, jobs)
         if error is not None and inserts:
+            self._enter(error)
             self._refuse(inserts, error)
             inserts = []
         if not inserts and not jobs:
@@ -229,7 +312,8 @@ class Writer:
                 for old, bodies in self._undo:
                     self._remove(txn, old, bodies)
                 if inserts:
-                    txn.put(key, b"".join(parts), db=self._store.db[PACK], append=True)
+                    if not txn.put(key, b"".join(parts), db=self._store.db[PACK], append=True):
+                        raise SpoolFailed(f"the key {key.hex()} is in use")
                     for queue_id in filed:
                         txn.put(queue_id, b"", db=self._store.db[BODY])
                 for job in jobs:
@@ -237,7 +321,10 @@ class Writer:
                 self._fault("commit-begin")
             self._fault("commit-end")
         except MapFull:
-            self._refuse(inserts, SpoolFull(f"{self._store.path}: the map is full (spool.map_size)"))
+            if inserts:
+                full = SpoolFull(f"{self._store.path}: the map is full; raise spool.map_size")
+                self._enter(full)
+                self._refuse(inserts, full)
             self._again(jobs, alone=not inserts)
             return
         except StorageError as problem:
@@ -247,18 +334,20 @@ class Writer:
             self._broken(problem, inserts, jobs)
             return
         except Exception as problem:  # a job's own fault: it must not take the others with it
+            self.sequence += 1
             self._isolate(problem, inserts, jobs)
             return
+        if self._sync_later:
+            self._unsynced_since = self._unsynced_since or self._clock.monotonic()
         self._undone()
         if inserts:
             self.sequence += 1
-            self._answer(inserts)
+            self._answer(inserts, None)
             self._committed(key, letters)
             if self.trouble is not None:
-                self._event(f"spool {self._store.path}: well again")
-                self.trouble = None
+                self._well()
         for job in jobs:
-            job.done(None)
+            job.finish(None)
 
     def _pack(self, inserts: list[Insert]) -> tuple[list[Any], list[Letter]]:
         parts: list[Any] = []
@@ -274,8 +363,8 @@ class Writer:
             header, envelope = record_parts(insert.envelope, insert.prefix, insert.body)
             at += len(header) + len(envelope)
             parts += (header, envelope, insert.prefix, insert.body)
-            letters.append(Letter(insert.envelope, at, insert.size))
-            at += insert.size
+            letters.append(Letter(insert.envelope, at, insert.length))
+            at += insert.length
         return parts, letters
 
     def _admit(self, size: int, jobs: list[Job]) -> SpoolError | None:
@@ -285,27 +374,15 @@ class Writer:
                 return None
         except StorageError as problem:
             return SpoolFailed(f"{self._store.path}: {problem}")
-        return SpoolFull(f"{self._store.path}: no room but the reserve")
+        return SpoolFull(
+            f"{self._store.path}: no room but the reserve; free disk space, or raise spool.map_size when there is"
+        )
 
-    def _answer(self, inserts: list[Insert]) -> None:
-        dones = [insert.done for insert in inserts]
-
-        def call() -> None:
-            for done in dones:
-                done(None)
-
-        self._post(call)
-
-    def _refuse(self, inserts: list[Insert], error: SpoolError, *, unknown: bool = False) -> None:
-        """Answer with the error; ``unknown``: the records may stand there all the same, so their bodies stay."""
+    def _answer(self, inserts: list[Insert], error: SpoolError | None) -> None:
         if not inserts:
             return
         for insert in inserts:
-            if insert.filed is not None and not unknown:
-                self._remove_body(insert.envelope.id)
-        if self.trouble is None:
-            self._event(f"spool {error}")
-        self.trouble = error
+            insert.answered = True
         dones = [insert.done for insert in inserts]
 
         def call() -> None:
@@ -314,14 +391,40 @@ class Writer:
 
         self._post(call)
 
+    def _refuse(self, inserts: list[Insert], error: SpoolError) -> None:
+        """Answer with the error what is not stored for certain."""
+        for insert in inserts:
+            if insert.filed is not None:
+                self._remove_body(insert.envelope.id)
+        self._answer(inserts, error)
+
+    def _enter(self, error: SpoolError) -> None:
+        """Trouble begins or goes on: told once."""
+        now = self._clock.monotonic()
+        text = str(error)
+        if self.trouble is None and (text != self._told or now - self._told_at > _SAME_TROUBLE):
+            self._event(f"spool {text}")
+            self._told = text
+            self._well_told = False
+        self._told_at = now
+        self.trouble = error
+
+    def _well(self) -> None:
+        self.trouble = None
+        self._probe_every = _PROBE
+        if not self._well_told:
+            self._well_told = True
+            self._event(f"spool {self._store.path}: well again")
+
     def _again(self, jobs: list[Job], *, alone: bool) -> None:
         """Jobs whose transaction failed: first without the mail that made it fail, then later."""
         if not jobs:
             return
         if alone and self._stopping:
             for job in jobs:
-                job.done(SpoolFailed(f"{self._store.path}: stopped while storage failed"))
+                job.finish(SpoolFailed(f"{self._store.path}: stopped while storage failed"))
             return
+        self._in_hand = (self._in_hand[0], [])
         self._jobs.extendleft(reversed(jobs))
         if alone:
             self._probed_at = self._clock.monotonic()
@@ -331,7 +434,7 @@ class Writer:
     def _pause(self) -> None:
         """Wait a while with mail refused; a stop cuts it short."""
         try:
-            self._bell.get(timeout=_PROBE)
+            self._bell.get(timeout=self._probe_every)
         except Empty:
             pass
 
@@ -341,10 +444,9 @@ class Writer:
             error = SpoolFull(f"{self._store.path}: the disk is full ({problem})")
         else:
             error = SpoolFailed(f"{self._store.path}: {problem}")
-        if self.trouble is None:
-            self._event(f"spool {error}")
-        self.trouble = error
-        self._refuse(inserts, error, unknown=True)
+        self._enter(error)
+        self._probe_every = _PROBE_DAMAGED if isinstance(problem, CORRUPTED) else _PROBE
+        self._answer(inserts, error)  # the records may stand there all the same, so their bodies stay
         self._reopen()
         self._again(jobs, alone=not inserts)
 
@@ -353,23 +455,31 @@ class Writer:
             self._growth.settle()
             self._store.reopen()
         except StoreError as error:
-            if str(error) != self._told:
+            if str(error) != self._reopen_told:
                 self._event(f"spool {error}")
-            self._told = str(error)
+            self._reopen_told = str(error)
 
     def _isolate(self, problem: Exception, inserts: list[Insert], jobs: list[Job]) -> None:
-        if len(jobs) <= 1:
+        """One message or change made the transaction fail by a fault of its own: the others are done without it,
+        changes in their order."""
+        if len(inserts) + len(jobs) == 1:
+            error = SpoolFailed(f"{self._store.path}: {told(problem)}")
+            self._event(f"spool {error}")
+            self._refuse(inserts, error)
             for job in jobs:
-                job.done(SpoolFailed(f"{self._store.path}: {problem!r}"))
-            if inserts and not jobs:
-                self._refuse(inserts, SpoolFailed(f"{self._store.path}: {problem!r}"))
-            elif inserts:
-                self._commit(inserts, [])
+                job.finish(error)
             return
-        if inserts:
-            self._commit(inserts, [])
-        for job in jobs:
-            self._commit([], [job])
+        middle = len(inserts) if jobs else len(inserts) // 2
+        for some in (inserts[:middle], inserts[middle:]):
+            if some:
+                self._commit(some, [])
+        if len(jobs) == 1:
+            self._commit([], jobs)
+        elif jobs:
+            self._in_hand = (self._in_hand[0], [])
+            self._jobs.extendleft(reversed(jobs))
+            self._one_by_one = len(jobs)
+            self._urgent = True
 
     def _disk_full(self) -> bool:
         try:
@@ -381,17 +491,17 @@ class Writer:
     def _after(self) -> None:
         """What is due between transactions: a probe while in trouble, the late sync of ``relaxed``."""
         now = self._clock.monotonic()
-        if self.trouble is not None and now - self._probed_at >= _PROBE:
+        if self.trouble is not None and now - self._probed_at >= self._probe_every:
             self._probed_at = now
             self._probe()
-        if self._sync_later:
-            self._synced_at = self._synced_at or now
-            if now - self._synced_at >= _SYNC_EVERY:
-                self._synced_at = now
-                try:
-                    self._store.sync()
-                except StorageError as problem:
-                    self._broken(problem, [], [])
+        if self._unsynced_since and now - self._unsynced_since >= _SYNC_EVERY:
+            self._unsynced_since = now
+            try:
+                self._store.sync()
+            except StorageError as problem:
+                self._broken(problem, [], [])
+            else:
+                self._unsynced_since = 0.0
 
     def _probe(self) -> None:
         if not self._store.is_open:
@@ -402,14 +512,16 @@ class Writer:
             with self._store.write() as txn:
                 for key, bodies in self._undo:
                     self._remove(txn, key, bodies)
+                key = self.sequence.to_bytes(KEY_BYTES, "big")
+                txn.put(key, b"", db=self._store.db[PACK], append=True)
+                txn.delete(key, db=self._store.db[PACK])
                 txn.put(_PROBE_KEY, b"", db=self._store.db[BODY])
                 txn.delete(_PROBE_KEY, db=self._store.db[BODY])
         except StorageError as problem:
             self._broken(problem, [], [])
             return
         self._undone()
-        self._event(f"spool {self._store.path}: well again")
-        self.trouble = None
+        self._well()
 
     def _remove(self, txn: Any, key: bytes, bodies: list[bytes]) -> None:
         txn.delete(key, db=self._store.db[PACK])

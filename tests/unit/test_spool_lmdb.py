@@ -4,8 +4,10 @@ import os
 import threading
 from pathlib import Path
 
+import lmdb
 import pytest
 
+from fastsmtp.mail.envelope import Envelope, Recipient
 from fastsmtp.spool.base import SpoolError, SpoolFailed, SpoolFull
 from fastsmtp.spool.record import Intent, IntentUnit, Letter, read_pack
 from fastsmtp.spool.settings import SpoolSettings
@@ -242,4 +244,103 @@ def test_a_key_that_an_intent_names_is_not_used_again(tmp_path: Path) -> None:
     office.deliver()
     office.settled()
     assert len(office.files("a@b")) == 3
+    office.close()
+
+
+def test_a_message_that_cannot_be_encoded_is_refused_alone(tmp_path: Path) -> None:
+    gate = threading.Event()
+    office = PostOffice(tmp_path, fault=lambda step: step == "writer-woken" and gate.wait(20)).open()
+    ids = [office.submit(b"x", "a@b" if n != 3 else "\ud800@b") for n in range(8)]
+    gate.set()
+    until(lambda: len(office.answers) == 8, each=lambda: office.turn(0.01))
+    assert [n for n, i in enumerate(ids) if office.answers[i] is not None] == [3]
+    assert isinstance(office.answers[ids[3]], SpoolFailed)
+    assert office.spool.unhealthy() is None, "the others may go on"
+    assert len(stored(office)) == 7
+    assert any("writer.py:" in line or "record.py:" in line for line in office.lines())
+    office.close()
+
+
+@pytest.mark.parametrize("step", ["writer-woken", "commit-begin"])
+def test_the_writer_outlives_what_nobody_expected(tmp_path: Path, step: str) -> None:
+    wrong = [True]
+
+    def fault(name: str) -> None:
+        if name == step and wrong[0]:
+            wrong[0] = False
+            raise ValueError("odd")
+
+    office = PostOffice(tmp_path, fault=fault).open()
+    first = office.submit(b"x", "a@b")
+    until(lambda: first in office.answers, each=lambda: office.turn(0.01))
+    until(lambda: office.spool.unhealthy() is None)
+    office.accepted(office.submit(b"y", "a@b"))
+    assert any("test_spool_lmdb.py:" in line and "odd" in line for line in office.lines())
+    office.close()
+
+
+def test_a_fault_behind_the_commit_answers_each_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    office = PostOffice(tmp_path).open()
+    note = office.spool._writer._committed
+    answers: list[object] = []
+
+    def broken(key: bytes, letters: list[Letter]) -> None:
+        monkeypatch.setattr(office.spool._writer, "_committed", note)
+        raise ValueError("odd")
+
+    monkeypatch.setattr(office.spool._writer, "_committed", broken)
+    queue_id = office.spool.new_id()
+    envelope = Envelope(queue_id, "", [Recipient("a@b", "a@b")], "192.0.2.1", "x", "ESMTP", 0.0)
+    office.spool.submit(envelope, PREFIX, b"x", answers.append)
+    until(lambda: answers, each=lambda: office.turn(0.01))
+    office.accepted(office.submit(b"y", "a@b"))
+    assert answers == [None]
+    office.close()
+
+
+def test_a_stop_ends_though_nothing_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    office = PostOffice(tmp_path).open()
+    monkeypatch.setattr(office.spool._writer, "_take", lambda: 1 / 0)
+    lost = office.submit(b"x", "a@b")
+    office.close()
+    assert isinstance(office.answers[lost], SpoolFailed)
+
+
+def test_relaxed_syncs_once_after_mail_and_not_when_idle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = LeapingClock()
+    office = PostOffice(tmp_path, durability="relaxed", clock=clock).open()
+    writer = office.spool._writer
+    syncs: list[int] = []
+    monkeypatch.setattr(office.spool._store, "sync", lambda: syncs.append(1))
+    assert not writer._unsynced_since
+    office.accepted(office.submit(b"x", "a@b"))
+    assert writer._unsynced_since
+    clock.pass_by(2)
+    writer.wake()
+    until(lambda: syncs)
+    until(lambda: not writer._unsynced_since)
+    assert len(syncs) == 1
+    office.accepted(office.submit(b"x", "a@b"))
+    office.close()
+    assert len(syncs) == 2, "what a stop leaves is synced too"
+
+
+def test_what_is_damaged_inside_is_told_once(tmp_path: Path) -> None:
+    clock = LeapingClock()
+
+    def fault(step: str) -> None:
+        if step == "commit-begin":
+            raise lmdb.CorruptedError("mdb_put: MDB_CORRUPTED: Located page was wrong type")
+
+    office = PostOffice(tmp_path, fault=fault, clock=clock).open()
+    for _ in range(4):
+        lost = office.submit(b"x", "a@b")
+        until(lambda lost=lost: lost in office.answers, each=lambda: office.turn(0.01))
+        assert isinstance(office.spool.unhealthy(), SpoolFailed)
+        clock.pass_by(6)
+        office.spool._writer.wake()
+        until(lambda: office.spool.unhealthy() is None)
+    assert sum("MDB_CORRUPTED" in line for line in office.lines()) == 1
     office.close()

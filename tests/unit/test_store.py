@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fastsmtp.store import Store, StoreError, attempt
+from fastsmtp.store import StorageError, Store, StoreError
 
 
 def make(path: Path, format_number: int = 1) -> Store:
@@ -78,5 +78,5 @@ def test_a_closed_store_is_a_storage_error(tmp_path: Path) -> None:
     store = make(tmp_path)
     store.open()
     store.close()
-    assert attempt(store.high_water, -1) == -1
-    assert attempt(lambda: 3, -1) == 3
+    with pytest.raises(StorageError):
+        store.high_water()
