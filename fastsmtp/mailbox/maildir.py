@@ -22,33 +22,41 @@ def file_name(received_at: float, queue_id: str, recipient: int, host: str, size
 
 
 class Maildir:
-    """An open mailbox: descriptors of ``tmp`` and ``new``, and what tells whether it still is the one at its
-    ``path``. ``mailbox`` is whose it is."""
+    """An open mailbox: descriptors of ``tmp`` and ``new``, and what tells whether they still are the ones at its
+    ``path``. ``mailbox`` is whose it is; ``tmp_device`` and ``tmp_inode`` tell one ``tmp/`` from another."""
 
-    __slots__ = ("device", "inode", "mailbox", "new", "path", "tmp", "tmp_device")
+    __slots__ = ("_new_at", "_new_id", "_tmp_at", "mailbox", "new", "path", "tmp", "tmp_device", "tmp_inode")
 
     def __init__(self, path: bytes, root: int, mailbox: str = "") -> None:
         self.path = path
         self.mailbox = mailbox
-        status = os.fstat(root)
-        self.device = status.st_dev
-        self.inode = status.st_ino
+        self._tmp_at = path + b"/tmp"
+        self._new_at = path + b"/new"
         self.tmp = self.new = -1
         try:
             self.tmp = os.open(b"tmp", _OPEN | os.O_NOFOLLOW, dir_fd=root)
             self.new = os.open(b"new", _OPEN | os.O_NOFOLLOW, dir_fd=root)
-            self.tmp_device = os.fstat(self.tmp).st_dev
+            status = os.fstat(self.tmp)
+            self.tmp_device, self.tmp_inode = status.st_dev, status.st_ino
+            status = os.fstat(self.new)
+            self._new_id = status.st_dev, status.st_ino
         except OSError:
             self.close()
             raise
 
     def current(self) -> bool:
-        """Whether the path still leads here: a mailbox may be renamed or removed at any time."""
+        """Whether the path still leads here: a mailbox, or one of its directories, may be renamed or removed at
+        any time. Where both directories are the same, it does not matter what they stand in."""
         try:
-            status = os.stat(self.path)
+            tmp = os.lstat(self._tmp_at)
+            new = os.lstat(self._new_at)
         except OSError:
             return False
-        return status.st_ino == self.inode and status.st_dev == self.device
+        return (
+            tmp.st_ino == self.tmp_inode
+            and tmp.st_dev == self.tmp_device
+            and (new.st_dev, new.st_ino) == self._new_id
+        )
 
     def close(self) -> None:
         """Close the descriptors."""

@@ -280,13 +280,13 @@ class LocalRunner:
 
     def _intent(self, batch: Batch, units: list[Unit]) -> Intent:
         mailboxes = self._mailboxes
-        numbers = {job[5] for job in batch.written}
         return Intent(
             self._clock.now(),
             mailboxes.host,
             mailboxes.layout.pattern,
             mailboxes.lf,
-            [IntentUnit(units[number].key, batch.missing.get(number, [])) for number in sorted(numbers)],
+            [IntentUnit(units[number].key, batch.missing.get(number, [])) for number in sorted(batch.units())],
+            batch.places(),
         )
 
     def _settle_moved(self) -> None:
@@ -310,20 +310,19 @@ class LocalRunner:
         """Let the spool forget what was delivered. A unit nothing was written of stays as it is."""
         self._fault("durable")
         batch = moved.batch
-        touched = {job[5] for job in batch.written} | {number for number, _, _ in batch.lost}
         settled = []
-        for number in touched:
+        for number in batch.touched():
             survivors: Survivors = {}
-            for index, recipient in batch.missing.get(number, ()):
-                survivors.setdefault(index, []).append(recipient)
+            for index, kept in batch.missing.get(number, ()):
+                survivors.setdefault(index, []).append(kept)
             settled.append((moved.units[number], survivors))
         self._outbox.settle(moved.key, settled)
         now, log = self._clock.now(), self._log
-        for job in batch.written:
-            envelope = moved.units[job[5]].letters[job[6]].envelope
+        for number, index, recipient, mailbox in batch.delivered():
+            envelope = moved.units[number].letters[index].envelope
             log.delivered(
                 envelope.id,
-                to=envelope.recipients[job[7]].address,
-                mailbox=job[8].mailbox,
+                to=envelope.recipients[recipient].address,
+                mailbox=mailbox,
                 delay=now - envelope.received_at,
             )

@@ -67,13 +67,15 @@ class Intent(msgspec.Struct, array_like=True, gc=False):
     """What delivery is about to move into mailboxes: every file of it stands synced in some ``tmp/``.
 
     ``host``, ``path`` and ``lf`` are what the files' names and places were made of, so that a changed setting
-    does not send recovery to the wrong place; ``at`` is seconds since 1970 UTC."""
+    does not send recovery to the wrong place; ``at`` is seconds since 1970 UTC. ``places`` are the ``tmp/`` the
+    files stand in, as (mailbox, device, inode): only from these does "gone" mean "was moved"."""
 
     at: float
     host: str
     path: str
     lf: bool
     units: list[IntentUnit]
+    places: list[tuple[str, int, int]] = []
 
 
 def record_parts(envelope: Envelope, prefix: bytes, body: bytes | bytearray) -> tuple[bytes, bytes]:

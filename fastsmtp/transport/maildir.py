@@ -9,10 +9,10 @@ import mmap
 import os
 import resource
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from fastsmtp._core import fsio
 from fastsmtp.clock import Clock
@@ -36,6 +36,13 @@ _SYNC_THREADS = 8
 
 # directory, name, destination, offset, length; then: unit, letter and recipient number, mailbox
 Job = tuple[int, bytes, int, int, int, int, int, int, Maildir]
+_TMP: Final = 0
+_NAME: Final = 1
+_OFFSET: Final = 3
+_UNIT: Final = 5
+_LETTER: Final = 6
+_RECIPIENT: Final = 7
+_MAILDIR: Final = 8
 
 
 class NoFiles(Exception):
@@ -124,7 +131,8 @@ class MaildirTransport:
                 self._closing += self._open.values()
                 self._open.clear()
                 raise NoFiles from None
-            self.failed(mailbox, f"{os.fsdecode(error.filename or path)}: {error.strerror}")
+            where = os.path.join(path, os.fsencode(error.filename or b".")).removesuffix(b"/.")
+            self.failed(mailbox, f"{os.fsdecode(where)}: {error.strerror}")
             return None
         self._open[mailbox] = maildir
         return maildir
@@ -177,31 +185,37 @@ class MaildirTransport:
 
     def sync(self, batch: "Batch", renamed: "Batch | None" = None) -> bool:
         """Make durable what ``batch`` has written, and the moves of the batch before; false when that failed."""
-        if not self.syncfs:
-            return self._sync_directories({job[8].tmp for job in batch.written})
-        good = True
-        for device in batch.devices | (renamed.devices if renamed is not None else set()):
-            error = fsio.syncfs(self._file_systems[device])
-            if error:
-                good = False
-                self._log.event(f"delivery: syncfs failed ({os.strerror(error)}), the batch is written again")
-        return good
-
-    def _sync_directories(self, descriptors: set[int]) -> bool:
-        try:
-            for fd in descriptors:
-                os.fsync(fd)
-        except OSError as error:
-            self._log.event(f"delivery: fsync failed ({error.strerror}), the batch is written again")
-            return False
-        return True
+        if self.syncfs:
+            devices = batch.devices | (renamed.devices if renamed is not None else set())
+            error = self._sync_file_systems(devices)
+        else:
+            error = self._sync_directories({maildir.tmp for maildir in batch.maildirs()})
+        if error:
+            self._log.event(f"delivery: {error}, the batch is written again")
+        return not error
 
     def settle(self, batch: "Batch") -> bool:
         """Make the moves of ``batch`` durable; false when that failed."""
         if self.syncfs:
-            return self.sync(batch)
-        maildirs = {job[8] for job in batch.written}
-        return self._sync_directories({maildir.new for maildir in maildirs} | {m.tmp for m in maildirs})
+            error = self._sync_file_systems(batch.devices)
+        else:
+            maildirs = batch.maildirs()
+            error = self._sync_directories({m.new for m in maildirs} | {m.tmp for m in maildirs})
+        if error:
+            self._log.event(f"delivery: {error}, what was moved is looked through and synced in a minute")
+        return not error
+
+    def _sync_file_systems(self, devices: set[int]) -> str:
+        failed = [error for device in devices if (error := fsio.syncfs(self._file_systems[device]))]
+        return f"syncfs failed ({os.strerror(failed[0])})" if failed else ""
+
+    def _sync_directories(self, descriptors: set[int]) -> str:
+        try:
+            for fd in descriptors:
+                os.fsync(fd)
+        except OSError as error:
+            return f"fsync failed ({error.strerror})"
+        return ""
 
     def write(self, value: Any, jobs: list[Job]) -> list[int]:
         """Write the jobs' files; the errno of each."""
@@ -264,9 +278,30 @@ class Batch:
         elif jobs:
             self._keep(jobs, transport.write(value, jobs), lambda job: transport.write(value, [job])[0])
 
+    def units(self) -> set[int]:
+        """The units some file was written of."""
+        return {job[_UNIT] for job in self.written}
+
+    def touched(self) -> set[int]:
+        """The units something was done about: a file was written, or a letter is lost."""
+        return self.units() | {number for number, _, _ in self.lost}
+
+    def maildirs(self) -> set[Maildir]:
+        """The mailboxes the files are written to."""
+        return {job[_MAILDIR] for job in self.written}
+
+    def places(self) -> list[tuple[str, int, int]]:
+        """The ``tmp/`` the files are written to: mailbox, device, inode."""
+        return [(m.mailbox, m.tmp_device, m.tmp_inode) for m in self.maildirs()]
+
+    def delivered(self) -> Iterator[tuple[int, int, int, str]]:
+        """What was written, by unit, letter, recipient number and mailbox."""
+        return ((unit, index, number, m.mailbox) for _, _, _, _, _, unit, index, number, m in self.written)
+
     def rename(self) -> None:
-        """Move what was written into ``new/``. What cannot be moved becomes missing; a file that was
-        gone leaves the batch unfinished."""
+        """Move what was written into ``new/``. What cannot be moved becomes missing, and stays in ``tmp/`` to be
+        written anew: were it removed, a crash now would look as if it had been moved. A file that was gone
+        leaves the batch unfinished."""
         errors = fsio.rename_files(self.written)
         if any(errors):
             written, self.written = self.written, []
@@ -277,13 +312,12 @@ class Batch:
                 self._miss(job)
                 if error in _VANISHED:
                     self.unfinished = True
-                    self._transport.forget(job[8].mailbox)
+                    self._transport.forget(job[_MAILDIR].mailbox)
                 else:
-                    self._remove(job)
-                    self._transport.failed(job[8].mailbox, os.strerror(error))
+                    self._transport.failed(job[_MAILDIR].mailbox, os.strerror(error))
 
     def _miss(self, job: Job) -> None:
-        self.missing.setdefault(job[5], []).append((job[6], job[7]))
+        self.missing.setdefault(job[_UNIT], []).append((job[_LETTER], job[_RECIPIENT]))
 
     def _check(self, mailbox: str) -> Maildir | None:
         try:
@@ -304,13 +338,13 @@ class Batch:
             return
         for job, error in zip(jobs, errors, strict=True):
             if error in _VANISHED:
-                maildir = self._reopened(job[8])
+                maildir = self._reopened(job[_MAILDIR])
                 if maildir is None:
                     self._miss(job)
                     continue
-                job = (maildir.tmp, job[1], maildir.new, *job[3:8], maildir)
+                job = (maildir.tmp, job[_NAME], maildir.new, *job[_OFFSET:_MAILDIR], maildir)
                 error = again(job)
-            mailbox = job[8].mailbox
+            mailbox = job[_MAILDIR].mailbox
             if error:
                 self._miss(job)
                 self._checked[mailbox] = None
@@ -341,7 +375,7 @@ class Batch:
         others = [jobs[position] for _, position in links]
         errors = []
         for (first, _), job in zip(links, others, strict=True):
-            error = fsio.link_file(first[0], first[1], job[0], job[1])
+            error = fsio.link_file(first[_TMP], first[_NAME], job[_TMP], job[_NAME])
             errors.append(write(job) if error in _CANNOT_LINK or error in _VANISHED else error)
         self._keep(others, errors, write)
 
@@ -380,9 +414,9 @@ class Batch:
             def put(job: Job, first: Job | None = first) -> int:
                 error = errno.EXDEV
                 if alone:
-                    error = fsio.link_file(self._bodies, body, job[0], job[1])
+                    error = fsio.link_file(self._bodies, body, job[_TMP], job[_NAME])
                 elif transport.share and first is not None:
-                    error = fsio.link_file(first[0], first[1], job[0], job[1])
+                    error = fsio.link_file(first[_TMP], first[_NAME], job[_TMP], job[_NAME])
                 if error in _CANNOT_LINK or (error == errno.ENOENT and first is not None):
                     error = self._copy(source, length, job)
                 return error
@@ -395,15 +429,9 @@ class Batch:
     def _copy(self, source: int, length: int, job: Job) -> int:
         sync = not self._transport.syncfs
         if not self._transport.lf or not length:
-            return fsio.copy_file(source, length, job[0], job[1], sync)
+            return fsio.copy_file(source, length, job[_TMP], job[_NAME], sync)
         with mmap.mmap(source, length, prot=mmap.PROT_READ) as content:
             return fsio.write_files(content, [job], True, sync)[0]
-
-    def _remove(self, job: Job) -> None:
-        try:
-            os.unlink(job[1], dir_fd=job[0])
-        except OSError:
-            pass  # written anew under the same name, it makes way then
 
 
 def file_size(source: int, length: int, lf: bool) -> int:

@@ -47,3 +47,18 @@ def test_a_moved_or_removed_mailbox_is_noticed(tmp_path: Path) -> None:
     path.mkdir()
     assert not maildir.current()
     maildir.close()
+
+
+@pytest.mark.parametrize("folder", ["tmp", "new"])
+def test_a_folder_that_was_replaced_is_noticed(tmp_path: Path, folder: str) -> None:
+    path = tmp_path / "u"
+    maildir = open_maildir(os.fsencode(path))
+    assert maildir.current()
+    (path / folder).rename(tmp_path / "old")
+    assert not maildir.current()
+    (path / folder).mkdir()
+    assert not maildir.current()
+    (path / folder).rmdir()
+    (path / folder).symlink_to(tmp_path / "old")
+    assert not maildir.current()
+    maildir.close()

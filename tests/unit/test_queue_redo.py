@@ -2,12 +2,14 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from fastsmtp.mailbox.settings import MailboxSettings
+from fastsmtp.queue.redo import Redo
+from fastsmtp.spool.base import SpoolFailed
 from tests.fakes.post_office import LeapingClock, PostOffice, until
 
 STEPS = [
@@ -116,17 +118,27 @@ def test_a_reader_may_take_mail_before_the_next_start(tmp_path: Path) -> None:
     assert not again & {file.name for file in taken}
 
 
-def intended(base: Path) -> PostOffice:
-    """An office in which one message is intended, and its process dead."""
+def nothing(base: Path) -> None:
+    """Nobody meddles."""
 
-    def fault(step: str) -> None:
-        if step == "intended":
+
+def intended(
+    base: Path,
+    meddle: Callable[[Path], None] = nothing,
+    mails: Sequence[tuple[str, ...]] = (("a@x", "b@x"),),
+    step: str = "intended",
+) -> PostOffice:
+    """An office in which ``mails`` are intended, and its process dead after ``meddle``."""
+
+    def fault(name: str) -> None:
+        if name == step:
+            meddle(base)
             os._exit(0)
 
     pid = os.fork()
     if not pid:
         office = PostOffice(base, fault=fault).open()
-        office.submit(b"x", "a@x", "b@x")
+        office.accepted(*[office.submit(b"x", *people) for people in mails])
         office.deliver()
         time.sleep(30)
         os._exit(1)
@@ -189,3 +201,123 @@ def test_a_mailbox_that_cannot_be_looked_into_blocks_only_its_own(tmp_path: Path
     office.settled()
     assert len(office.files("a@x")) == len(office.files("b@x")) == 1
     office.close()
+
+
+def made_anew(base: Path) -> None:
+    """The mailbox of a@x is renamed, and another one stands in its place."""
+    home = base / "mail/x/a"
+    home.rename(base / "old")
+    for folder in ("tmp", "new", "cur"):
+        (home / folder).mkdir(parents=True)
+
+
+def other_tmp(base: Path) -> None:
+    """Only tmp/ of a@x is another one."""
+    tmp = base / "mail/x/a/tmp"
+    tmp.rename(base / "old-tmp")
+    tmp.mkdir()
+
+
+@pytest.mark.parametrize("meddle", [made_anew, other_tmp])
+def test_a_mailbox_made_anew_gets_its_mail_again(tmp_path: Path, meddle: Callable[[Path], None]) -> None:
+    office = intended(tmp_path, meddle).open().deliver()
+    office.settled()
+    assert len(office.files("a@x")) == len(office.files("b@x")) == 1
+    assert office.files("a@x", "tmp") == []
+    office.close()
+
+
+@pytest.mark.parametrize("folder", ["new", "cur"])
+def test_what_stands_in_a_mailbox_with_another_tmp_is_not_delivered_again(tmp_path: Path, folder: str) -> None:
+    def meddle(base: Path) -> None:
+        other_tmp(base)
+        (file,) = (base / "mail/x/a/new").iterdir()
+        file.rename(base / "mail/x/a" / folder / (file.name + (":2,S" if folder == "cur" else "")))
+
+    office = intended(tmp_path, meddle, step="renamed").open().deliver()
+    office.settled()
+    assert len(office.files("a@x")) + len(office.files("a@x", "cur")) == 1
+    assert len(office.files("b@x")) == 1
+    office.close()
+
+
+def test_one_broken_mailbox_does_not_block_the_others_of_its_intent(tmp_path: Path) -> None:
+    people = [f"u{n}@x" for n in range(20)]
+    broken = tmp_path / "mail/x/u7/tmp"
+
+    def meddle(base: Path) -> None:
+        broken.rename(base / "real")
+        broken.write_text("no directory")
+
+    intended(tmp_path, meddle, [(person,) for person in people])
+    clock = LeapingClock()
+    office = PostOffice(tmp_path, clock=clock).open().deliver()
+    until(lambda: sum(len(office.files(person)) for person in people) == 19)
+    for _ in range(2):
+        until(lambda: (office.runner._scan_at or 0.0) > clock.monotonic() + 50)
+        clock.pass_by(61)
+        office.outbox_wake()
+    until(lambda: (office.runner._scan_at or 0.0) > clock.monotonic() + 50)
+    assert office.left()["intent"] >= 1
+    assert sum(str(broken.parent) in line for line in office.lines()) == 1
+    broken.unlink()
+    (tmp_path / "real").rename(broken)
+    clock.pass_by(61)
+    office.outbox_wake()
+    office.settled()
+    assert [len(office.files(person)) for person in people] == [1] * 20
+    office.close()
+
+
+def test_units_without_the_broken_mailbox_are_settled(tmp_path: Path) -> None:
+    def meddle(base: Path) -> None:
+        tmp = base / "mail/x/a/tmp"
+        tmp.rename(base / "real")
+        tmp.write_text("no directory")
+
+    def mails(base: Path) -> PostOffice:
+        office = PostOffice(base, fault=dies).open()
+        for person in ("a@x", "b@x"):
+            office.accepted(office.submit(b"x", person))
+        return office
+
+    def dies(step: str) -> None:
+        if step == "intended":
+            meddle(tmp_path)
+            os._exit(0)
+
+    pid = os.fork()
+    if not pid:
+        mails(tmp_path).deliver()
+        time.sleep(30)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    office = PostOffice(tmp_path).open().deliver()
+    until(lambda: {**office.left(), "meta": 0} == {"pack": 1, "intent": 1, "meta": 0})
+    assert len(office.files("b@x")) == 1
+    office.close()
+    office = PostOffice(tmp_path).open().deliver()
+    until(lambda: office.runner._redo.blocked)
+    assert len(office.files("b@x")) == 1
+    office.close()
+
+
+def test_storage_that_fails_while_intents_are_finished_does_not_forget_them(tmp_path: Path) -> None:
+    office = intended(tmp_path).open()
+    redo = Redo(office.spool.outbox, office.log, office.clock)
+    redo._left = dict(office.spool.outbox.intents())
+    (intent,) = redo._left.values()
+    office.spool.outbox.settle = refuses  # type: ignore[method-assign]
+    with pytest.raises(SpoolFailed):
+        redo.again()
+    assert redo.blocked == {unit.key for unit in intent.units}
+    del office.spool.outbox.settle
+    redo.again()
+    assert redo.blocked == set()
+    office.settled()
+    office.close()
+
+
+def refuses(*args: object, **options: object) -> None:
+    """Storage fails."""
+    raise SpoolFailed("odd")

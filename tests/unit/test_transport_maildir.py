@@ -65,7 +65,7 @@ def test_a_batch_goes_through_tmp(bench: Bench) -> None:
     batch.rename()
     assert bench.files("a") == bench.files("c") == [VALUE[4:]]
     assert bench.files("a", "tmp") == []
-    assert [job[7] for job in batch.written] == [0, 2]
+    assert list(batch.delivered()) == [(0, 0, 0, "a@x"), (0, 0, 2, "c@x")]
 
 
 def test_a_failing_mailbox_rests_for_a_minute_and_is_told_once(bench: Bench) -> None:
@@ -109,12 +109,44 @@ def test_an_error_of_writing_is_the_mailbox_s(bench: Bench, monkeypatch: pytest.
     assert "No space left" in bench.events()
 
 
-def test_an_error_of_moving_takes_the_file_away_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_moved_stays_in_tmp_and_is_written_anew(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     batch = bench.batch(bench.letter("a@x"))
     monkeypatch.setattr(module.fsio, "rename_files", lambda jobs: [errno.EACCES])
     batch.rename()
     assert (batch.written, batch.missing, batch.unfinished) == ([], {0: [(0, 0)]}, False)
-    assert bench.files("a", "tmp") == []
+    assert len(bench.files("a", "tmp")) == 1, "gone from tmp/ means moved, should the process die now"
+    monkeypatch.undo()
+    bench.clock.pass_by(RETRY + 1)
+    bench.batch(bench.letter("a@x")).rename()
+    assert (len(bench.files("a", "tmp")), len(bench.files("a"))) == (0, 1)
+
+
+@pytest.mark.parametrize("syncfs", [True, False])
+def test_the_log_says_what_becomes_of_a_failed_sync(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, syncfs: bool
+) -> None:
+    bench.transport.syncfs = syncfs
+    batch = bench.batch(bench.letter("a@x"))
+
+    def fails(fd: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(module.fsio, "syncfs", lambda fd: errno.EIO)
+    monkeypatch.setattr(module.os, "fsync", fails)
+    assert not bench.transport.sync(batch)
+    assert bench.events().count("written again") == 1
+    assert not bench.transport.settle(batch)
+    assert bench.events().count("written again") == 1
+    assert bench.events().count("what was moved") == 1
+
+
+def test_a_broken_mailbox_is_told_with_its_whole_path(bench: Bench) -> None:
+    (bench.base / "m/a").mkdir(parents=True)
+    (bench.base / "m/a/tmp").write_text("in the way")
+    bench.batch(bench.letter("a@x"))
+    assert f"{bench.base}/m/a/tmp: Not a directory" in bench.events()
 
 
 def test_descriptors_of_a_batch_stay_open_until_the_next(bench: Bench) -> None:
