@@ -5,7 +5,6 @@ the text gets the table's path in front. All faults of a file are reported at on
 """
 
 import difflib
-import enum
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -71,7 +70,8 @@ def _value(value: Any, annotation: Any, path: str, root: type[msgspec.Struct], p
             return msgspec.convert(value, annotation, dec_hook=_hook)
         except msgspec.ValidationError:
             pass
-    problems.append(f"{path}: expected {describe(annotation)}, got {_shown(value)}")
+    mend = f"; write [[{path}]]" if struct_of(item) and isinstance(value, Mapping) else ""
+    problems.append(f"{path}: expected {describe(annotation)}, got {_shown(value)}{mend}")
     return None
 
 
@@ -108,8 +108,6 @@ def toml_value(value: Any) -> str:
         return "a table"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(toml_value(one) for one in value) + "]"
-    if isinstance(value, enum.Enum):
-        return toml_value(value.value)
     if isinstance(value, int) and abs(value) >= 10_000:
         return f"{value:_}"
     return str(value)

@@ -1,6 +1,5 @@
 """What a field of a settings struct may be, seen from its annotation; shared by `bind` and `docgen`."""
 
-import enum
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,12 +44,10 @@ def items_of(annotation: Any) -> Any | None:
 
 
 def choices_of(annotation: Any) -> tuple[str, ...]:
-    """The accepted words of a `Literal` or an `enum.Enum`; empty for every other type."""
+    """The accepted words of a `Literal`; empty for every other type."""
     kind = bare(annotation)[0]
     if get_origin(kind) is Literal:
         return tuple(str(word) for word in get_args(kind))
-    if isinstance(kind, type) and issubclass(kind, enum.Enum):
-        return tuple(str(member.value) for member in kind)
     return ()
 
 

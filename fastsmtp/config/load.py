@@ -7,6 +7,14 @@ from typing import Any
 
 from fastsmtp.config.errors import SettingsError
 
+_HINTS = {
+    "Cannot overwrite a value": "this key or table stands twice",
+    "Cannot declare": "this table stands twice",
+    "Invalid value": "a text stands in quotation marks",
+    "Expected newline": "a text stands in quotation marks, and nothing follows a value",
+    "Unescaped '\\'": "write '...' around a text that holds backslashes",
+}
+"""What most likely went wrong, by the beginning of what the parser says."""
 _PLACE = re.compile(r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$")
 
 
@@ -34,4 +42,5 @@ def parse_toml(text: str, name: str) -> dict[str, Any]:
             message = message[: place.start()]
             if place["line"]:
                 line, where = place["line"], f" in column {place['column']}"
-        raise SettingsError([f"{name}:{line}: not valid TOML: {message}{where}"]) from None
+        hint = next((f"; {words}" for start, words in _HINTS.items() if message.startswith(start)), "")
+        raise SettingsError([f"{name}:{line}: not valid TOML: {message}{where}{hint}"]) from None

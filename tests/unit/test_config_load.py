@@ -19,6 +19,11 @@ def test_reads_tables(tmp_path: Path) -> None:
     [
         ("a = 1\nb = = 2\n", 2, "Invalid value in column 5"),
         ("a = 1\na = 2\n", 2, "Cannot overwrite a value"),
+        ("a = 1\na = 2\nb = 3\n", 2, "; this key or table stands twice"),
+        ("[a]\n[b]\n[a]\n", 3, "; this table stands twice"),
+        ("a = mx.example.org\n", 1, "; a text stands in quotation marks"),
+        ("a = 10MB\n", 1, "; a text stands in quotation marks"),
+        ('a = "C:\\q"\n', 1, "; write '...' around"),
         ("a = 1\n\n[limits\n", 3, "in column"),
         ('a = "x', 1, "at the end of the file"),
         ("a =", 1, "at the end of the file"),
