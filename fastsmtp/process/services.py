@@ -101,8 +101,9 @@ class MailServices:
 
     def _open(self, number: int, crashed: bool) -> _Shard:
         settings = self._settings
+        path = settings.data_dir / "spool" / str(number)
         spool = LmdbSpool(
-            settings.data_dir / "spool" / str(number),
+            path,
             slot=number,
             settings=settings.spool,
             durability=settings.durability,
@@ -115,6 +116,21 @@ class MailServices:
         except SpoolError as error:
             code = os.EX_TEMPFAIL if isinstance(error, SpoolFull) else os.EX_IOERR
             raise StartError(str(error), code) from None
+        try:
+            runner = self._deliver(spool, number, crashed)
+        except OSError as error:
+            spool.stop()
+            raise StartError(
+                f"cannot deliver from {error.filename or path}: {error.strerror}", os.EX_IOERR
+            ) from None
+        except BaseException:
+            spool.stop()
+            raise
+        shard = self._shards[number] = _Shard(spool, runner)
+        return shard
+
+    def _deliver(self, spool: LmdbSpool, number: int, crashed: bool) -> LocalRunner:
+        settings = self._settings
         mailboxes = MaildirTransport(
             settings.mailboxes, hostname=settings.hostname, log=self._log, clock=self._clock
         )
@@ -127,5 +143,4 @@ class MailServices:
             hold=settings.delivery.hold,
         )
         runner.start(crashed=crashed)
-        shard = self._shards[number] = _Shard(spool, runner)
-        return shard
+        return runner

@@ -92,7 +92,7 @@ class Worker:
         self._clock = clock
         self._log = MailLog(clock, slot=birth.slot)
         self._servers: dict[int, list[asyncio.AbstractServer]] = {}
-        self._orders: asyncio.Queue[Message] = asyncio.Queue()
+        self._orders: asyncio.Queue[Message | None] = asyncio.Queue()
         self._end = asyncio.Event()
         self._code = os.EX_OK
 
@@ -136,9 +136,14 @@ class Worker:
             orphaned = os.getppid() != self._birth.master
             await services.drain(min(self._grace, ORPHAN_GRACE) if orphaned else self._grace)
         finally:
-            await asyncio.to_thread(services.stop)
             for task in helpers:
                 task.remove_done_callback(self._helper_ended)
+            self._orders.put_nowait(None)
+            if helpers:
+                # A shard that is just being opened is closed with the others, not cut off.
+                await asyncio.wait(helpers[-1:])
+            await asyncio.to_thread(services.stop)
+            for task in helpers:
                 task.cancel()
         return self._code
 
@@ -185,9 +190,8 @@ class Worker:
         self._end.set()
 
     async def _obey(self, loop: asyncio.AbstractEventLoop, services: Services) -> None:
-        """Carry out orders one after the other."""
-        while True:
-            order = await self._orders.get()
+        """Carry out orders one after the other, until there is None."""
+        while (order := await self._orders.get()) is not None:
             if self._end.is_set():
                 continue
             if order.verb == messages.WATCH:

@@ -1,6 +1,7 @@
 """What one worker serves: its own shard, and those it stands in for."""
 
 import asyncio
+import errno
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from fastsmtp.process.services import MailServices
 from fastsmtp.process.settings import Settings, default_settings
 from fastsmtp.process.shared import regions
 from fastsmtp.process.sockets import Listener
+from fastsmtp.queue.local import LocalRunner
 from fastsmtp.spool.settings import SpoolSettings
 from fastsmtp.spool.suspects import SuspectBoard
 from fastsmtp.telemetry.maillog import MailLog
@@ -79,6 +81,25 @@ def test_mail_goes_from_a_socket_into_a_mailbox(settings: Settings, tmp_path: Pa
     asyncio.run(asyncio.wait_for(deliver(), 30))
     (message,) = new.iterdir()
     assert message.read_bytes().endswith(b"Subject: hello\r\n\r\nHello!\r\n")
+
+
+def test_a_shard_that_cannot_be_delivered_from_is_closed_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every file the process may open is open: the worker hears of it, and the shard is free for others."""
+
+    def no_file(runner: LocalRunner, *, crashed: bool = False) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    async def stand_in() -> None:
+        async with running(settings) as services:
+            with monkeypatch.context() as patch:
+                patch.setattr(LocalRunner, "start", no_file)
+                with pytest.raises(StartError, match=r"cannot deliver from .*/spool/1: Too many open files"):
+                    services.adopt(1, crashed=False)
+            services.adopt(1, crashed=False)
+
+    asyncio.run(asyncio.wait_for(stand_in(), 30))
 
 
 def test_a_shard_is_adopted_and_given_back(settings: Settings) -> None:

@@ -5,6 +5,7 @@ import os
 import select
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import cast
@@ -75,6 +76,23 @@ class Faulty(Plain):
 
     def tick(self) -> None:
         raise RuntimeError("a fault for this test")
+
+
+class SlowToAdopt(Plain):
+    """Services that are still opening a shard when the stop comes."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__(say)
+        self._stopped = threading.Event()
+
+    def adopt(self, shard: int, crashed: bool) -> None:
+        self._say("adopting ")
+        self._stopped.wait(1.0)  # longer than a stop that does not wait for us
+        self._say("adopted ")
+
+    def stop(self) -> None:
+        self._say("stop ")
+        self._stopped.set()
 
 
 class RunningWorker:
@@ -211,6 +229,15 @@ def test_it_adopts_and_releases_in_order(workers: Start) -> None:
         Message(messages.RELEASED, 9),
     ]
     worker.wait_for("adopt1 release1")
+
+
+def test_a_stop_waits_for_the_order_in_hand(workers: Start) -> None:
+    worker = workers(SlowToAdopt)
+    worker.hear()
+    worker.order(messages.ADOPT, 1)
+    worker.wait_for("adopting")
+    assert worker.end(signal.SIGTERM) == 0
+    assert worker.text.endswith("adopted stop ")
 
 
 def test_it_ends_with_its_master(workers: Start) -> None:
