@@ -31,7 +31,7 @@ from fastsmtp.spool.suspects import SuspectBoard
 from fastsmtp.telemetry.maillog import MailLog
 
 OWN_FILES = 200
-"""Open files that a worker needs besides its connections: listeners, spool, bodies, mailboxes."""
+"""Open files that a worker needs besides its connections and their bodies: listeners, spool, mailboxes."""
 
 
 def serve(settings: Settings) -> int:
@@ -49,17 +49,22 @@ def serve(settings: Settings) -> int:
 def _serve(settings: Settings, clock: Clock, log: MailLog) -> int:
     identity = find_user(settings.user)
     make_directory(settings.data_dir, "data_dir", identity)
-    make_directory(mailbox_root(settings), "mailboxes.path", identity)
     lock = take_lock(settings.data_dir)
     give(settings.data_dir / "lock", identity)
+    spool = settings.data_dir / "spool"
+    make_directory(spool, "data_dir", identity)
     backlog = kernel_backlog()
     accept: Accept = settings.accept
     wanted = [(listener.endpoint, listener.protocol) for listener in settings.listeners]
     listeners = listen_all(wanted, accept, settings.workers, backlog)
+    make_directory(mailbox_root(settings), "mailboxes.path", identity)
     if os.geteuid() == 0 and settings.user is None:
-        log.event("WARNING: the server runs as root, which it never needs after binding; set `user`")
-    limits = _fitting(settings.limits, raise_file_limit(), log)
-    leftovers = leftover_shards(settings.data_dir / "spool", settings.workers)
+        log.event(
+            "WARNING: the server runs as root, which it never needs after binding; "
+            "start it as an ordinary user, or set `user` in a settings file"
+        )
+    limits = fitting(settings.limits, raise_file_limit(), log)
+    leftovers = leftover_shards(spool, settings.workers)
     if leftovers:
         names = ", ".join(map(str, leftovers))
         log.event(f"spool shards {names} are of more workers than there are now: they are drained")
@@ -126,15 +131,16 @@ def leftover_shards(spool: Path, workers: int) -> list[int]:
     return sorted(int(name) for name in names if name.isascii() and name.isdigit() and int(name) >= workers)
 
 
-def _fitting(limits: LimitSettings, files: int, log: MailLog) -> LimitSettings:
-    """The limits with no more connections than a single worker could have to hold with ``files`` open: 421
-    is said where accepting would fail."""
-    room = max(1, files - OWN_FILES)
+def fitting(limits: LimitSettings, files: int, log: MailLog) -> LimitSettings:
+    """The limits with no more connections than a single worker could have to hold with ``files`` open, each
+    with a large body in a file of its own: 421 is said where accepting would fail."""
+    room = max(1, (files - OWN_FILES) // 2)
     if limits.connections <= room:
         return limits
     log.event(
-        f"WARNING: limits.connections is {limits.connections}, but only {files} files may be open: "
-        f"{room} connections are allowed; raise the limit (LimitNOFILE of the unit, ulimit -n)"
+        f"WARNING: limits.connections is {limits.connections}, but only {files} files may be open, "
+        f"and a connection with a large message needs two: {room} connections are allowed; "
+        "raise the limit (LimitNOFILE of the unit, ulimit -n)"
     )
     return msgspec.structs.replace(limits, connections=room)
 

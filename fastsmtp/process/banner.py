@@ -19,11 +19,12 @@ def banner(settings: Settings, listeners: Sequence[Listener], loop: str) -> str:
     mailboxes = settings.mailboxes
     domains = ", ".join(mailboxes.domains)
     users = (
-        "any user of it exists" if mailboxes.unknown_users == "create" else f"{len(mailboxes.users)} users"
+        "any user of it exists"
+        if mailboxes.unknown_users == "create"
+        else _count(len(mailboxes.users), "user")
     )
-    plural = "worker" if settings.workers == 1 else "workers"
     lines = [
-        f"ready: fastsmtp {__version__} as {settings.hostname}, {settings.workers} {plural} "
+        f"ready: fastsmtp {__version__} as {settings.hostname}, {_count(settings.workers, 'worker')} "
         f"({loop}, accept = {settings.accept})",
         *(f"listening on {listener.endpoint} ({listener.protocol})" for listener in listeners),
         f"mail for {domains} ({users}) goes to {mailboxes.path}",
@@ -31,6 +32,10 @@ def banner(settings: Settings, listeners: Sequence[Listener], loop: str) -> str:
         *_first_message(settings, listeners),
     ]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _first_message(settings: Settings, listeners: Sequence[Listener]) -> list[str]:

@@ -23,7 +23,7 @@ from fastsmtp.telemetry.maillog import MailLog
 BEAT_CHECK = 1.0
 """Seconds between two looks at the heartbeats."""
 
-_HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD)
+_HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
 WorkerMain = Callable[[Birth], int]
@@ -69,7 +69,8 @@ class Master:
         self._wakeup_in.setblocking(False)
         self._selector.register(self._wakeup, selectors.EVENT_READ, None)
         signal.set_wakeup_fd(self._wakeup_in.fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        for number in (signal.SIGPIPE, signal.SIGUSR1):
+            signal.signal(number, signal.SIG_IGN)
         for number in _HANDLED:
             signal.signal(number, _noted)
         code = self._do(self._supervisor.start(self._clock.monotonic()))
@@ -115,8 +116,6 @@ class Master:
                 code = self._do(self._supervisor.stop(self._clock.monotonic()))
             elif number == signal.SIGHUP:
                 self._log.event("SIGHUP: reload is not available yet; restart to read the settings again")
-            elif number == signal.SIGUSR1:
-                self._log.event("SIGUSR1: ignored")
         return code
 
     def _on_message(self, slot: int) -> int | None:
@@ -219,7 +218,7 @@ class Master:
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+            for number in (signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
             ours.close()
             for channel in self._channels.values():

@@ -122,7 +122,7 @@ class Supervisor:
         self._first_ready = False
         self._announced = False
         self._stop_at: float | None = None
-        self._forced = False
+        self._killed: set[int] = set()
 
     # --- what happened ------------------------------------------------------------------------
 
@@ -173,7 +173,7 @@ class Supervisor:
         slot.alive = slot.ready = False
         slot.asked_to_end = None
         if self.stopping:
-            return [] if any(other.alive for other in self._slots) else [self._finish()]
+            return [] if any(other.alive for other in self._slots) else self._finish()
         actions: list[Action] = []
         for other in self._slots:
             if other.watcher == index:
@@ -200,7 +200,7 @@ class Supervisor:
             return self.tick(now, {})
         self._stop_at = now + self._grace + KILL_AFTER
         if not any(slot.alive for slot in self._slots):
-            return [self._finish()]
+            return self._finish()
         return [Kill(slot.index, signal.SIGTERM) for slot in self._slots if slot.alive]
 
     def tick(self, now: float, beats: Mapping[int, float]) -> list[Action]:
@@ -211,7 +211,7 @@ class Supervisor:
                 self._stop_at = now + KILL_AFTER
                 for slot in self._slots:
                     if slot.alive:
-                        self._forced = True
+                        self._killed.add(slot.index)
                         actions += [
                             Say(f"worker {slot.index} has not ended in time: killed"),
                             Kill(slot.index, signal.SIGKILL),
@@ -297,8 +297,11 @@ class Supervisor:
             Kill(slot.index, signal.SIGABRT),
         ]
 
-    def _finish(self) -> Finish:
-        return Finish(FORCED_EXIT if self._forced else 0)
+    def _finish(self) -> list[Action]:
+        code = FORCED_EXIT if self._killed else 0
+        count = len(self._killed)
+        how = f", {count} worker{'s' if count > 1 else ''} had to be killed" if count else ""
+        return [Say(f"stopped: exit code {code}{how}"), Finish(code)]
 
 
 def _signal_name(number: int) -> str:

@@ -5,6 +5,7 @@ import pwd
 import signal
 import smtplib
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -42,6 +43,7 @@ def test_it_says_where_it_listens_and_ends_with_0(tmp_path: Path, accept: str) -
         assert greeting(server).startswith(b"220 ")
         assert server.stop() == 0
         assert not any(map(alive, workers))
+        assert server.log.endswith("/master] event stopped: exit code 0\n")
 
 
 def test_weak_durability_is_loud(tmp_path: Path) -> None:
@@ -76,6 +78,7 @@ def test_a_port_that_another_program_has(tmp_path: Path) -> None:
         code, said = refusal(RunningServer(tmp_path, listeners=[{"address": address}]))
     assert code == os.EX_TEMPFAIL
     assert f"cannot listen on {address}: another program does" in said
+    assert not (tmp_path / "mail").exists()
 
 
 def test_a_data_directory_that_cannot_be_made(tmp_path: Path) -> None:
@@ -92,7 +95,6 @@ def test_signals_that_ask_for_nothing_do_no_harm(tmp_path: Path) -> None:
         server.running.send_signal(signal.SIGHUP)
         server.wait_log("SIGHUP: reload is not available yet")
         server.running.send_signal(signal.SIGUSR1)
-        server.wait_log("SIGUSR1: ignored")
         for pid in workers:
             for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGPIPE):
                 os.kill(pid, number)
@@ -118,6 +120,7 @@ def test_a_second_request_to_stop_does_not_wait(tmp_path: Path) -> None:
         server.wait_log("SIGTERM: stopping")
         server.running.send_signal(signal.SIGTERM)
         assert server.wait() == os.EX_SOFTWARE
+        assert "stopped: exit code 70, 2 workers had to be killed" in server.log
         assert not any(map(alive, workers))
 
 
@@ -165,6 +168,13 @@ def test_root_without_a_user_is_warned(tmp_path: Path) -> None:
     with RunningServer(tmp_path, workers=1) as server:
         assert "WARNING" in server.log
         assert "runs as root" in server.log
+        assert "start it as an ordinary user, or set `user` in a settings file" in server.log
+
+
+def test_what_holds_mail_is_for_the_server_alone(tmp_path: Path) -> None:
+    with RunningServer(tmp_path, workers=1) as server:
+        for path in (server.data, server.data / "spool", server.data / "spool" / "0", server.mail):
+            assert stat.S_IMODE(path.stat().st_mode) == 0o700, path
 
 
 def test_an_unknown_user_is_refused(tmp_path: Path) -> None:

@@ -1,12 +1,16 @@
 """What is prepared before the first fork."""
 
+import os
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from fastsmtp.process.app import leftover_shards, mailbox_root
+from fastsmtp.clock import SystemClock
+from fastsmtp.limits.settings import LimitSettings
+from fastsmtp.process.app import OWN_FILES, fitting, leftover_shards, mailbox_root
 from fastsmtp.process.settings import default_settings
+from fastsmtp.telemetry.maillog import MailLog
 
 
 def test_shards_without_a_slot_are_found(tmp_path: Path) -> None:
@@ -15,6 +19,19 @@ def test_shards_without_a_slot_are_found(tmp_path: Path) -> None:
         (tmp_path / "spool" / name).mkdir(parents=True)
     assert leftover_shards(tmp_path / "spool", 2) == [2, 10]
     assert leftover_shards(tmp_path / "spool", 11) == []
+
+
+def test_a_connection_with_a_large_body_fits_twice_into_the_files(tmp_path: Path) -> None:
+    fd = os.open(tmp_path / "log", os.O_RDWR | os.O_CREAT)
+    log = MailLog(SystemClock(), slot=None, fd=fd)
+    limits = LimitSettings(connections=1000)
+    assert fitting(limits, OWN_FILES + 2000, log) is limits
+    assert fitting(limits, OWN_FILES + 1999, log).connections == 999
+    assert fitting(limits, 10, log).connections == 1
+    log.flush()
+    said = os.pread(fd, 10_000, 0).decode()
+    assert "only 2199 files may be open, and a connection with a large message needs two: 999 " in said
+    os.close(fd)
 
 
 @pytest.mark.parametrize(

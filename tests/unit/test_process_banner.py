@@ -62,3 +62,8 @@ def test_any_user_may_be_alice() -> None:
     assert "any user of it exists" in said
     assert "--to alice@example.org" in said
     assert "1 worker (" in text(workers=1)
+
+
+def test_one_is_no_plural() -> None:
+    assert "(1 user) goes to" in text()
+    assert "(2 users) goes to" in text(mailboxes={"users": ("bob", "eve")})

@@ -176,7 +176,7 @@ def test_a_stop_drains_and_ends_with_0() -> None:
     supervisor = running(2)
     assert supervisor.stop(5) == [Kill(0, signal.SIGTERM), Kill(1, signal.SIGTERM)]
     assert supervisor.died(0, 6, 0, 0) == []
-    assert supervisor.died(1, 7, 0, 0) == [Finish(0)]
+    assert supervisor.died(1, 7, 0, 0) == [Say("stopped: exit code 0"), Finish(0)]
 
 
 def test_a_second_stop_kills() -> None:
@@ -184,7 +184,10 @@ def test_a_second_stop_kills() -> None:
     supervisor.stop(5)
     assert done(supervisor.stop(6)) == [Kill(0, signal.SIGKILL), Kill(1, signal.SIGKILL)]
     supervisor.died(0, 6, 0, KILLED)
-    assert supervisor.died(1, 6, 0, KILLED) == [Finish(70)]
+    assert supervisor.died(1, 6, 0, KILLED) == [
+        Say("stopped: exit code 70, 2 workers had to be killed"),
+        Finish(70),
+    ]
 
 
 def test_a_stop_that_takes_too_long_kills() -> None:
@@ -193,13 +196,15 @@ def test_a_stop_that_takes_too_long_kills() -> None:
     assert supervisor.deadline() == 5 + GRACE + KILL_AFTER
     assert supervisor.tick(14, {}) == []
     assert done(supervisor.tick(20, {})) == [Kill(0, signal.SIGKILL)]
+    assert done(supervisor.tick(26, {})) == [Kill(0, signal.SIGKILL)]
+    assert Say("stopped: exit code 70, 1 worker had to be killed") in supervisor.died(0, 27, 0, KILLED)
 
 
 def test_a_stop_in_a_pause_needs_nobody() -> None:
     supervisor = running(1)
     supervisor.died(0, 1, 0, KILLED)
     supervisor.died(0, 2, 0, KILLED)
-    assert supervisor.stop(2.5) == [Finish(0)]
+    assert done(supervisor.stop(2.5)) == [Finish(0)]
 
 
 def test_nothing_is_started_during_a_stop() -> None:
@@ -210,7 +215,7 @@ def test_nothing_is_started_during_a_stop() -> None:
     supervisor.stop(3.1)
     assert supervisor.released(0, 1, 3.2) == []
     assert supervisor.ready(1, 3.3) == []
-    assert supervisor.died(1, 4, 0, 0) == [Finish(0)]
+    assert done(supervisor.died(1, 4, 0, 0)) == [Finish(0)]
 
 
 @pytest.mark.parametrize(("ready", "limit"), [(True, BEAT_LIMIT), (False, START_LIMIT)])
