@@ -14,7 +14,7 @@ from fastsmtp.process.sockets import Listener
 
 def text(host: str = "127.0.0.1", family: socket.AddressFamily = socket.AF_INET, **change: Any) -> str:
     """The text for one listener on port 2525."""
-    mailboxes = {
+    mailboxes: dict[str, Any] = {
         "domains": ("example.org",),
         "path": "/m/{domain}/{user}",
         "users": ("bob",),
