@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -48,7 +49,9 @@ def _range(buffer: Any, offset: int, length: int) -> memoryview:
     return view[offset : offset + length]
 
 
-def write_files(buffer: Any, jobs: Sequence[tuple[Any, ...]], lf: bool = False, sync: bool = False) -> list[int]:
+def write_files(
+    buffer: Any, jobs: Sequence[tuple[Any, ...]], lf: bool = False, sync: bool = False
+) -> list[int]:
     """Create one file a job and write its range of the buffer; the errno of each."""
     result = []
     for directory, name, _, offset, length, *_ in jobs:
@@ -140,3 +143,8 @@ def syncfs(fd: int) -> int:
     """All that was written on the file system of ``fd`` is on stable storage; the errno."""
     libc = ctypes.CDLL(None, use_errno=True)
     return ctypes.get_errno() or errno.EIO if libc.syncfs(fd) else 0
+
+
+def let_others_run() -> None:
+    """Give the CPU and the GIL to whoever is waiting for them."""
+    time.sleep(0)

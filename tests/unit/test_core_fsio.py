@@ -2,6 +2,7 @@
 
 import errno
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -111,3 +112,12 @@ def test_an_open_file_is_copied(core: Any, directory: int, tmp_path: Path) -> No
 def test_syncfs(core: Any, directory: int) -> None:
     assert core.syncfs(directory) == 0
     assert core.syncfs(-1) == errno.EBADF
+
+
+def test_others_run_meanwhile(core: Any) -> None:
+    seen: list[int] = []
+    thread = threading.Thread(target=seen.append, args=(1,))
+    thread.start()
+    while not seen:
+        core.let_others_run()
+    thread.join()

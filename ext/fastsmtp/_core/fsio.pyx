@@ -27,6 +27,9 @@ cdef extern from "<unistd.h>" nogil:
     ssize_t copy_file_range(int in_fd, off_t *in_offset, int out_fd, off_t *out_offset,
                             size_t length, unsigned int flags)
 
+cdef extern from "<sched.h>" nogil:
+    int sched_yield()
+
 # Items per release of the GIL: long enough to be worth it, short enough that nobody waits for it.
 cdef enum:
     CHUNK = 64
@@ -266,3 +269,8 @@ def syncfs(int fd):
         if c_syncfs(fd) < 0:
             error = errno
     return error
+
+
+def let_others_run():
+    with nogil:
+        sched_yield()
