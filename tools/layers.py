@@ -112,18 +112,28 @@ def faults(root: Path) -> list[str]:
     known = modules(root)
     found: list[str] = []
     edges: dict[str, set[str]] = {name: set() for name in known}
+    used: dict[str, set[str]] = {package: set() for package in table}
     for name, path in known.items():
         for line, target, for_types in imports_of(name, path, known):
             if target in known and target != name and not for_types:
                 edges[name].add(target)
             found += _judge(f"{path.relative_to(root)}:{line}", package_of(name), target, table)
+            used.setdefault(package_of(name), set()).add(_ours(target))
     for path in sorted((root / "ext").rglob("*.p[yx][xd]")):
         for line, target in compiled_imports(path):
             found += _judge(f"{path.relative_to(root)}:{line}", COMPILED, target, table)
+            used[COMPILED].add(_ours(target))
     packages = {package_of(name) for name in known} - {"", "__main__"}
     found += [f"docs/architecture.md: {name} has no row" for name in sorted(packages - set(table))]
     found += [
         f"docs/architecture.md: {name} is not on disk" for name in sorted(set(table) - packages - {COMPILED})
+    ]
+    found += [
+        f"docs/architecture.md: {name} does not import {other}: take it out of the row"
+        for name, allowed in table.items()
+        if name in {*packages, COMPILED}
+        and name not in allowed  # only a row of "all but" holds its own name, and that one asks for nothing
+        for other in sorted(allowed - used[name])
     ]
     cycle = find_cycle(edges)
     if cycle:
@@ -146,6 +156,11 @@ def _judge(where: str, package: str, target: str, table: Table) -> Iterator[str]
         yield f"{where}: {package} does no I/O and may not import {top}"
     elif top in ONLY_IN and package not in ONLY_IN[top]:
         yield f"{where}: only {' and '.join(ONLY_IN[top])} may import {top}"
+
+
+def _ours(target: str) -> str:
+    """The package of ``target`` when it is one of fastsmtp's, else ""."""
+    return package_of(target) if target.partition(".")[0] == NAME else ""
 
 
 def find_cycle(edges: dict[str, set[str]]) -> list[str]:

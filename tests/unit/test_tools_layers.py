@@ -32,6 +32,8 @@ def tree(tmp_path: Path) -> Path:
     write(tmp_path, "fastsmtp/__init__.py", '__version__ = "1"\n')
     write(tmp_path, "fastsmtp/__main__.py", "from fastsmtp.cli import x\n")
     write(tmp_path, "fastsmtp/mail/a.py", "import os\n")
+    write(tmp_path, "fastsmtp/config/c.py", "from fastsmtp.mail import a\n")
+    write(tmp_path, "fastsmtp/smtp/s.py", "if TYPE_CHECKING:\n    from fastsmtp.mail import a\n")
     write(tmp_path, "fastsmtp/cli/x.py", "import fastsmtp\nfrom fastsmtp.process import p\n")
     write(
         tmp_path,
@@ -90,9 +92,19 @@ def test_a_forbidden_import(tree: Path, name: str, text: str, fault: str) -> Non
     assert faults(tree) == [f"{name}:{fault}"]
 
 
+def test_a_permission_that_nobody_uses(tree: Path) -> None:
+    write(tree, "fastsmtp/config/c.py")
+    (tree / "ext/fastsmtp/_core/m.pyx").unlink()
+    assert faults(tree) == [
+        "docs/architecture.md: config does not import mail: take it out of the row",
+        "docs/architecture.md: ext does not import mail: take it out of the row",
+    ]
+
+
 def test_document_and_disk_agree(tree: Path) -> None:
     write(tree, "fastsmtp/new/__init__.py")
     (tree / "fastsmtp/smtp/__init__.py").unlink()
+    (tree / "fastsmtp/smtp/s.py").unlink()
     assert faults(tree) == [
         "docs/architecture.md: new has no row",
         "docs/architecture.md: smtp is not on disk",
