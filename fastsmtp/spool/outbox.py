@@ -21,7 +21,7 @@ from fastsmtp.clock import Clock
 from fastsmtp.spool.base import SpoolError, SpoolFailed
 from fastsmtp.spool.corrupt import set_aside
 from fastsmtp.spool.record import Damaged, Intent, Letter, read_pack, read_single, record_of, single
-from fastsmtp.spool.writer import BODY, INTENT, KEY_BYTES, MAIL, PACK, Job
+from fastsmtp.spool.writer import BODY, INTENT, KEY_BYTES, MAIL, PACK, Job, envelope_size
 from fastsmtp.store import Store
 from fastsmtp.telemetry.maillog import MailLog
 
@@ -30,7 +30,7 @@ OLDEST = 5.0
 _LAST_DEATH = 3
 _PATIENCE = 3.0
 _FREED_PER_BYTE = 8  # the list of freed pages is a value too, and wants pages in a row
-_OVERHEAD = 4096  # of a record kept as a single: envelope, head, and the rest of its last page
+_OVERHEAD = 4096  # of a record kept as a single: head, and the rest of its last page
 
 
 class Unit:
@@ -47,6 +47,17 @@ class Unit:
 
 Survivors = dict[int, list[int]]
 """By letter of a unit: the recipients still to be served."""
+
+
+class _Parts:
+    """What the commits of one settle share: ``broken``, one of them failed."""
+
+    __slots__ = ("broken", "failed", "intent")
+
+    def __init__(self, intent: bytes | None, failed: Callable[[list[bytes]], object] | None) -> None:
+        self.intent = intent
+        self.failed = failed
+        self.broken = False
 
 
 class Scan:
@@ -246,23 +257,30 @@ class Outbox:
         self.change(lambda txn: txn.put(key, value, db=self._store.db[INTENT]), size=len(value))
         return key
 
-    def settle(self, intent: bytes | None, settled: list[tuple[Unit, Survivors]]) -> None:
+    def settle(
+        self,
+        intent: bytes | None,
+        settled: list[tuple[Unit, Survivors]],
+        failed: Callable[[list[bytes]], object] | None = None,
+    ) -> None:
         """Remove the units and, last, the intent in later commits; what survives is kept as singles. What is put
-        in one commit is bounded, as the pages a commit frees serve later ones only."""
+        in one commit is bounded, as the pages a commit frees serve later ones only. ``failed`` is called on the
+        writer's thread with the keys of units that could not be settled; they stay, and so does the intent."""
+        parts = _Parts(intent, failed)
         part: list[tuple[Unit, Survivors]] = []
         size = 0
         for unit, survivors in settled:
-            inline = {i: letter.length for i, letter in enumerate(unit.letters) if not letter.filed}
-            needs = sum(length + _OVERHEAD for i, length in inline.items() if i in survivors)
-            needs += sum(inline.values()) // _FREED_PER_BYTE
+            needs = _needs(unit, survivors)
             if part and size + needs > self._most_bytes:
-                self._settle_part(None, part, size)
+                self._settle_part(parts, part, size, last=False)
                 part, size = [], 0
             part.append((unit, survivors))
             size += needs
-        self._settle_part(intent, part, size)
+        self._settle_part(parts, part, size, last=True)
 
-    def _settle_part(self, intent: bytes | None, settled: list[tuple[Unit, Survivors]], size: int) -> None:
+    def _settle_part(
+        self, parts: "_Parts", settled: list[tuple[Unit, Survivors]], size: int, *, last: bool
+    ) -> None:
         gone: list[str] = []
         for unit, survivors in settled:
             for index, letter in enumerate(unit.letters):
@@ -270,16 +288,25 @@ class Outbox:
                     gone.append(letter.envelope.id)
 
         def apply(txn: Any) -> None:
+            if parts.broken and parts.intent is not None:
+                # Without the intent, what is left of the units would be delivered again.
+                raise SpoolFailed(f"{self._store.path}: the commit before failed")
             for unit, survivors in settled:
                 self._settle(txn, unit, survivors)
             for queue_id in gone:
                 txn.delete(queue_id.encode(), db=self._store.db[BODY])
-            if intent is not None:
-                txn.delete(intent, db=self._store.db[INTENT])
+            if last and parts.intent is not None:
+                txn.delete(parts.intent, db=self._store.db[INTENT])
 
         def done(error: SpoolError | None) -> None:
             if error is not None:
-                self._log.event(f"spool {error}: delivered mail could not be removed, it will be at the next start")
+                if not parts.broken:
+                    self._log.event(
+                        f"spool {error}: delivered mail could not be removed, it will be at the next start"
+                    )
+                parts.broken = True
+                if parts.failed is not None:
+                    parts.failed([unit.key for unit, _ in settled])
                 return
             for queue_id in gone:
                 self._remove_body(queue_id)
@@ -299,7 +326,9 @@ class Outbox:
 
     def suspect(self, key: bytes) -> None:
         """A worker died with this unit in hand: a pack becomes singles, each with a death to its name; a single
-        at its third is set aside. Raises `SpoolError`, OSError."""
+        at its third is set aside. One that an intent names is left to that. Raises `SpoolError`, OSError."""
+        if any(unit.key == key for _, intent in self.intents() for unit in intent.units):
+            return
         unit = self.load(key)
         if unit is None:
             return
@@ -384,3 +413,14 @@ def pending_of(letter: Letter) -> list[int]:
 
 def _table(key: bytes) -> bytes:
     return PACK if len(key) == KEY_BYTES else MAIL
+
+
+def _needs(unit: Unit, survivors: Survivors) -> int:
+    """About the bytes that settling the unit puts."""
+    kept = freed = 0
+    for index, letter in enumerate(unit.letters):
+        size = envelope_size(letter.envelope) + (0 if letter.filed else letter.length)
+        freed += size
+        if index in survivors:
+            kept += size + _OVERHEAD
+    return kept + freed // _FREED_PER_BYTE

@@ -463,8 +463,11 @@ class Writer:
         """One message or change made the transaction fail by a fault of its own: the others are done without it,
         changes in their order."""
         if len(inserts) + len(jobs) == 1:
-            error = SpoolFailed(f"{self._store.path}: {told(problem)}")
-            self._event(f"spool {error}")
+            if isinstance(problem, SpoolError):
+                error = problem
+            else:
+                error = SpoolFailed(f"{self._store.path}: {told(problem)}")
+                self._event(f"spool {error}")
             self._refuse(inserts, error)
             for job in jobs:
                 job.finish(error)

@@ -1,5 +1,7 @@
 """A fault of the program is told in one line with its place."""
 
+import pytest
+
 from fastsmtp.spool.faults import no_fault, told
 
 
@@ -7,11 +9,10 @@ def test_the_place_is_that_of_the_last_frame() -> None:
     def deep() -> None:
         raise ValueError("odd")
 
-    try:
+    with pytest.raises(ValueError, match="odd") as caught:
         deep()
-    except ValueError as error:
-        line = deep.__code__.co_firstlineno + 1
-        assert told(error) == f"ValueError('odd') at test_spool_faults.py:{line}"
+    line = deep.__code__.co_firstlineno + 1
+    assert told(caught.value) == f"ValueError('odd') at test_spool_faults.py:{line}"
 
 
 def test_an_error_never_raised_has_no_place() -> None:

@@ -8,6 +8,8 @@ from fastsmtp.spool.base import SpoolError
 from fastsmtp.spool.outbox import Unit, pending_of
 from fastsmtp.spool.record import Intent, IntentUnit
 from fastsmtp.spool.recover import remove_orphans
+from fastsmtp.spool.settings import SpoolSettings
+from fastsmtp.spool.writer import Job, envelope_size, most_bytes
 from tests.fakes.post_office import LeapingClock, PostOffice
 
 
@@ -99,4 +101,74 @@ def test_orphans_are_counted(tmp_path: Path) -> None:
     (tmp_path / "spool/body/ORPHAN").write_bytes(b"x")
     assert remove_orphans(office.spool._store, tmp_path / "spool/body") == 1
     assert remove_orphans(office.spool._store, tmp_path / "spool/body") == 0
+    office.close()
+
+
+def test_envelopes_count_in_what_one_commit_puts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = SpoolSettings(map_size=64 << 20, reserve=1 << 20, ahead=1 << 20, inline_limit=8192)
+    office = PostOffice(tmp_path, settings=settings).open()
+    outbox = office.spool.outbox
+    people = [f"somebody.with.a.name{n:04}@example.org" for n in range(1000)]
+    sent = [office.submit(b"x" * 9000, *people, large=n % 2 == 0) for n in range(16)]
+    office.accepted(*sent)
+    office.spool.attach()
+    units = everything(office)
+    for unit in units:
+        with outbox.reading(unit.key) as value:
+            size = sum(envelope_size(x.envelope) + (0 if x.filed else x.length) for x in unit.letters)
+            assert len(value) <= most_bytes(settings) * 5 // 4
+            assert len(value) * 0.7 < size < len(value) * 1.5
+    jobs: list[Job] = []
+    monkeypatch.setattr(outbox, "_job", jobs.append)
+    outbox.settle(None, [(unit, {n: [1, 2] for n in range(len(unit.letters))}) for unit in units])
+    kept = sum(len(unit.letters) for unit in units)
+    assert sum(job.size for job in jobs) > kept * 60_000
+    assert len(jobs) == len(units)
+    office.close()
+
+
+def test_what_cannot_be_removed_is_told_and_keeps_its_intent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = SpoolSettings(map_size=64 << 20, reserve=1 << 20, ahead=1 << 20, pack_bytes=65_536)
+    office = PostOffice(tmp_path, settings=settings).open()
+    outbox = office.spool.outbox
+    for _ in range(8):
+        office.accepted(office.submit(b"x" * 60_000, "a@b"))
+    office.spool.attach()
+    units = everything(office)
+    assert len(units) == 8
+    key = outbox.intend(Intent(1.5, "host", "/{user}", False, [IntentUnit(unit.key, []) for unit in units]))
+    real = outbox._settle
+    first = units[0].key
+
+    def broken(txn: object, unit: Unit, survivors: object) -> None:
+        if unit.key == first:
+            raise ValueError("odd")
+        real(txn, unit, survivors)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(outbox, "_settle", broken)
+    stay: list[bytes] = []
+    outbox.settle(key, [(unit, {0: [0]} if unit is units[4] else {}) for unit in units], failed=stay.extend)
+    outbox.change(lambda txn: None)
+    assert first in stay
+    assert units[-1].key in stay, "the intent stays, and with it the units of its own commit"
+    assert [k for k, _ in outbox.intents()] == [key]
+    assert outbox.load(first) is not None
+    office.close()
+
+
+def test_a_suspect_that_an_intent_names_is_left_alone(tmp_path: Path) -> None:
+    office = PostOffice(tmp_path).open()
+    outbox = office.spool.outbox
+    office.accepted(office.submit(b"x", "a@b"))
+    office.spool.attach()
+    (unit,) = everything(office)
+    key = outbox.intend(Intent(1.5, "host", "/{user}", False, [IntentUnit(unit.key, [])]))
+    outbox.suspect(unit.key)
+    assert outbox.load(unit.key) is not None
+    assert office.left() == {"pack": 1, "intent": 1}
+    outbox.change(lambda txn: txn.delete(key, db=office.spool._store.db[b"intent"]))
+    outbox.suspect(unit.key)
+    assert office.left() == {"mail": 1}
     office.close()
