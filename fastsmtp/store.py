@@ -6,7 +6,7 @@ An environment belongs to the process that opened it (LMDB must not cross a fork
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -30,7 +30,8 @@ class StoreError(Exception):
 class Store:
     """One environment in the directory ``path`` with the named ``databases``.
 
-    ``sync`` and ``metasync`` are LMDB's: with both, a commit returns when it is on stable storage.
+    ``sync`` and ``metasync`` are LMDB's: with both, a commit returns when it is on stable storage. ``created`` is
+    called by `open` before a new environment counts as one; when it raises `StorageError`, it does not.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Store:
         map_size: int,
         sync: bool = True,
         metasync: bool = True,
+        created: Callable[[], None] | None = None,
     ) -> None:
         self.path = path
         self.data_file = path / "data.mdb"
@@ -51,6 +53,8 @@ class Store:
         self._format = b"%d" % format_number
         self._sync = sync
         self._metasync = metasync
+        self._created = created
+        self._known = False
         self._env: Any = None
         self._pid = 0
         self._lock_fd = -1
@@ -66,9 +70,14 @@ class Store:
             raise StoreError(f"{self.path}: {error.strerror}; it must be a directory we may write") from None
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             os.close(fd)
             raise StoreError(f"{self.path}: another process has it; stop that one first") from None
+        except OSError as error:
+            os.close(fd)
+            raise StoreError(
+                f"{self.path}: cannot lock: {error.strerror}; it must be on a file system with flock(2)"
+            ) from None
         self._lock_fd = fd
         self._pid = os.getpid()
         try:
@@ -82,6 +91,7 @@ class Store:
         if self._env is not None:
             self._env.close()
             self._env = None
+        self._known = False
         if self._lock_fd >= 0:
             os.close(self._lock_fd)
             self._lock_fd = -1
@@ -150,13 +160,18 @@ class Store:
         except (lmdb.VersionMismatchError, lmdb.InvalidError, lmdb.CorruptedError) as error:
             raise StoreError(f"{self.path}: not an environment we can read ({error}); set it aside") from None
         except StorageError as error:
-            raise StoreError(f"{self.path}: cannot open: {error}") from None
+            raise StoreError(self._cannot_open(error)) from None
         try:
             self._page = env.stat()["psize"]
+            self._check_length(env)
             meta = env.open_db(b"meta")
             with env.begin(write=True) as txn:
                 known = txn.get(_FORMAT, db=meta)
                 if known is None:
+                    if self._known:
+                        raise StoreError(f"{self.path}: data.mdb was removed while in use; start again")
+                    if self._created is not None:
+                        self._created()
                     txn.put(_FORMAT, self._format, db=meta)
                 elif known != self._format:
                     raise StoreError(
@@ -165,10 +180,23 @@ class Store:
                         f"made it, or set it aside"
                     )
             self.db = {name: env.open_db(name) for name in self._names}
+            self._known = True
         except StoreError:
             env.close()
             raise
         except StorageError as error:
             env.close()
-            raise StoreError(f"{self.path}: cannot open: {error}") from None
+            raise StoreError(self._cannot_open(error)) from None
         self._env = env
+
+    def _check_length(self, env: Any) -> None:
+        """A page beyond the end of the file would end the process with SIGBUS when it is looked at."""
+        size, needed = self.data_file.stat().st_size, (env.info()["last_pgno"] + 1) * self._page
+        if size < needed:
+            raise StoreError(
+                f"{self.data_file}: it was cut, {size} bytes are left of {needed}; restore it or set "
+                f"{self.path} aside"
+            )
+
+    def _cannot_open(self, error: Exception) -> str:
+        return f"{self.path}: cannot open: {error}; see that its files are ours, and that disk and memory suffice"

@@ -14,6 +14,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from fastsmtp.spool.base import SpoolError, SpoolFailed, SpoolFull
+from fastsmtp.spool.faults import told
 
 PER_FILE = 1 << 20
 """Bytes that wait for one file at most, but for the piece that crosses the line."""
@@ -22,13 +23,16 @@ OVER_ALL = 24 << 20
 _RESUME = 256 << 10
 _RESUME_ALL = 16 << 20
 _PIECES = 64
+_THREADS = 4
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Post = Callable[[Callable[[], None]], object]
 
 
-def as_spool_error(error: OSError, what: str) -> SpoolError:
-    """The spool's error for an error of the system."""
+def as_spool_error(error: Exception, what: str) -> SpoolError:
+    """The spool's error for an error of the system, or for a fault of ours."""
+    if not isinstance(error, OSError):
+        return SpoolFailed(f"{what}: {told(error)}")
     if error.errno in _FULL:
         return SpoolFull(f"{what}: {error.strerror}")
     return SpoolFailed(f"{what}: {error.strerror}")
@@ -37,14 +41,17 @@ def as_spool_error(error: OSError, what: str) -> SpoolError:
 class BodyPool:
     """The threads, and the directory ``path`` the files stand in."""
 
-    def __init__(self, path: Path, post: Post, fault: Callable[[str], None], threads: int = 4) -> None:
+    def __init__(
+        self, path: Path, post: Post, fault: Callable[[str], None], event: Callable[[str], None]
+    ) -> None:
         self.path = path
         self.post = post
         self.fault = fault
+        self._event = event
         self.directory = -1
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._threads = [
-            threading.Thread(target=self._run, name=f"body-{n}", daemon=True) for n in range(threads)
+            threading.Thread(target=self._run, name=f"body-{n}", daemon=True) for n in range(_THREADS)
         ]
         self.lock = threading.Lock()
         self.waiting_bytes = 0
@@ -52,8 +59,7 @@ class BodyPool:
 
     def start(self) -> None:
         """Open the directory, begin the threads. Raises OSError."""
-        self.path.mkdir(mode=0o700, exist_ok=True)
-        self.directory = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.directory = self._open_directory()
         for thread in self._threads:
             thread.start()
 
@@ -71,8 +77,18 @@ class BodyPool:
             os.close(self.directory)
             self.directory = -1
 
+    def _open_directory(self) -> int:
+        self.path.mkdir(mode=0o700, exist_ok=True)
+        return os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def look_again(self) -> None:
+        """The directory seems gone: go on with what stands, or is made, in its place. Raises OSError."""
+        fd = self._open_directory()
+        os.dup2(fd, self.directory, inheritable=False)
+        os.close(fd)
+
     def run(self, action: Callable[[], None]) -> None:
-        """Call ``action`` on one of the threads; it must not raise."""
+        """Call ``action`` on one of the threads."""
         self._work.put(action)
 
     def open(self, queue_id: str, prefix: bytes) -> "FileBody":
@@ -86,7 +102,10 @@ class BodyPool:
 
     def _run(self) -> None:
         while (action := self._work.get()) is not None:
-            action()
+            try:
+                action()
+            except Exception as error:  # a fault of ours: the thread goes on with the next
+                self._event(f"spool {self.path}: {told(error)}")
 
 
 class FileBody:
@@ -158,8 +177,8 @@ class FileBody:
         if not self._error and not self._aborted:
             try:
                 self._write(pieces, size)
-            except OSError as error:
-                self._error = as_spool_error(error, f"{pool.path}/{self.queue_id}")
+            except Exception as error:
+                self._failed(error)
         with pool.lock:
             self._waiting -= size
             pool.waiting_bytes -= size
@@ -198,20 +217,29 @@ class FileBody:
     def _complete(self) -> None:
         pool = self._pool
         if not self._aborted and not self._error:
+            linked = False
             try:
                 # Named before it is synced: one commit of the file system's journal takes both, and a file
                 # that no record speaks of yet may stand there half.
                 os.link(f"/proc/self/fd/{self._fd}", self.queue_id, dst_dir_fd=pool.directory, follow_symlinks=True)
+                linked = True
                 pool.fault("body-linked")
                 os.fdatasync(self._fd)
                 pool.fault("body-synced")
                 os.fsync(pool.directory)
                 pool.fault("body-durable")
-            except OSError as error:
-                self._error = as_spool_error(error, f"{pool.path}/{self.queue_id}")
-                pool.remove(self.queue_id)
+            except Exception as error:
+                if linked:
+                    pool.remove(self.queue_id)
+                self._failed(error)
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
         if self._done is not None:
             self._done(self._error)
+
+    def _failed(self, error: Exception) -> None:
+        self._error = as_spool_error(error, f"{self._pool.path}/{self.queue_id}")
+        if isinstance(error, FileNotFoundError):
+            with contextlib.suppress(OSError):
+                self._pool.look_again()

@@ -92,6 +92,7 @@ class Growth:
     def _slice(self) -> None:
         start = self._written
         end = min(start + SLICE, self._target)
+        failed = True
         try:
             fd = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
             try:
@@ -103,15 +104,16 @@ class Growth:
                 os.close(fd)
             failed = False
         except OSError:
-            failed = True
-        with self._changed:
-            if failed:
-                self._failed_at = self._monotonic()
-            else:
-                self._failed_at = None
-                self._written = end
-            more = not failed and end < self._target and not self._closed
-            self._busy = more
-            self._changed.notify_all()
+            pass  # no room; what is free already is handed out while more than the reserve is left
+        finally:
+            with self._changed:
+                if failed:
+                    self._failed_at = self._monotonic()
+                else:
+                    self._failed_at = None
+                    self._written = end
+                more = not failed and end < self._target and not self._closed
+                self._busy = more
+                self._changed.notify_all()
         if more:
             self._run(self._slice)

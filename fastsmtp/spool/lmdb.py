@@ -16,7 +16,7 @@ from fastsmtp.spool.faults import no_fault
 from fastsmtp.spool.growth import Growth
 from fastsmtp.spool.outbox import Outbox
 from fastsmtp.spool.record import FORMAT
-from fastsmtp.spool.recover import remove_orphans
+from fastsmtp.spool.recover import keep_bodies, remove_orphans
 from fastsmtp.spool.settings import Durability, SpoolSettings
 from fastsmtp.spool.writer import DATABASES, Insert, Job, Writer, most_bytes
 from fastsmtp.store import StorageError, Store, StoreError
@@ -54,8 +54,9 @@ class LmdbSpool:
             map_size=settings.map_size,
             sync=durability != "none",
             metasync=durability == "full",
+            created=self._keep_bodies,
         )
-        self._bodies = BodyPool(path / "body", post, fault)
+        self._bodies = BodyPool(path / "body", post, fault, log.event)
         self._growth = Growth(
             self._store.data_file,
             map_size=settings.map_size,
@@ -165,6 +166,15 @@ class LmdbSpool:
             job.finish(SpoolFailed(f"{self._store.path}: the spool is not open"))
             return
         self._writer.job(job)
+
+    def _keep_bodies(self) -> None:
+        corrupt = self._store.path / "corrupt"
+        kept = keep_bodies(self._store.path / "body", corrupt)
+        if kept:
+            self._log.event(
+                f"spool {self._store.path}: the database is new, yet there are {kept} body file(s) of large "
+                f"mail: moved to {corrupt}"
+            )
 
     def _wake(self) -> None:
         self._writer.wake()

@@ -3,18 +3,45 @@
 S1 leaves nothing (files without a name), S3 is found by the scan of the outbox, S4 is queue/redo.py's.
 """
 
+import contextlib
 import os
+import re
 from pathlib import Path
 
+from fastsmtp.mail.ids import LENGTH
 from fastsmtp.spool.writer import BODY
 from fastsmtp.store import Store
+
+_ID = re.compile(f"[0-9A-Za-z]{{{LENGTH}}}")
 
 
 def remove_orphans(store: Store, bodies: Path) -> int:
     """S2 and S6: remove body files no record speaks of; how many there were. Nobody else may be at work."""
-    names = os.listdir(bodies)
+    names = _names(bodies)
     with store.read() as txn:
-        orphans = [name for name in names if txn.get(os.fsencode(name), db=store.db[BODY]) is None]
+        orphans = [name for name in names if txn.get(name.encode(), db=store.db[BODY]) is None]
     for name in orphans:
         os.unlink(bodies / name)
     return len(orphans)
+
+
+def keep_bodies(bodies: Path, corrupt: Path) -> int:
+    """The database is new, so it cannot tell which body files were accepted: move them to where a person looks;
+    how many there were. Raises OSError."""
+    try:
+        names = _names(bodies)
+    except FileNotFoundError:
+        return 0
+    if names:
+        corrupt.mkdir(mode=0o700, exist_ok=True)
+    for name in names:
+        os.rename(bodies / name, corrupt / f"{name}.eml")
+        with contextlib.suppress(FileNotFoundError):  # one set aside before is the same file, and stays
+            os.unlink(bodies / name)
+    return len(names)
+
+
+def _names(bodies: Path) -> list[str]:
+    """The body files; what else stands there is not ours."""
+    with os.scandir(bodies) as entries:
+        return [one.name for one in entries if _ID.fullmatch(one.name) and one.is_file(follow_symlinks=False)]

@@ -21,13 +21,15 @@ class Pool:
         self.go_on = threading.Event()
         self.go_on.set()
         self.fail_at = ""
-        self.pool = BodyPool(path, self.posted.put, self.fault)
+        self.fail_with: Exception = OSError(28, "No space left on device")
+        self.events: list[str] = []
+        self.pool = BodyPool(path, self.posted.put, self.fault, self.events.append)
         self.pool.start()
 
     def fault(self, step: str) -> None:
         self.go_on.wait(20)
         if step == self.fail_at:
-            raise OSError(28, "No space left on device")
+            raise self.fail_with
 
     def finish(self, body: object) -> SpoolError | None:
         answers: SimpleQueue[SpoolError | None] = SimpleQueue()
@@ -113,3 +115,34 @@ def test_all_files_together_are_bounded(pool: Pool) -> None:
 def test_errors_are_told_apart() -> None:
     assert isinstance(as_spool_error(OSError(28, "full"), "x"), SpoolFull)
     assert isinstance(as_spool_error(OSError(5, "broken"), "x"), SpoolFailed)
+
+
+def test_a_file_that_stood_there_before_is_left_alone(pool: Pool, tmp_path: Path) -> None:
+    (tmp_path / "ID").write_bytes(b"another's")
+    body = pool.pool.open("ID", b"prefix")
+    body.write(b"x")
+    assert isinstance(pool.finish(body), SpoolFailed)
+    assert (tmp_path / "ID").read_bytes() == b"another's"
+
+
+@pytest.mark.parametrize("step", ["body-written", "body-linked"])
+def test_what_nobody_expected_is_an_answer_too(pool: Pool, tmp_path: Path, step: str) -> None:
+    pool.fail_at = step
+    pool.fail_with = ValueError("odd")
+    body = pool.pool.open("ID", b"prefix")
+    body.write(b"x")
+    error = pool.finish(body)
+    assert isinstance(error, SpoolFailed)
+    assert "test_spool_bodies.py:" in str(error)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_thread_outlives_an_action_that_raises(pool: Pool) -> None:
+    for _ in range(20):
+        pool.pool.run(lambda: 1 / 0)  # type: ignore[arg-type, return-value]
+    body = pool.pool.open("ID", b"prefix")
+    body.write(b"x")
+    assert pool.finish(body) is None
+    until(lambda: len(pool.events) == 20)
+    assert "ZeroDivisionError" in pool.events[0]
+    assert "test_spool_bodies.py:" in pool.events[0]

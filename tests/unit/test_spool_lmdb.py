@@ -89,7 +89,7 @@ def test_bodies_without_a_record_are_removed_at_the_start(tmp_path: Path) -> Non
     kept = office.submit(b"x" * 100_000, "a@b", large=True)
     office.accepted(kept)
     office.close()
-    (tmp_path / "spool/body/ORPHAN").write_bytes(b"x")
+    (tmp_path / "spool/body/0123456789ABC").write_bytes(b"x")
     office = PostOffice(tmp_path).open()
     assert os.listdir(tmp_path / "spool/body") == [kept]
     assert "removed 1 body file" in office.lines()[-1]
@@ -343,4 +343,44 @@ def test_what_is_damaged_inside_is_told_once(tmp_path: Path) -> None:
         office.spool._writer.wake()
         until(lambda: office.spool.unhealthy() is None)
     assert sum("MDB_CORRUPTED" in line for line in office.lines()) == 1
+    office.close()
+
+
+def test_bodies_of_a_database_that_is_gone_are_kept_for_a_person(tmp_path: Path) -> None:
+    office = PostOffice(tmp_path).open()
+    kept = [office.submit(b"x" * 100_000, "a@b", large=True) for _ in range(3)]
+    office.accepted(*kept)
+    office.close()
+    for name in ("data.mdb", "lock.mdb"):
+        (tmp_path / "spool" / name).unlink()
+    office = PostOffice(tmp_path).open()
+    assert os.listdir(tmp_path / "spool/body") == []
+    assert {file.name for file in (tmp_path / "spool/corrupt").iterdir()} == {f"{i}.eml" for i in kept}
+    assert (tmp_path / "spool/corrupt" / f"{kept[0]}.eml").read_bytes() == PREFIX + b"x" * 100_000
+    assert sum("3 body file(s)" in line and "corrupt" in line for line in office.lines()) == 1
+    office.close()
+
+
+def test_what_is_no_body_does_not_hinder_the_start(tmp_path: Path) -> None:
+    body = tmp_path / "spool/body"
+    for name in ("lost+found", "0123456789ABD"):
+        (body / name).mkdir(parents=True)
+    for fresh in (True, False):
+        (body / "README").write_text("not ours")
+        office = PostOffice(tmp_path).open()
+        assert len(os.listdir(body)) == 3
+        assert office.lines() == [], fresh
+        office.close()
+
+
+def test_a_body_directory_made_again_serves_the_message_after_the_next(tmp_path: Path) -> None:
+    office = PostOffice(tmp_path).open()
+    (tmp_path / "spool/body").rename(tmp_path / "away")
+    (tmp_path / "away").rmdir()
+    lost = office.submit(b"x" * 100_000, "a@b", large=True)
+    until(lambda: lost in office.answers, each=lambda: office.turn(0.01))
+    assert isinstance(office.answers[lost], SpoolFailed)
+    kept = office.submit(b"y" * 100_000, "a@b", large=True)
+    office.accepted(kept)
+    assert stored(office) == {kept: PREFIX + b"y" * 100_000}
     office.close()

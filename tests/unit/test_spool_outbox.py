@@ -7,7 +7,6 @@ import pytest
 from fastsmtp.spool.base import SpoolError
 from fastsmtp.spool.outbox import Unit, pending_of
 from fastsmtp.spool.record import Intent, IntentUnit
-from fastsmtp.spool.recover import remove_orphans
 from fastsmtp.spool.settings import SpoolSettings
 from fastsmtp.spool.writer import Job, envelope_size, most_bytes
 from tests.fakes.post_office import LeapingClock, PostOffice
@@ -94,14 +93,6 @@ def test_a_change_that_fails_takes_no_other_with_it(tmp_path: Path) -> None:
     office.close()
     with pytest.raises(SpoolError, match="not open"):
         office.spool.outbox.change(lambda txn: None)
-
-
-def test_orphans_are_counted(tmp_path: Path) -> None:
-    office = PostOffice(tmp_path).open()
-    (tmp_path / "spool/body/ORPHAN").write_bytes(b"x")
-    assert remove_orphans(office.spool._store, tmp_path / "spool/body") == 1
-    assert remove_orphans(office.spool._store, tmp_path / "spool/body") == 0
-    office.close()
 
 
 def test_envelopes_count_in_what_one_commit_puts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

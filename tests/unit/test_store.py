@@ -80,3 +80,45 @@ def test_a_closed_store_is_a_storage_error(tmp_path: Path) -> None:
     store.close()
     with pytest.raises(StorageError):
         store.high_water()
+
+
+def test_a_file_that_was_cut_is_refused(tmp_path: Path) -> None:
+    store = make(tmp_path)
+    store.open()
+    with store.write() as txn:
+        txn.put(b"k", b"v" * (1 << 20), db=store.db[b"one"])
+    store.close()
+    with open(store.data_file, "r+b") as file:
+        file.truncate(store.data_file.stat().st_size - 65536)
+    with pytest.raises(StoreError, match="was cut") as caught:
+        make(tmp_path).open()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_new_environment_is_told_of_before_it_counts_as_one(tmp_path: Path) -> None:
+    calls: list[int] = []
+
+    def created() -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            raise OSError(5, "Input/output error")
+
+    store = Store(tmp_path, (b"one",), format_number=1, map_size=16 << 20, created=created)
+    with pytest.raises(StoreError, match="Input/output error"):
+        store.open()
+    store.open()
+    store.reopen()
+    store.close()
+    store.open()
+    assert len(calls) == 2, "the first did not count"
+    store.close()
+
+
+def test_an_environment_that_vanished_in_use_is_refused(tmp_path: Path) -> None:
+    store = make(tmp_path)
+    store.open()
+    for name in ("data.mdb", "lock.mdb"):
+        (tmp_path / name).unlink()
+    with pytest.raises(StoreError, match="while in use"):
+        store.reopen()
+    store.close()
