@@ -1,4 +1,4 @@
-"""fastsmtp: an SMTP server and relay in Python whose hot path is compiled.
+"""fastsmtp: an SMTP server in Python whose hot path is compiled.
 
 The folders are the hops of a message's path::
 
