@@ -15,6 +15,7 @@ from typing import Protocol
 from fastsmtp.clock import Clock
 from fastsmtp.queue.redo import Redo
 from fastsmtp.spool.base import SpoolError
+from fastsmtp.spool.faults import no_fault, told
 from fastsmtp.spool.outbox import MOST_WAITING, Outbox, Scan, Survivors, Unit
 from fastsmtp.spool.record import Intent, IntentUnit
 from fastsmtp.spool.suspects import SuspectBoard
@@ -34,6 +35,7 @@ _GIVE_WAY = 3.0
 """... until the oldest has waited for so many seconds."""
 _PAUSE = 1.0
 _SYNC_ATTEMPTS = 3
+_MOST_TOLD = 100
 
 
 class DeliverySpool(Protocol):
@@ -47,20 +49,15 @@ class DeliverySpool(Protocol):
         """From now on what is stored is handed over."""
 
 
-def _no_fault(step: str) -> None:
-    """Nothing goes wrong."""
-
-
 class _Moved:
     """A batch that stands in ``new/`` and waits to be durable there."""
 
-    __slots__ = ("batch", "intent", "key", "units")
+    __slots__ = ("batch", "key", "units")
 
-    def __init__(self, batch: Batch, units: list[Unit], key: bytes | None, intent: Intent | None) -> None:
+    def __init__(self, batch: Batch, units: list[Unit], key: bytes | None) -> None:
         self.batch = batch
         self.units = units
         self.key = key
-        self.intent = intent
 
 
 class LocalRunner:
@@ -75,7 +72,7 @@ class LocalRunner:
         suspects: SuspectBoard,
         *,
         hold: bool = False,
-        fault: Callable[[str], None] = _no_fault,
+        fault: Callable[[str], None] = no_fault,
     ) -> None:
         self._spool = spool
         self._outbox = spool.outbox
@@ -92,6 +89,8 @@ class LocalRunner:
         self._scan: Scan | None = None
         self._scan_at: float | None = None
         self._begun_at = 0.0
+        self._told: set[str] = set()
+        self._scan_went_well = True
         self._stopping = False
         self._crashed = False
         self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
@@ -128,12 +127,12 @@ class LocalRunner:
                     else:
                         self._turn()
                 except (SpoolError, OSError) as error:
-                    self._trouble(f"delivery: {error}")
+                    self._trouble(f"delivery: {error}", begun)
                 except Exception as error:  # a fault of ours: the mail stays, and is tried again
-                    self._trouble(f"delivery: {error!r}")
+                    self._trouble(f"delivery: {told(error)}", begun)
             self._settle_moved()
         except Exception as error:  # it stays an intent, which the next start brings to its end
-            self._log.event(f"delivery: {error!r}")
+            self._log.event(f"delivery: {told(error)}")
         finally:
             self._outbox.detach()
             self._mailboxes.close()
@@ -153,14 +152,21 @@ class LocalRunner:
         self._scan_at = self._clock.monotonic()
         return True
 
-    def _trouble(self, text: str) -> None:
-        """Leave what is in hand where it is: the next scan finds it again."""
-        self._log.event(text)
+    def _trouble(self, text: str, begun: bool = True) -> None:
+        """Leave what is in hand where it is: the next scan finds it again. Trouble in the same words is told
+        once until a scan goes well, and tried each minute only; other mail goes on in between."""
+        again = text in self._told
+        if not again:
+            if len(self._told) >= _MOST_TOLD:
+                self._told.clear()
+            self._told.add(text)
+            self._log.event(text)
+        self._scan_went_well = False
         self._suspects.clear()
         self._outbox.finished()
         self._alone.clear()
-        self._again(_PAUSE)
-        self._outbox.wait(_PAUSE)
+        self._again(RETRY if again else _PAUSE)
+        self._outbox.rest(RETRY if again and not begun else _PAUSE)
 
     def _turn(self) -> None:
         if self._alone:
@@ -169,10 +175,10 @@ class LocalRunner:
         self._begin_scan_when_due()
         if self._scan is None:
             self._make_way()
-        units = self._outbox.take(BATCH)
-        if self._scan is not None:
-            count = sum(len(unit.letters) for unit in units)
-            units += self._scanned(self._scan, max(_SCAN_SHARE, BATCH - count))
+        found: list[Unit] = []
+        if self._scan is not None:  # first, as it may fail, and fresh mail is not in hand then
+            found = self._scanned(self._scan, max(_SCAN_SHARE, BATCH - self._outbox.backlog()[0]))
+        units = self._outbox.take(BATCH) + found
         if units:
             self._begun_at = self._clock.monotonic()
             self._deliver(units)
@@ -206,12 +212,19 @@ class LocalRunner:
             self._redo.again()
             self._mailboxes.try_again()
             self._scan = self._outbox.scan()
+            self._scan_went_well = True
 
     def _scanned(self, scan: Scan, limit: int) -> list[Unit]:
         """Further units of the scan; those that a worker died of are delivered alone."""
-        units = self._outbox.next(scan, limit)
+        try:
+            units = self._outbox.next(scan, limit)
+        except Exception:
+            self._scan = None
+            raise
         if not units:
             self._scan = None
+            if self._scan_went_well:
+                self._told.clear()
         if self._redo.blocked:
             self._again(RETRY)
             units = [unit for unit in units if unit.key not in self._redo.blocked]
@@ -232,7 +245,7 @@ class LocalRunner:
         if batch is not None:
             for number, index, reason in batch.lost:
                 self._outbox.set_aside(units[number], index, reason)
-            key = intent = None
+            key = None
             if batch.written:
                 intent = self._intent(batch, units)
                 key = self._outbox.intend(intent)
@@ -248,7 +261,7 @@ class LocalRunner:
             elif batch.missing:
                 self._again(RETRY)
             if key is not None or batch.lost:
-                self._moved = _Moved(batch, units, key, intent)
+                self._moved = _Moved(batch, units, key)
         self._outbox.finished()
 
     def _write(self, units: list[Unit]) -> Batch | None:
@@ -268,13 +281,12 @@ class LocalRunner:
             if self._mailboxes.sync(batch, self._moved.batch if self._moved else None):
                 self._fault("synced")
                 if self._moved is not None:
-                    moved, self._moved = self._moved, None
-                    self._settle(moved)
+                    self._settle(self._moved)
                 return batch
             self._keep_moved()
             if self._stopping:
                 break
-            outbox.wait(_PAUSE * attempt)
+            outbox.rest(_PAUSE * attempt)
         self._again(RETRY)
         return None
 
@@ -294,17 +306,20 @@ class LocalRunner:
         if self._moved is None:
             return
         if self._mailboxes.settle(self._moved.batch):
-            moved, self._moved = self._moved, None
-            self._settle(moved)
+            self._settle(self._moved)
         else:
             self._keep_moved()
 
     def _keep_moved(self) -> None:
         """Moves that may not be durable stay an intent, which is finished like one of before a crash."""
         moved, self._moved = self._moved, None
-        if moved is not None and moved.key is not None and moved.intent is not None:
-            self._redo.keep(moved.key, moved.intent)
-            self._again(RETRY)
+        if moved is not None:
+            self._keep(moved)
+
+    def _keep(self, moved: _Moved) -> None:
+        if moved.key is not None:
+            self._redo.keep(moved.key, self._intent(moved.batch, moved.units))
+        self._again(RETRY)
 
     def _settle(self, moved: _Moved) -> None:
         """Let the spool forget what was delivered. A unit nothing was written of stays as it is."""
@@ -316,7 +331,12 @@ class LocalRunner:
             for index, kept in batch.missing.get(number, ()):
                 survivors.setdefault(index, []).append(kept)
             settled.append((moved.units[number], survivors))
-        self._outbox.settle(moved.key, settled)
+        try:
+            self._outbox.settle(moved.key, settled)
+        except Exception:  # what was moved must not be found by a scan
+            self._keep_moved()
+            raise
+        self._moved = None
         now, log = self._clock.now(), self._log
         for number, index, recipient, mailbox in batch.delivered():
             envelope = moved.units[number].letters[index].envelope

@@ -85,8 +85,8 @@ class Redo:
             self._outbox.settle(key, [])
         else:
             return work.broken
-        del self._left[key]
         self._outbox.change(lambda txn: None)
+        del self._left[key]
         self._log.event(f"delivery: finished what was begun earlier, {work.count} file(s)")
         return work.broken
 

@@ -7,6 +7,7 @@ import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -363,7 +364,118 @@ def test_trouble_of_ours_leaves_the_mail_for_another_try(
     office.settled()
     assert len(office.files("u@x")) == 5
     assert sum("odd" in line for line in office.lines()) == 2 - len(trouble)
+    assert all("test_queue_local.py:" in line for line in office.lines() if "RuntimeError" in line)
     assert len(trouble) < 2
+
+
+def test_fresh_mail_does_not_cut_the_pause_after_trouble_short(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = make()
+    office.spool.attach()
+    office.accepted(office.submit(b"x", "u@x"))
+    rests: list[float] = []
+    monkeypatch.setattr(office.spool.outbox, "rest", rests.append)
+    office.runner._trouble("odd")
+    assert rests == [1.0]
+    monkeypatch.setattr(office.mailboxes, "sync", lambda *batches: False)
+    assert office.runner._write([]) is not None, "nothing is written, so nothing is synced"
+    units = office.spool.outbox.take(10)
+    office.runner._bodies = os.open(office.spool.outbox.bodies, os.O_RDONLY)
+    assert office.runner._write(units) is None
+    assert rests[1:] == [0.0, 1.0, 2.0]
+
+
+def test_trouble_that_stays_is_told_once_and_tried_each_minute(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fastsmtp.queue.local._PAUSE", 0.01)
+    clock = LeapingClock()
+    office = make(clock=clock)
+    old = office.submit(b"x", "old@x")
+    office.accepted(old)
+    tries: list[int] = []
+
+    def damaged(*args: object) -> None:
+        tries.append(1)
+        raise RuntimeError("page is damaged")
+
+    monkeypatch.setattr(office.spool.outbox, "next", damaged)
+    office.deliver()
+    for count in range(3):
+        until(lambda: (office.runner._scan_at or 0.0) > clock.monotonic() + 50)
+        assert len(tries) == count + 2
+        office.accepted(office.submit(b"x", "fresh@x"))
+        until(lambda count=count: len(office.files("fresh@x")) == count + 1)
+        clock.pass_by(61)
+        office.outbox_wake()
+    until(lambda: (office.runner._scan_at or 0.0) > clock.monotonic() + 50)
+    assert sum("damaged" in line for line in office.lines()) == 1
+    monkeypatch.undo()
+    clock.pass_by(61)
+    office.outbox_wake()
+    office.settled()
+    assert len(office.files("old@x")) == 1
+    assert len(office.files("fresh@x")) == 3
+
+
+@pytest.mark.parametrize("where", ["durable", "settle"])
+def test_trouble_at_the_end_does_not_deliver_again(
+    make: Make, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    clock = LeapingClock()
+    monkeypatch.setattr("fastsmtp.queue.local._PAUSE", 0.01)
+    office: PostOffice
+    taken: list[Path] = []
+
+    def take(step: str) -> None:
+        if step == where and not taken:
+            for file in office.files("u@x"):
+                file.rename(office.base / file.name)
+                taken.append(file)
+            raise RuntimeError("odd")
+
+    office = make(fault=take, clock=clock)
+    real = office.spool.outbox.settle
+
+    def settle(*args: Any, **options: Any) -> None:
+        take("settle")
+        real(*args, **options)
+
+    monkeypatch.setattr(office.spool.outbox, "settle", settle)
+    office.deliver()
+    office.accepted(office.submit(b"x", "u@x"))
+    until(lambda: taken)
+    until(lambda: any("odd" in line for line in office.lines()))
+    until(lambda: not office.left() or (office.runner._scan_at or 0.0) > clock.monotonic() + 50)
+    clock.pass_by(61)
+    office.outbox_wake()
+    office.settled()
+    assert office.files("u@x") == []
+    assert len(taken) == 1
+
+
+def test_a_lost_letter_whose_settling_fails_is_not_forgotten(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = LeapingClock()
+    office = make(clock=clock)
+    lost = office.submit(b"x" * 20_000, "u@x", large=True)
+    office.accepted(lost)
+    (office.base / "spool/body" / lost).unlink()
+    real = office.mailboxes.settle
+    failures: list[object] = []
+
+    def settle(batch: Any) -> bool:
+        failures.append(batch)
+        return len(failures) > 1 and real(batch)
+
+    monkeypatch.setattr(office.mailboxes, "settle", settle)
+    office.deliver()
+    until(lambda: failures and (office.runner._scan_at or 0.0) > clock.monotonic() + 50)
+    clock.pass_by(61)
+    office.outbox_wake()
+    office.settled()
 
 
 def test_a_stop_does_not_wait_for_storage_that_fails(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
