@@ -30,7 +30,8 @@ def json_option() -> Decorator:
 def settings_from(file: Path | None) -> "Settings":
     """The settings of ``file`` or the default; ends the program with EX_CONFIG, one line per fault, when they
     or this machine do not allow a start."""
-    from fastsmtp.process.settings import load_settings, machine_problems
+    from fastsmtp.process.machine import machine_problems
+    from fastsmtp.process.settings import load_settings
 
     try:
         settings = load_settings(file)

@@ -5,7 +5,6 @@ The tables are declared beside the code they are for; see ``settings.py`` in eac
 """
 
 import os
-import pwd
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from fastsmtp.accounts.names import canonical_domain, canonical_local
 from fastsmtp.accounts.static import directory_problems
 from fastsmtp.config.bind import bind
 from fastsmtp.config.errors import SettingsError
@@ -195,53 +195,36 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         )
     for problem in directory_problems(settings.mailboxes):
         yield f"mailboxes.{problem}"
+    yield from _shared_mailboxes(settings.mailboxes)
 
 
-def machine_problems(settings: Settings) -> list[str]:
-    """What this machine lacks for the settings, one line each: the user, and directories that can be
-    written."""
-    problems = []
-    uid, groups = os.geteuid(), {os.getegid(), *os.getgroups()}
-    if settings.user is not None:
-        try:
-            entry = pwd.getpwnam(settings.user)
-        except KeyError:
-            return [f'user: there is no user "{settings.user}" on this machine']
-        if uid not in (0, entry.pw_uid):
-            problems.append(f'user: only root can become "{settings.user}"; start as root or as that user')
-        elif uid == 0:
-            uid, groups = entry.pw_uid, set(os.getgrouplist(entry.pw_name, entry.pw_gid))
-    mail = Path(settings.mailboxes.path.partition("{")[0] + "x").parent
-    for key, path in (("data_dir", settings.data_dir), ("mailboxes.path", mail)):
-        problem = _not_writable(path, uid, groups)
-        if problem:
-            problems.append(f"{key}: {problem}")
-    return problems
+def _shared_mailboxes(mailboxes: MailboxSettings) -> Iterator[str]:
+    """Users of one name in two domains, whom a path without the domain puts into one mailbox."""
+    if "{domain}" in mailboxes.path:
+        return
+    seen: dict[str, tuple[str, str]] = {}
+    for i, user in enumerate(mailboxes.users):
+        local, at, domain = user.rpartition("@")
+        if at:
+            home = canonical_domain(domain)
+            other, first = seen.setdefault(canonical_local(local), (home, user))
+            if other != home:
+                yield (
+                    f'mailboxes.users[{i}]: "{user}" and "{first}" would share one mailbox, '
+                    f'as mailboxes.path "{mailboxes.path}" lacks {{domain}}; add it'
+                )
 
 
-def _not_writable(path: Path, uid: int, groups: set[int]) -> str | None:
-    """Why ``path`` cannot be written or made by ``uid``, in words; None when it can."""
-    place = path
-    while not os.path.lexists(place):
-        place = place.parent
-    if os.statvfs(place).f_flag & os.ST_RDONLY:
-        return f"{place} is on a read-only file system"
-    if place != path and os.geteuid() == 0:
-        return (
-            None if place.is_dir() else f"{place} is no directory"
-        )  # root makes it and gives it to the user
-    if not place.is_dir():
-        return f"{place} is no directory"
-    status = place.stat()
-    shift = 6 if status.st_uid == uid else 3 if status.st_gid in groups else 0
-    if uid != 0 and status.st_mode >> shift & 0o3 != 0o3:
-        what = "is not writable" if place == path else f"cannot be made, {place} is not writable"
-        return f"{path} {what} for {_name(uid)}; change its owner, or the setting"
-    return None
+def mailbox_root(settings: Settings) -> Path:
+    """The directory all mailboxes lie below: their path up to the first ``{``."""
+    return Path(settings.mailboxes.path.partition("{")[0] + "x").parent
 
 
-def _name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"
+def names_of(mailboxes: MailboxSettings) -> tuple[list[str], list[str]]:
+    """Domains and users, each once however often and in whatever case it is written."""
+    domains = {canonical_domain(domain): domain for domain in reversed(mailboxes.domains)}
+    users: dict[str, str] = {}
+    for user in reversed(mailboxes.users):
+        local, at, domain = user.rpartition("@")
+        users[canonical_local(local if at else domain) + at + (canonical_domain(domain) if at else "")] = user
+    return list(reversed(domains.values())), list(reversed(users.values()))

@@ -55,6 +55,14 @@ def listen(endpoint: Endpoint, protocol: str, accept: Accept, workers: int, back
     return Listener(endpoint, protocol, tuple(sockets))
 
 
+def probe(endpoint: Endpoint) -> None:
+    """Bind ``endpoint`` and let it go again, without listening. Raises `StartError` as `listen` does."""
+    try:
+        _bound(endpoint, reuseport=False).close()
+    except OSError as error:
+        raise _explained(endpoint, error) from None
+
+
 def listen_all(
     wanted: Iterable[tuple[Endpoint, str]], accept: Accept, workers: int, backlog: int
 ) -> tuple[Listener, ...]:

@@ -15,7 +15,7 @@ hostname = "mx.example.org"
 data_dir = "data"
 workers = 3
 [[listeners]]
-address = "127.0.0.1:2525"
+address = "127.0.0.1:0"
 [mailboxes]
 domains = ["example.org", "example.net"]
 users = ["alice", "bob"]
@@ -34,7 +34,7 @@ def test_good(tmp_path: Path, capsys: Capture) -> None:
     assert capsys.readouterr().out.splitlines() == [
         "settings are good",
         "  hostname   mx.example.org",
-        "  listens on smtp 127.0.0.1:2525",
+        "  listens on smtp 127.0.0.1:0",
         "  domains    example.org, example.net",
         "  users      2",
         f"  mail goes  {tmp_path}/mail/{{domain}}/{{user}}",
@@ -66,8 +66,35 @@ def test_bad_for_this_machine(tmp_path: Path, capsys: Capture) -> None:
     file = write(tmp_path, 'user = "no-such-user"\n' + GOOD)
     assert run(["check", "-c", file]) == exits.CONFIG
     assert capsys.readouterr().err == (
-        f'fastsmtp: {file}: user: there is no user "no-such-user" on this machine\n'
+        f'fastsmtp: {file}: user: there is no user "no-such-user"; '
+        "make it (adduser --system --group no-such-user)\n"
     )
+
+
+def test_bad_for_this_network(tmp_path: Path, capsys: Capture) -> None:
+    file = write(tmp_path, GOOD.replace("127.0.0.1:0", "192.0.2.1:25"))
+    assert run(["check", "-c", file]) == exits.CONFIG
+    start = f"fastsmtp: {file}: listeners[0].address: cannot listen on 192.0.2.1:25: "
+    assert capsys.readouterr().err.startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "note"),
+    [
+        ('users = ["alice", "bob"]', "", "mailboxes.users is empty: all mail but postmaster's is refused"),
+        ('domains = ["example.org", "example.net"]', "", "mailboxes.domains is empty: all mail is refused"),
+    ],
+)
+def test_what_is_hardly_meant_is_a_note(
+    tmp_path: Path, capsys: Capture, old: str, new: str, note: str
+) -> None:
+    file = write(tmp_path, GOOD.replace(old, new))
+    assert run(["check", "-c", file]) == exits.OK
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "settings are good, but read the notes"
+    assert lines[-1] == f"note: {note}"
+    assert run(["check", "-c", file, "--json"]) == exits.OK
+    assert json.loads(capsys.readouterr().out)["notes"] == [note]
 
 
 def test_bad_toml(tmp_path: Path, capsys: Capture) -> None:

@@ -1,14 +1,18 @@
-"""The settings as a whole: the file's form, the default, and what contradicts itself or the machine."""
+"""The settings as a whole: the file's form, the default, and what contradicts itself."""
 
-import os
-import pwd
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fastsmtp.config.errors import SettingsError
-from fastsmtp.process.settings import cpu_count, default_settings, load_settings, machine_problems
+from fastsmtp.process.settings import (
+    cpu_count,
+    default_settings,
+    load_settings,
+    mailbox_root,
+    names_of,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -118,7 +122,6 @@ def test_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.durability == "full"
     assert settings.limits.loopback_exempt
     assert settings.spool.reserve + settings.spool.ahead == 32 << 20, "what a first look costs on the disk"
-    assert machine_problems(settings) == []
 
 
 def test_the_sample_is_good() -> None:
@@ -214,76 +217,31 @@ def test_a_missing_file() -> None:
         load_settings(Path("/none.toml"))
 
 
-def test_the_user_must_exist(tmp_path: Path) -> None:
-    settings = load(tmp_path, small('user = "no-such-user"'))
-    assert machine_problems(settings) == ['user: there is no user "no-such-user" on this machine']
-
-
-def test_only_root_becomes_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = load(tmp_path, small('user = "root"\ndata_dir = "/"', 'path = "/{user}"'))
-    monkeypatch.setattr(os, "geteuid", lambda: 4711)
-    monkeypatch.setattr(os, "getgroups", list)
-    monkeypatch.setattr(os, "getegid", lambda: 4711)
-    assert 'user: only root can become "root"; start as root or as that user' in machine_problems(settings)
-
-
-@pytest.fixture
-def stranger(monkeypatch: pytest.MonkeyPatch) -> int:
-    """The checks run as a user who owns nothing here."""
-    uid = 4711
-    assert os.stat("/").st_uid != uid
-    monkeypatch.setattr(os, "geteuid", lambda: uid)
-    monkeypatch.setattr(os, "getgroups", list)
-    monkeypatch.setattr(os, "getegid", lambda: uid)
-    return uid
-
-
-def test_directories_that_cannot_be_written(tmp_path: Path, stranger: int) -> None:
-    tmp_path.chmod(0o755)
-    (tmp_path / "mail").mkdir(mode=0o755)
-    settings = load(tmp_path, small('data_dir = "a/b"', 'path = "mail/x-{user}"'))
-    assert machine_problems(settings) == [
-        f"data_dir: {tmp_path}/a/b cannot be made, {tmp_path} is not writable for uid {stranger}; "
-        "change its owner, or the setting",
-        f"mailboxes.path: {tmp_path}/mail is not writable for uid {stranger}; "
-        "change its owner, or the setting",
+def test_two_persons_in_one_mailbox(tmp_path: Path) -> None:
+    users = 'domains = ["a.example", "b.example"]\nusers = ["Bob@a.example", "bob@b.example", "{third}"]\n'
+    text = small(mailboxes="{users}").replace('domains = ["example.org"]\n', "")
+    text = text.replace("{users}", users + 'path = "/m/{user}"')
+    assert problems(tmp_path, text.replace("{third}", "carl")) == [
+        'mailboxes.users[1]: "bob@b.example" and "Bob@a.example" would share one mailbox, '
+        'as mailboxes.path "/m/{user}" lacks {domain}; add it'
     ]
+    assert load(tmp_path, text.replace("{user}", "{user}@{domain}").replace("{third}", "carl"))
+    one = text.replace("bob@b.example", "bob").replace("{third}", "BOB@A.example")
+    assert load(tmp_path, one), "one person in both"
 
 
-def test_directories_that_can_be_written(tmp_path: Path, stranger: int) -> None:
-    tmp_path.chmod(0o777)
-    settings = load(tmp_path, small('data_dir = "a/b"', 'path = "mail/{user}"'))
-    assert machine_problems(settings) == []
+def test_names_are_folded(tmp_path: Path) -> None:
+    users = 'users = ["bob", "Bob", "bob@example.org", "BOB@EXAMPLE.ORG", "Ann"]'
+    text = small(mailboxes=users).replace('["example.org"]', '["example.org", "Example.ORG", "b.example"]')
+    assert names_of(load(tmp_path, text).mailboxes) == (
+        ["example.org", "b.example"],
+        ["bob", "bob@example.org", "Ann"],
+    )
 
 
-def test_a_file_in_the_way(tmp_path: Path) -> None:
-    (tmp_path / "data").write_text("")
-    settings = load(tmp_path, small('data_dir = "data/x"', 'path = "mail/{user}"'))
-    assert machine_problems(settings) == [f"data_dir: {tmp_path}/data is no directory"]
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
-def test_root_looks_through_the_users_eyes(tmp_path: Path) -> None:
-    nobody = pwd.getpwnam("nobody")
-    tmp_path.chmod(0o700)
-    settings = load(tmp_path, small('user = "nobody"\ndata_dir = "data"', 'path = "mail/{user}"'))
-    (tmp_path / "data").mkdir(mode=0o700)
-    (tmp_path / "mail").mkdir(mode=0o700)
-    os.chown(tmp_path / "mail", nobody.pw_uid, nobody.pw_gid)
-    (problem,) = machine_problems(settings)
-    assert problem.startswith("data_dir: ")
-    assert "for nobody" in problem
-    (tmp_path / "data").rmdir()
-    assert machine_problems(settings) == [], "root makes it and hands it over"
-
-
-def test_a_read_only_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class ReadOnly:
-        f_flag = os.ST_RDONLY
-
-    monkeypatch.setattr(os, "statvfs", lambda path: ReadOnly)
-    settings = load(tmp_path, small('data_dir = "."', 'path = "{user}"'))
-    assert machine_problems(settings) == [
-        f"data_dir: {tmp_path} is on a read-only file system",
-        f"mailboxes.path: {tmp_path} is on a read-only file system",
-    ]
+@pytest.mark.parametrize(
+    ("path", "root"),
+    [("/var/mail/{domain}/{user}", "/var/mail"), ("/home/u-{user}/mail", "/home"), ("/{user}", "/")],
+)
+def test_where_all_mailboxes_lie(tmp_path: Path, path: str, root: str) -> None:
+    assert mailbox_root(load(tmp_path, small(mailboxes=f'path = "{path}"'))) == Path(root)

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def command(file: Path | None, as_json: bool) -> int:
     """Check settings and whether this machine can run with them; starts nothing.
 
-    Exit code 78 when something is wrong, each fault on a line of its own.
+    Exit code 78 when something is wrong, each fault on a line of its own. What is allowed but hardly meant, or
+    wrong only now, is a note.
 
     \b
     Example:
@@ -27,6 +28,7 @@ def command(file: Path | None, as_json: bool) -> int:
     """
     try:
         settings = settings_from(file)
+        notes = _notes(settings, file)
     except Stop as stop:
         if not as_json:
             raise
@@ -34,23 +36,44 @@ def command(file: Path | None, as_json: bool) -> int:
         return exits.CONFIG
     facts = summary(settings)
     if as_json:
-        click.echo(json.dumps({"good": True, **facts}, indent=2))
+        click.echo(json.dumps({"good": True, **facts, "notes": notes}, indent=2))
         return exits.OK
-    click.echo("settings are good")
+    click.echo("settings are good, but read the notes" if notes else "settings are good")
     for name, value in facts.items():
         text = ", ".join(value) if isinstance(value, list) else value
         click.echo(f"  {name.replace('_', ' '):<11}{text}")
+    for note in notes:
+        click.echo(f"note: {note}")
     return exits.OK
+
+
+def _notes(settings: "Settings", file: Path | None) -> list[str]:
+    """What does not keep the server from running, and yet should be known; ends the program when the addresses
+    are not this machine's."""
+    from fastsmtp.process.machine import listener_problems
+
+    problems, notes = listener_problems(settings)
+    if problems:
+        raise Stop(exits.CONFIG, *(f"{file}: {problem}" if file else problem for problem in problems))
+    mailboxes = settings.mailboxes
+    if not mailboxes.domains:
+        notes.insert(0, "mailboxes.domains is empty: all mail is refused")
+    elif mailboxes.unknown_users == "reject" and not mailboxes.users:
+        notes.insert(0, "mailboxes.users is empty: all mail but postmaster's is refused")
+    return notes
 
 
 def summary(settings: "Settings") -> dict[str, Any]:
     """What the settings come to, in few words."""
+    from fastsmtp.process.settings import names_of
+
     mailboxes = settings.mailboxes
+    domains, users = names_of(mailboxes)
     return {
         "hostname": settings.hostname,
         "listens_on": [f"{one.protocol} {one.endpoint}" for one in settings.listeners],
-        "domains": list(mailboxes.domains),
-        "users": "any" if mailboxes.unknown_users == "create" else str(len(mailboxes.users)),
+        "domains": domains,
+        "users": "any" if mailboxes.unknown_users == "create" else str(len(users)),
         "mail_goes": mailboxes.path,
         "data_dir": str(settings.data_dir),
         "workers": settings.workers,

@@ -1,0 +1,80 @@
+"""Whether this machine can run with the settings: the user, the core, directories, addresses. Nothing stays
+behind."""
+
+import os
+import pwd
+import tempfile
+from pathlib import Path
+
+from fastsmtp.process.errors import StartError
+from fastsmtp.process.privileges import find_user
+from fastsmtp.process.settings import Settings, mailbox_root
+from fastsmtp.process.sockets import probe
+
+
+def machine_problems(settings: Settings) -> list[str]:
+    """What this machine lacks for the settings, one line each: the user, the core, and directories that can be
+    written."""
+    problems = []
+    uid, groups = os.geteuid(), {os.getegid(), *os.getgroups()}
+    try:
+        identity = find_user(settings.user)
+        if identity is not None:
+            uid, groups = identity.uid, set(os.getgrouplist(identity.name, identity.gid))
+    except StartError as error:
+        if error.code == os.EX_NOUSER:
+            return [str(error)]
+        problems.append(str(error))
+    try:
+        import fastsmtp._core  # noqa: F401
+    except ImportError as error:
+        problems.append(str(error))
+    for key, path in (("data_dir", settings.data_dir), ("mailboxes.path", mailbox_root(settings))):
+        problem = _not_writable(path, uid, groups)
+        if problem:
+            problems.append(f"{key}: {problem}")
+    return problems
+
+
+def listener_problems(settings: Settings) -> tuple[list[str], list[str]]:
+    """What keeps the listeners from being bound: problems, and as notes what may have passed until the start,
+    such as a port in use. Each listener is bound for a moment; nothing is accepted."""
+    problems, notes = [], []
+    for i, listener in enumerate(settings.listeners):
+        try:
+            probe(listener.endpoint)
+        except StartError as error:
+            if error.code == os.EX_TEMPFAIL:
+                notes.append(f"listeners[{i}].address: somebody listens on {listener.endpoint} now")
+            else:
+                problems.append(f"listeners[{i}].address: {error}")
+    return problems, notes
+
+
+def _not_writable(path: Path, uid: int, groups: set[int]) -> str | None:
+    """Why ``path`` cannot be written or made by ``uid``, in words; None when it can."""
+    place = path
+    while not os.path.lexists(place):
+        place = place.parent
+    if os.statvfs(place).f_flag & os.ST_RDONLY:
+        return f"{place} is on a read-only file system"
+    if not place.is_dir():
+        return f"{place} is no directory"
+    made_by_root = place != path and os.geteuid() == 0  # and given to the user
+    status = place.stat()
+    shift = 6 if status.st_uid == uid else 3 if status.st_gid in groups else 0
+    if uid != 0 and not made_by_root and status.st_mode >> shift & 0o3 != 0o3:
+        what = "is not writable" if place == path else f"cannot be made, {place} is not writable"
+        return f"{path} {what} for {_name(uid)}; change its owner, or the setting"
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix=".fastsmtp-check-", dir=place))
+    except OSError as error:
+        return f"nothing can be made in {place}: {error.strerror}; change the setting"
+    return None
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
