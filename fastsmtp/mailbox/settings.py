@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 from fastsmtp.mailbox.layout import Layout
 
 
-class MailboxSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class MailboxSettings(Struct, frozen=True, kw_only=True):
     """Who receives mail here, and where it is put."""
 
     domains: Annotated[
@@ -31,7 +31,8 @@ class MailboxSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     users: Annotated[
         tuple[str, ...],
         Meta(
-            description="Users: `alice` in every domain, `alice@example.org` in one.",
+            description="Users: `alice` in every domain, `alice@example.org` in one. Case does not matter, and mail "
+            "for `alice+anything` is alice's, unless that very name is a user.",
             examples=[["alice", "bob"]],
         ),
     ] = ()

@@ -69,7 +69,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     ]
     data_dir: Annotated[
         Path,
-        Meta(description="Directory of the spool, the indexes and the keys.", examples=["/var/lib/fastsmtp"]),
+        Meta(
+            description="Directory of the spool, and of the lock that keeps a second server out.",
+            examples=["/var/lib/fastsmtp"],
+        ),
     ] = Path("/var/lib/fastsmtp")
     workers: Annotated[
         int, Meta(ge=1, le=256, description="Worker processes.", extra={"default": "the number of CPUs"})
@@ -109,7 +112,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         Meta(
             ge=0,
             le=60,
-            description="How long to wait before the banner; a client that talks meanwhile is refused.",
+            description="How long to wait before the banner; a client that talks meanwhile is refused. With 0, only "
+            "one whose first bytes have come with the connection.",
             extra={"unit": "seconds"},
         ),
     ] = 0
