@@ -7,8 +7,9 @@ import asyncio
 import faulthandler
 import os
 import signal
+import traceback
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from fastsmtp.clock import Clock
 from fastsmtp.process import messages
@@ -114,6 +115,7 @@ class Worker:
             self._log.finish()
 
     async def _main(self, loop: asyncio.AbstractEventLoop) -> int:
+        loop.set_exception_handler(self._on_fault)
         loop.add_signal_handler(signal.SIGTERM, self._end.set)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
         loop.add_reader(self._birth.channel, self._on_channel)
@@ -153,6 +155,13 @@ class Worker:
             self._code = os.EX_SOFTWARE
             self._end.set()
             task.result()  # raises into the loop's handler, which shows the traceback
+
+    def _on_fault(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What nobody caught goes into the log, which does not wait for its reader as standard error does."""
+        self._log.event(context["message"])
+        for part in traceback.format_exception(context.get("exception")):
+            for line in part.splitlines():
+                self._log.event(line)
 
     # --- accepting ----------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """A worker with services of a few lines: it accepts, obeys, drains and ends."""
 
 import asyncio
+import contextlib
 import os
 import select
 import signal
@@ -8,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -98,7 +100,9 @@ class SlowToAdopt(Plain):
 class RunningWorker:
     """A worker in a process of its own, with us as its master; two slots."""
 
-    def __init__(self, services: type[Plain], *, crashed: bool = False, master: int = 0) -> None:
+    def __init__(
+        self, services: type[Plain], *, crashed: bool = False, master: int = 0, stderr: int = -1
+    ) -> None:
         # The slots have ports of their own, so that a test can tell who answers.
         sockets = [listen(ANY, "smtp", "shared", 1, 16).sockets[0] for _ in range(2)]
         self.listener = Listener(ANY, "smtp", tuple(sockets))
@@ -111,7 +115,7 @@ class RunningWorker:
         parent = master or os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+            os.dup2(stderr if stderr >= 0 else os.open(os.devnull, os.O_WRONLY), 2)
             self.channel.close()
             code = 99
             try:
@@ -263,3 +267,27 @@ def test_a_fault_in_a_helper_ends_the_worker(workers: Start) -> None:
     worker = workers(Faulty)
     assert worker.end() == os.EX_SOFTWARE
     assert worker.text.endswith("stop ")
+
+
+def test_a_fault_stands_in_the_log(workers: Start, tmp_path: Path) -> None:
+    fd = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)
+    assert workers(Faulty, stderr=fd).end() == os.EX_SOFTWARE
+    os.close(fd)
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert all("/0] event " in line for line in lines)
+    assert lines[-1].endswith("RuntimeError: a fault for this test")
+    assert any("Traceback" in line for line in lines)
+
+
+def test_a_fault_that_nobody_reads_of_ends_the_worker_all_the_same(workers: Start) -> None:
+    end, fd = os.pipe()
+    os.set_blocking(fd, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.write(fd, b"x" * 4096):
+            pass
+    os.set_blocking(fd, True)
+    worker = workers(Faulty, stderr=fd)
+    worker.wait_for("stop ")
+    assert worker.end() == os.EX_SOFTWARE
+    os.close(end)
+    os.close(fd)
