@@ -9,7 +9,7 @@ Durability = Literal["full", "relaxed", "none"]
 ``none``: a power cut may take everything."""
 
 
-class SpoolSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SpoolSettings(Struct, frozen=True, kw_only=True):
     """How accepted mail is kept until it is delivered."""
 
     map_size: Annotated[
@@ -30,7 +30,7 @@ class SpoolSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             ge=1 << 20,
             le=1 << 40,
             description="Bytes of the database kept for results and removals: mail is refused with 452 before "
-            "they are needed.",
+            "they are needed. Each worker writes reserve and ahead together to the disk at its start.",
         ),
     ] = 64 << 20
     ahead: Annotated[
@@ -39,7 +39,7 @@ class SpoolSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             ge=1 << 20,
             le=1 << 36,
             description="Bytes by which a worker's database file is grown ahead of its need, as a commit that "
-            "makes it grow is slow.",
+            "makes it grow is slow. Each worker writes ahead and reserve together to the disk at its start.",
         ),
     ] = 64 << 20
     pack_messages: Annotated[
