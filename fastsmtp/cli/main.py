@@ -67,14 +67,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
     it."""
     try:
         result = group.main(arguments, prog_name="fastsmtp", standalone_mode=False)
-        return result if isinstance(result, int) else exits.OK
+        return result if isinstance(result, int) else os.EX_OK
     except Stop as stop:
         for line in stop.lines:
             click.echo(f"fastsmtp: {line}", err=True)
         return stop.code
     except click.UsageError as error:
         error.show()
-        return exits.USAGE
+        return os.EX_USAGE
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -83,10 +83,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader of our output has gone, such as `head`; keep the interpreter from flushing into it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return exits.OK
+        return os.EX_OK
     except Exception as error:
         if os.environ.get(TRACE) == "1":
             raise
         text = " ".join(str(error).split()) or type(error).__name__
         click.echo(f"fastsmtp: {text} ({type(error).__name__}; {TRACE}=1 shows where)", err=True)
-        return exits.SOFTWARE
+        return os.EX_SOFTWARE

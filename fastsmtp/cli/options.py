@@ -1,12 +1,12 @@
 """Options that several commands share, and how settings come from them."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastsmtp.cli import exits
 from fastsmtp.config.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def settings_from(file: Path | None) -> "Settings":
         if problems:
             raise SettingsError(f"{file}: {problem}" if file else problem for problem in problems)
     except SettingsError as error:
-        raise Stop(exits.CONFIG, *error.problems) from None
+        raise Stop(os.EX_CONFIG, *error.problems) from None
     return settings
 
 

@@ -45,10 +45,6 @@ class ConnectionGuard:
         self.sent[slot :: self.workers] = zeros
         self.total[slot] = 0
 
-    def connections(self) -> int:
-        """Connections of all workers."""
-        return sum(self.total)
-
 
 class WorkerGuard:
     """One worker's view: it counts in its own column and compares with the sum of all."""

@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 
-class QueueSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class QueueSettings(Struct, frozen=True, kw_only=True):
     """How queued mail is delivered."""
 
     hold: Annotated[

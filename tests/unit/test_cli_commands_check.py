@@ -1,11 +1,11 @@
 """``fastsmtp check``: a summary, or the faults and exit code 78."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from fastsmtp.cli import exits
 from fastsmtp.cli.main import run
 
 Capture = pytest.CaptureFixture[str]
@@ -30,7 +30,7 @@ def write(tmp_path: Path, text: str) -> str:
 
 
 def test_good(tmp_path: Path, capsys: Capture) -> None:
-    assert run(["check", "-c", write(tmp_path, GOOD)]) == exits.OK
+    assert run(["check", "-c", write(tmp_path, GOOD)]) == os.EX_OK
     assert capsys.readouterr().out.splitlines() == [
         "settings are good",
         "  hostname   mx.example.org",
@@ -46,14 +46,14 @@ def test_good(tmp_path: Path, capsys: Capture) -> None:
 
 def test_the_default_is_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run(["check"]) == exits.OK
+    assert run(["check"]) == os.EX_OK
     assert "users      any\n" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == [], "check makes nothing"
 
 
 def test_bad(tmp_path: Path, capsys: Capture) -> None:
     file = write(tmp_path, GOOD.replace("3", '"x"') + "user = 1\n")
-    assert run(["check", "--config", file]) == exits.CONFIG
+    assert run(["check", "--config", file]) == os.EX_CONFIG
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
@@ -64,7 +64,7 @@ def test_bad(tmp_path: Path, capsys: Capture) -> None:
 
 def test_bad_for_this_machine(tmp_path: Path, capsys: Capture) -> None:
     file = write(tmp_path, 'user = "no-such-user"\n' + GOOD)
-    assert run(["check", "-c", file]) == exits.CONFIG
+    assert run(["check", "-c", file]) == os.EX_CONFIG
     assert capsys.readouterr().err == (
         f'fastsmtp: {file}: user: there is no user "no-such-user"; '
         "make it (adduser --system --group no-such-user)\n"
@@ -73,7 +73,7 @@ def test_bad_for_this_machine(tmp_path: Path, capsys: Capture) -> None:
 
 def test_bad_for_this_network(tmp_path: Path, capsys: Capture) -> None:
     file = write(tmp_path, GOOD.replace("127.0.0.1:0", "192.0.2.1:25"))
-    assert run(["check", "-c", file]) == exits.CONFIG
+    assert run(["check", "-c", file]) == os.EX_CONFIG
     start = f"fastsmtp: {file}: listeners[0].address: cannot listen on 192.0.2.1:25: "
     assert capsys.readouterr().err.startswith(start)
 
@@ -89,27 +89,27 @@ def test_what_is_hardly_meant_is_a_note(
     tmp_path: Path, capsys: Capture, old: str, new: str, note: str
 ) -> None:
     file = write(tmp_path, GOOD.replace(old, new))
-    assert run(["check", "-c", file]) == exits.OK
+    assert run(["check", "-c", file]) == os.EX_OK
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "settings are good, but read the notes"
     assert lines[-1] == f"note: {note}"
-    assert run(["check", "-c", file, "--json"]) == exits.OK
+    assert run(["check", "-c", file, "--json"]) == os.EX_OK
     assert json.loads(capsys.readouterr().out)["notes"] == [note]
 
 
 def test_bad_toml(tmp_path: Path, capsys: Capture) -> None:
     file = write(tmp_path, "a = 1\nb\n")
-    assert run(["check", "-c", file]) == exits.CONFIG
+    assert run(["check", "-c", file]) == os.EX_CONFIG
     assert capsys.readouterr().err.startswith(f"fastsmtp: {file}:2: not valid TOML: ")
 
 
 def test_json(tmp_path: Path, capsys: Capture) -> None:
-    assert run(["check", "-c", write(tmp_path, GOOD), "--json"]) == exits.OK
+    assert run(["check", "-c", write(tmp_path, GOOD), "--json"]) == os.EX_OK
     facts = json.loads(capsys.readouterr().out)
     assert facts["good"] is True
     assert facts["domains"] == ["example.org", "example.net"]
     file = write(tmp_path, "")
-    assert run(["check", "-c", file, "--json"]) == exits.CONFIG
+    assert run(["check", "-c", file, "--json"]) == os.EX_CONFIG
     facts = json.loads(capsys.readouterr().out)
     assert facts["good"] is False
     assert f"{file}: hostname: missing; expected string" in facts["problems"]

@@ -1,5 +1,6 @@
 """``fastsmtp serve`` hands good settings to the server, and its exit code to the shell."""
 
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -7,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from fastsmtp.cli import exits
 from fastsmtp.cli.main import run
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.settings import Settings
@@ -51,7 +51,7 @@ def test_with_a_file(served: list[Settings], tmp_path: Path) -> None:
 
 
 def test_bad_settings_start_nothing(served: list[Settings], tmp_path: Path, capsys: Capture) -> None:
-    assert run(["serve", "-c", "none.toml"]) == exits.CONFIG
+    assert run(["serve", "-c", "none.toml"]) == os.EX_CONFIG
     assert served == []
     assert capsys.readouterr().err == "fastsmtp: none.toml: cannot be read: No such file or directory\n"
 

@@ -41,7 +41,7 @@ def test_a_server_is_known_by_its_command_line(tmp_path: Path) -> None:
     program = tmp_path / "fastsmtp"
     program.write_text("print(flush=True)\ninput()")
     for word, expected in (("serve", True), ("sink", False)):
-        command = [sys.executable, program, word]
+        command = [sys.executable, str(program), word]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
             try:
                 assert child.stdout is not None

@@ -41,7 +41,7 @@ def client(world: World) -> FakeTransport:
 
 def test_greeting_and_farewell(world: World, client: FakeTransport) -> None:
     assert world.service.connection_count == 1
-    assert world.guard.connections() == 1
+    assert sum(world.guard.total) == 1
     client.feed(b"QUIT\r\n")
     assert client.take() == reply.BYE.wire
     # who said QUIT closes too: nobody is waited for
@@ -49,7 +49,7 @@ def test_greeting_and_farewell(world: World, client: FakeTransport) -> None:
     assert not client.half_closed
     client.lose()
     assert world.service.connection_count == 0
-    assert world.guard.connections() == 0
+    assert sum(world.guard.total) == 0
     assert world.logged() == []
 
 
@@ -59,7 +59,7 @@ def test_too_many_connections(world: World) -> None:
     assert second.take() == reply.TOO_MANY_CONNECTIONS.wire
     assert second.closing
     second.lose()
-    assert world.guard.connections() == 1
+    assert sum(world.guard.total) == 1
     assert world.logged() == [
         'rejected stage=connect client=192.0.2.1 reply="421 4.3.2 too many connections"'
     ]
@@ -72,7 +72,7 @@ def test_a_peer_without_a_name(world: World) -> None:
     transport = world.connect(ip="")
     assert transport.take() == GREETING
     transport.lose()
-    assert world.guard.connections() == 0
+    assert sum(world.guard.total) == 0
 
 
 def test_talk_before_the_banner_lies_in_the_socket() -> None:
@@ -92,7 +92,7 @@ def test_talk_before_the_banner_lies_in_the_socket() -> None:
     transport.protocol.eof_received()
     assert transport.closing
     transport.lose()
-    assert world.guard.connections() == 0
+    assert sum(world.guard.total) == 0
     world.close()
 
 
@@ -252,7 +252,7 @@ def test_a_client_that_vanishes_in_its_body(world: World, client: FakeTransport)
     client.feed(OPEN + b"DATA\r\n" + b"x" * 10_000)
     client.lose()
     assert world.spool.files[0].aborted
-    assert world.guard.connections() == 0
+    assert sum(world.guard.total) == 0
 
 
 def test_a_client_that_vanishes_before_its_reply(world: World, client: FakeTransport) -> None:
@@ -423,7 +423,7 @@ def test_a_defect_of_ours(world: World, client: FakeTransport, monkeypatch: pyte
         "event internal error in a session with 192.0.2.1: ZeroDivisionError('oh\\\\nno')"
     ]
     client.lose()
-    assert world.guard.connections() == 0
+    assert sum(world.guard.total) == 0
 
 
 def test_a_defect_after_the_spool_s_answer(

@@ -179,7 +179,7 @@ def command(
         raise Stop(exits.INTERRUPTED, "bench: interrupted; the report counts what was sent until then")
     if not any(one.sent for target in made.targets for one in target.rounds):
         raise Stop(os.EX_PROTOCOL, "bench: no message was accepted; the replies are in the report")
-    return exits.OK
+    return os.EX_OK
 
 
 def _check(
@@ -189,19 +189,19 @@ def _check(
     for target in chosen:
         if not target.loopback and not remote:
             raise Stop(
-                exits.USAGE,
+                os.EX_USAGE,
                 f"bench: {target.address} is not on this machine; a load test of a server that is not yours is an "
                 "attack: say --remote if it is yours",
             )
     names = [target.name for target in chosen]
     if len(set(names)) < len(names):
-        raise Stop(exits.USAGE, "bench: two targets have the same name; tell them apart by --label")
+        raise Stop(os.EX_USAGE, "bench: two targets have the same name; tell them apart by --label")
     if recipients > 1 and "{r}" not in recipient:
         raise Stop(
-            exits.USAGE, f"bench: with --rcpt {recipients}, --to needs {{r}}, such as user{{r}}@localhost"
+            os.EX_USAGE, f"bench: with --rcpt {recipients}, --to needs {{r}}, such as user{{r}}@localhost"
         )
     if pids and len(chosen) > 1:
-        raise Stop(exits.USAGE, "bench: --target-pid goes with one target only")
+        raise Stop(os.EX_USAGE, "bench: --target-pid goes with one target only")
 
 
 def _watcher(plan: Plan, quiet: bool) -> Callable[[str], tuple[Watch, Callable[[], None]]]:

@@ -1,12 +1,12 @@
 """``fastsmtp check``."""
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastsmtp.cli import exits
 from fastsmtp.cli.options import Stop, json_option, settings_from, settings_option
 
 if TYPE_CHECKING:
@@ -33,18 +33,18 @@ def command(file: Path | None, as_json: bool) -> int:
         if not as_json:
             raise
         click.echo(json.dumps({"good": False, "problems": list(stop.lines)}, indent=2))
-        return exits.CONFIG
+        return os.EX_CONFIG
     facts = summary(settings)
     if as_json:
         click.echo(json.dumps({"good": True, **facts, "notes": notes}, indent=2))
-        return exits.OK
+        return os.EX_OK
     click.echo("settings are good, but read the notes" if notes else "settings are good")
     for name, value in facts.items():
         text = ", ".join(value) if isinstance(value, list) else value
         click.echo(f"  {name.replace('_', ' '):<11}{text}")
     for note in notes:
         click.echo(f"note: {note}")
-    return exits.OK
+    return os.EX_OK
 
 
 def _notes(settings: "Settings", file: Path | None) -> list[str]:
@@ -54,7 +54,7 @@ def _notes(settings: "Settings", file: Path | None) -> list[str]:
 
     problems, notes = listener_problems(settings)
     if problems:
-        raise Stop(exits.CONFIG, *(f"{file}: {problem}" if file else problem for problem in problems))
+        raise Stop(os.EX_CONFIG, *(f"{file}: {problem}" if file else problem for problem in problems))
     mailboxes = settings.mailboxes
     if not mailboxes.domains:
         notes.insert(0, "mailboxes.domains is empty: all mail is refused")

@@ -8,7 +8,6 @@ import click
 import msgspec
 import orjson
 
-from fastsmtp.cli import exits
 from fastsmtp.cli.options import Stop, json_option
 from fastsmtp.cli.parsed import Parsed
 from fastsmtp.loadgen import sink
@@ -76,7 +75,7 @@ def command(
     """
     if not address.loopback and not remote:
         raise Stop(
-            exits.USAGE, f"sink: {address.address} is not a loopback address; say --remote if you mean it"
+            os.EX_USAGE, f"sink: {address.address} is not a loopback address; say --remote if you mean it"
         )
     plan = SinkPlan(
         host=address.host,
@@ -95,7 +94,7 @@ def command(
         click.echo(orjson.dumps(msgspec.to_builtins(counts), option=orjson.OPT_INDENT_2).decode())
     else:
         click.echo(summary(counts))
-    return exits.OK
+    return os.EX_OK
 
 
 def _started(host: str, port: int) -> None:

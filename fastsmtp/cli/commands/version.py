@@ -1,13 +1,13 @@
 """``fastsmtp version``."""
 
 import json
+import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
 import click
 
 import fastsmtp
-from fastsmtp.cli import exits
 from fastsmtp.cli.options import json_option
 
 LIBRARIES = ("uvloop", "lmdb", "msgspec", "orjson")
@@ -43,10 +43,10 @@ def core() -> tuple[int, str]:
     try:
         from fastsmtp._core import COMPILED, DEBUG
     except ImportError as error:
-        return exits.CONFIG, f"none: {error}"
+        return os.EX_CONFIG, f"none: {error}"
     if not COMPILED:
-        return exits.OK, "plain Python (slow)"
-    return exits.OK, "compiled (debug build)" if DEBUG else "compiled"
+        return os.EX_OK, "plain Python (slow)"
+    return os.EX_OK, "compiled (debug build)" if DEBUG else "compiled"
 
 
 def installed(name: str) -> str:
