@@ -9,6 +9,7 @@ The steps are named for the fault hook: ``written``, ``synced``, ``intended``, `
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -89,6 +90,7 @@ class LocalRunner:
         self._scan: Scan | None = None
         self._scan_at: float | None = None
         self._begun_at = 0.0
+        self._unsettled: deque[_Moved] = deque()
         self._told: set[str] = set()
         self._scan_went_well = True
         self._stopping = False
@@ -172,6 +174,7 @@ class LocalRunner:
         if self._alone:
             self._deliver([self._alone.pop()])
             return
+        self._keep_unsettled()
         self._begin_scan_when_due()
         if self._scan is None:
             self._make_way()
@@ -211,7 +214,8 @@ class LocalRunner:
             self._settle_moved()
             self._redo.again()
             self._mailboxes.try_again()
-            self._scan = self._outbox.scan()
+            self._scan = self._outbox.scan()  # by now it is known what was not removed, which it would find
+            self._keep_unsettled()
             self._scan_went_well = True
 
     def _scanned(self, scan: Scan, limit: int) -> list[Unit]:
@@ -321,6 +325,15 @@ class LocalRunner:
             self._redo.keep(moved.key, self._intent(moved.batch, moved.units))
         self._again(RETRY)
 
+    def _not_removed(self, moved: _Moved) -> None:
+        """The commit that should have removed it failed. Called on the writer's thread."""
+        self._unsettled.append(moved)
+        self._outbox.wake()
+
+    def _keep_unsettled(self) -> None:
+        while self._unsettled:
+            self._keep(self._unsettled.popleft())
+
     def _settle(self, moved: _Moved) -> None:
         """Let the spool forget what was delivered. A unit nothing was written of stays as it is."""
         self._fault("durable")
@@ -332,7 +345,7 @@ class LocalRunner:
                 survivors.setdefault(index, []).append(kept)
             settled.append((moved.units[number], survivors))
         try:
-            self._outbox.settle(moved.key, settled)
+            self._outbox.settle(moved.key, settled, lambda keys: self._not_removed(moved))
         except Exception:  # what was moved must not be found by a scan
             self._keep_moved()
             raise

@@ -63,7 +63,6 @@ class Redo:
         """Finish what can be; the mailboxes that stand in the way of the rest."""
         work = _Moves(intent, self._clock.now() - intent.at > TMP_CLEANED_AFTER, self._cannot)
         settled: list[tuple[Unit, Survivors, set[bytes]]] = []
-        left: list[IntentUnit] = []
         try:
             for noted in intent.units:
                 unit = self._outbox.load(noted.key)
@@ -75,17 +74,21 @@ class Redo:
         blocked = {unit.key for unit, _, paths in settled if paths & work.broken}
         done = [(unit, survivors) for unit, survivors, _ in settled if unit.key not in blocked]
         left = [noted for noted in intent.units if noted.key in blocked]
+        failed: list[bytes] = []
         if not left:
-            self._outbox.settle(key, done)
-        elif len(left) < len(intent.units):
-            # The smaller intent is there before the whole one is gone.
-            self._outbox.settle(None, done)
+            self._outbox.settle(key, done, failed.extend)
+        elif len(left) == len(intent.units):
+            return work.broken
+        else:
+            self._outbox.settle(None, done, failed.extend)
+        self._outbox.change(lambda txn: None)
+        if failed:  # all of it stays, and is looked through once more
+            return work.broken
+        if left:  # the smaller intent is there before the whole one is gone
             rest = Intent(intent.at, intent.host, intent.path, intent.lf, left, intent.places)
             self._left[self._outbox.intend(rest)] = rest
             self._outbox.settle(key, [])
-        else:
-            return work.broken
-        self._outbox.change(lambda txn: None)
+            self._outbox.change(lambda txn: None)
         del self._left[key]
         self._log.event(f"delivery: finished what was begun earlier, {work.count} file(s)")
         return work.broken

@@ -455,6 +455,41 @@ def test_trouble_at_the_end_does_not_deliver_again(
     assert len(taken) == 1
 
 
+def test_what_could_not_be_removed_is_not_delivered_again(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = LeapingClock()
+    office = make(clock=clock)
+    broken = [True]
+    failures: list[int] = []
+    real = office.spool.outbox._settle
+
+    def settle(txn: Any, unit: Any, survivors: Any) -> None:
+        if unit.letters[0].envelope.id == queue_id and broken:
+            for file in office.files("u@x"):
+                file.rename(office.base / file.name)
+            failures.append(1)
+            raise RuntimeError("odd")
+        real(txn, unit, survivors)
+
+    queue_id = office.submit(b"x", "u@x")
+    office.accepted(queue_id)
+    monkeypatch.setattr(office.spool.outbox, "_settle", settle)
+    office.deliver()
+    for count in range(1, 4):
+        until(lambda count=count: len(failures) >= count)
+        until(lambda: office.runner._redo.blocked)
+        until(lambda: (office.runner._scan_at or 0.0) > clock.monotonic() + 50)
+        office.accepted(office.submit(b"y", f"v{count}@x"))
+        until(lambda count=count: len(office.files(f"v{count}@x")) == 1)
+        failures[count:] = []
+        if count == 3:
+            broken.clear()
+        clock.pass_by(61)
+        office.outbox_wake()
+    office.settled()
+    assert office.files("u@x") == []
+    assert len(list(office.base.glob("*.mx.example.org*"))) == 1
+
+
 def test_a_lost_letter_whose_settling_fails_is_not_forgotten(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
