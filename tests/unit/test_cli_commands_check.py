@@ -93,6 +93,7 @@ def test_what_is_hardly_meant_is_a_note(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "settings are good, but read the notes"
     assert lines[-1] == f"note: {note}"
+    assert ("  domains    none" in lines) is ("domains is empty" in note)
     assert run(["check", "-c", file, "--json"]) == os.EX_OK
     assert json.loads(capsys.readouterr().out)["notes"] == [note]
 

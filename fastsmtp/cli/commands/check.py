@@ -40,7 +40,7 @@ def command(file: Path | None, as_json: bool) -> int:
         return os.EX_OK
     click.echo("settings are good, but read the notes" if notes else "settings are good")
     for name, value in facts.items():
-        text = ", ".join(value) if isinstance(value, list) else value
+        text = (", ".join(value) or "none") if isinstance(value, list) else value
         click.echo(f"  {name.replace('_', ' '):<11}{text}")
     for note in notes:
         click.echo(f"note: {note}")
