@@ -249,34 +249,37 @@ class Batch:
     def write(self, unit: int, letters: Sequence[Letter], value: Any) -> None:
         """Write the files of a unit's letters from its value, the mapped page."""
         transport = self._transport
-        checked, host, lf, share = self._checked, transport.host, transport.lf, transport.share
+        lf, share = transport.lf, transport.share
         jobs: list[Job] = []
         links: list[tuple[Job, int]] = []
         for index, letter in enumerate(letters):
             if letter.filed:
                 self._write_filed(unit, index, letter)
                 continue
-            envelope: Envelope = letter.envelope
-            recipients = envelope.recipients
             offset, length = letter.offset, letter.length
             size = length - fsio.count_crlf(value, offset, length) if lf else length
-            first: Job | None = None
-            for number in range(len(recipients)) if letter.pending is None else letter.pending:
-                mailbox = recipients[number].mailbox
-                maildir = checked[mailbox] if mailbox in checked else self._check(mailbox)
-                if maildir is None:
-                    self.missing.setdefault(unit, []).append((index, number))
-                    continue
-                name = file_name(envelope.received_at, envelope.id, number, host, size)
-                job = (maildir.tmp, name, maildir.new, offset, length, unit, index, number, maildir)
-                if share and first is not None:
-                    links.append((first, len(jobs)))
-                first = first or job
-                jobs.append(job)
+            first = len(jobs)
+            self._address(jobs, unit, index, letter, offset, size)
+            if share:
+                links += [(jobs[first], position) for position in range(first + 1, len(jobs))]
         if links:
             self._write_shared(value, jobs, links)
         elif jobs:
             self._keep(jobs, transport.write(value, jobs), lambda job: transport.write(value, [job])[0])
+
+    def _address(self, jobs: list[Job], unit: int, index: int, letter: Letter, offset: int, size: int) -> None:
+        """Append a job for each recipient of a letter whose mailbox can be written, ``size`` octets on disk."""
+        checked, host, length = self._checked, self._transport.host, letter.length
+        envelope: Envelope = letter.envelope
+        recipients = envelope.recipients
+        for number in range(len(recipients)) if letter.pending is None else letter.pending:
+            mailbox = recipients[number].mailbox
+            maildir = checked[mailbox] if mailbox in checked else self._check(mailbox)
+            if maildir is None:
+                self.missing.setdefault(unit, []).append((index, number))
+                continue
+            name = file_name(envelope.received_at, envelope.id, number, host, size)
+            jobs.append((maildir.tmp, name, maildir.new, offset, length, unit, index, number, maildir))
 
     def units(self) -> set[int]:
         """The units some file was written of."""
@@ -402,14 +405,9 @@ class Batch:
         size = file_size(source, length, transport.lf)
         alone = len(envelope.recipients) == 1 and not transport.lf
         first: Job | None = None
-        for number in range(len(envelope.recipients)) if letter.pending is None else letter.pending:
-            mailbox = envelope.recipients[number].mailbox
-            maildir = self._checked[mailbox] if mailbox in self._checked else self._check(mailbox)
-            if maildir is None:
-                self.missing.setdefault(unit, []).append((index, number))
-                continue
-            name = file_name(envelope.received_at, envelope.id, number, transport.host, size)
-            job = (maildir.tmp, name, maildir.new, 0, length, unit, index, number, maildir)
+        jobs: list[Job] = []
+        self._address(jobs, unit, index, letter, 0, size)
+        for job in jobs:
 
             def put(job: Job, first: Job | None = first) -> int:
                 error = errno.EXDEV
