@@ -40,4 +40,4 @@ def syncfs(fd: int) -> int:
     """syncfs(2): all that was written on the file system of ``fd`` is on stable storage. The errno."""
 
 def let_others_run() -> None:
-    """Give the CPU to whoever is waiting for it (sched_yield(2)), and the GIL with it; at once back when nobody is."""
+    """Give the CPU and the GIL to whoever is waiting for them (sched_yield(2)); at once back when nobody is."""

@@ -23,7 +23,8 @@ class ServerProtocol:
     """One session.
 
     After each call: write what it gave; when ``waiting``, more input may be handed in but nothing happens until
-    `resume`; when ``full``, the same until `proceed`, which is due when the replies have left; when ``closing``, close the connection once the bytes are written, and hand in no more. ``left`` is
+    `resume`; when ``full``, the same until `proceed`, which is due when the replies have left; when ``closing``,
+    close the connection once the bytes are written, and hand in no more. ``left`` is
     true when it was the client who said QUIT.
     """
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from fastsmtp._core import fsio
 from fastsmtp.clock import Clock
 from fastsmtp.mail.envelope import Envelope
 from fastsmtp.spool.base import Done, SpoolError, SpoolFailed, SpoolFull
@@ -26,6 +27,9 @@ from fastsmtp.store import CORRUPTED, MapFull, StorageError, Store, StoreError
 from fastsmtp.threads import make_way
 
 LAZY = 0.2
+_YIELDS = 2
+"""How often the loop, if it has work, goes first before a commit takes what is there: no timer, and larger commits
+exactly when the CPU is short."""
 _PROBE = 1.0
 _PROBE_DAMAGED = 5.0
 """Seconds until storage in trouble is tried again; damage inside the database seldom passes by itself."""
@@ -206,6 +210,8 @@ class Writer:
 
     def _turn(self) -> None:
         self._fault("writer-woken")
+        for _ in range(_YIELDS):
+            fsio.let_others_run()
         self._urgent = False
         jobs = self._take_jobs()
         self._in_hand = ([], jobs)
