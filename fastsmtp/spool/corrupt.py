@@ -34,13 +34,18 @@ def set_aside(directory: Path, name: str, content: Any, reason: str, at: float, 
             "received_at": envelope.received_at,
         }
     _write(directory / f"{name}.json", orjson.dumps(facts, option=orjson.OPT_INDENT_2))
-    for place in (directory, directory.parent):
-        fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+    sync_directories(directory, directory.parent)
+    return message
+
+
+def sync_directories(*directories: Path) -> None:
+    """Make names durable, in this order. Raises OSError."""
+    for directory in directories:
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(fd)
         finally:
             os.close(fd)
-    return message
 
 
 def _write(path: Path, content: Any) -> None:

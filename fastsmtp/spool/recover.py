@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from fastsmtp.mail.ids import LENGTH
+from fastsmtp.spool.corrupt import sync_directories
 from fastsmtp.spool.writer import BODY
 from fastsmtp.store import Store
 
@@ -38,6 +39,8 @@ def keep_bodies(bodies: Path, corrupt: Path) -> int:
         os.rename(bodies / name, corrupt / f"{name}.eml")
         with contextlib.suppress(FileNotFoundError):  # one set aside before is the same file, and stays
             os.unlink(bodies / name)
+    if names:  # durable before the database counts: a name come back would be an orphan to the next start
+        sync_directories(corrupt, bodies, corrupt.parent)
     return len(names)
 
 
