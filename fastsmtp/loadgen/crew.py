@@ -4,6 +4,7 @@ The processes are forked before any loop or thread exists; each tells its progre
 through a pipe, as length-prefixed msgpack.
 """
 
+import functools
 import os
 import resource
 import signal
@@ -41,14 +42,9 @@ def run(plan: Plan, watch: Watch) -> Tally:
     sys.stdout.flush()
     sys.stderr.flush()
     for index in range(plan.processes):
-        reading, writing = os.pipe()
         gate_reading, gate_writing = os.pipe()
-        pid = os.fork()
-        if not pid:
-            for descriptor in (reading, gate_writing, *gates, *children):
-                os.close(descriptor)
-            _child(plan, index, gate_reading, writing)
-        os.close(writing)
+        work = functools.partial(_child, plan, index, gate_reading)
+        reading, pid = pipes.fork(work, (gate_writing, *gates, *children))
         os.close(gate_reading)
         children[reading] = pid
         gates.append(gate_writing)
@@ -86,33 +82,27 @@ def raise_limit(sessions: int) -> None:
 
 
 def _child(plan: Plan, index: int, gate: int, pipe: int) -> None:
-    """Everything a sending process does; never returns."""
-    status = 1
+    """Everything a sending process does."""
+    # Ctrl-C reaches all processes of a terminal; only the parent's word counts, lest it counts twice. That word
+    # waits until the loop can hear it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    start = os.read(gate, _START.size)
+    if len(start) < _START.size:
+        return
+
+    def tell(tally: Tally) -> None:
+        try:
+            pipes.send(pipe, tally.counts(final=False))
+        except OSError:
+            os._exit(1)  # within a callback of the loop an exception would end nothing
+
+    sender = Sender(plan, index, tell)
     try:
-        # Ctrl-C reaches all processes of a terminal; only the parent's word counts, lest it counts twice. That
-        # word waits until the loop can hear it.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        start = os.read(gate, _START.size)
-        if len(start) == _START.size:
-
-            def tell(tally: Tally) -> None:
-                try:
-                    pipes.send(pipe, tally.counts(final=False))
-                except OSError:
-                    os._exit(1)  # within a callback of the loop an exception would end nothing
-
-            sender = Sender(plan, index, tell)
-            try:
-                sender.run(_START.unpack(start)[0])
-            except Exception as error:
-                sender.tally.failure = f"a sending process failed: {type(error).__name__}: {error}"
-            pipes.send(pipe, sender.tally.counts(final=True))
-            status = 0
-    except OSError:
-        pass  # nobody reads any more: the parent is gone
-    finally:
-        os._exit(status)
+        sender.run(_START.unpack(start)[0])
+    except Exception as error:
+        sender.tally.failure = f"a sending process failed: {type(error).__name__}: {error}"
+    pipes.send(pipe, sender.tally.counts(final=True))
 
 
 def _gather(children: dict[int, int], start: float, watch: Watch) -> Tally:

@@ -41,6 +41,26 @@ class Inbox:
         return found
 
 
+def fork(work: Callable[[int], None], unwanted: Iterable[int]) -> tuple[int, int]:
+    """Forks a process that calls ``work`` with the writing end of a pipe and ends, with 1 when that failed;
+    ``unwanted`` are descriptors it closes first. Returns the pipe's reading end and the process's id."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            for descriptor in (reading, *unwanted):
+                os.close(descriptor)
+            work(writing)
+            status = 0
+        except OSError:
+            pass  # nobody reads any more: the parent is gone
+        finally:
+            os._exit(status)
+    os.close(writing)
+    return reading, pid
+
+
 def gather(pipes: Iterable[int], kind: type[T], watch: Callable[[list[T]], None]) -> list[T]:
     """Reads ``pipes`` until the last has ended, and closes them; returns the latest value of each, which is an
     empty ``kind`` where nothing came. ``watch`` is called with the same whenever something came."""

@@ -1,6 +1,7 @@
 """Runs a sink in several processes that share a port, and gathers what they count."""
 
 import errno
+import functools
 import os
 import signal
 import socket
@@ -74,17 +75,9 @@ def run(
     lifeline, held = os.pipe()
     children: dict[int, int] = {}
     for sock in sockets:
-        reading, writing = os.pipe()
-        pid = os.fork()
-        if not pid:
-            os.close(held)
-            for descriptor in (reading, *children):
-                os.close(descriptor)
-            for other in sockets:
-                if other is not sock:
-                    other.close()
-            _child(plan, sock, writing, lifeline)
-        os.close(writing)
+        others = [other.fileno() for other in sockets if other is not sock]
+        work = functools.partial(_child, plan, sock, lifeline)
+        reading, pid = pipes.fork(work, (held, *others, *children))
         children[reading] = pid
     for sock in sockets:
         sock.close()
@@ -107,18 +100,11 @@ def run(
             os.waitpid(pid, 0)
 
 
-def _child(plan: SinkPlan, sock: socket.socket, pipe: int, lifeline: int) -> None:
-    """Everything a process of the sink does; never returns."""
-    status = 1
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # the parent says when to end
-        swallow.process(plan, sock, lambda counts: pipes.send(pipe, counts), lifeline)
-        status = 0
-    except OSError:
-        pass  # nobody reads any more: the parent is gone
-    finally:
-        os._exit(status)
+def _child(plan: SinkPlan, sock: socket.socket, lifeline: int, pipe: int) -> None:
+    """Everything a process of the sink does."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the parent says when to end
+    swallow.process(plan, sock, lambda counts: pipes.send(pipe, counts), lifeline)
 
 
 def _sum(latest: list[SinkCounts]) -> SinkCounts:

@@ -5,7 +5,7 @@ import os
 import msgspec
 import pytest
 
-from fastsmtp.loadgen.pipes import Inbox, gather, send
+from fastsmtp.loadgen.pipes import Inbox, fork, gather, send
 
 
 class Note(msgspec.Struct):
@@ -40,3 +40,23 @@ def test_the_latest_of_each_pipe_is_gathered() -> None:
     for reading, _ in ends:
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(reading)
+
+
+def test_a_forked_process_tells_and_ends() -> None:
+    unwanted, kept = os.pipe()
+
+    def work(pipe: int) -> None:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(unwanted)
+        send(pipe, Note("here"))
+
+    def fail(pipe: int) -> None:
+        raise BrokenPipeError
+
+    reading, pid = fork(work, [unwanted])
+    other, second = fork(fail, [])
+    assert [note.text for note in gather([reading, other], Note, lambda latest: None)] == ["here", ""]
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert os.waitstatus_to_exitcode(os.waitpid(second, 0)[1]) == 1
+    os.close(unwanted)
+    os.close(kept)
