@@ -22,7 +22,7 @@ from fastsmtp.process.master import Master
 from fastsmtp.process.messages import Birth
 from fastsmtp.process.privileges import find_user, give, make_directory, raise_file_limit
 from fastsmtp.process.services import MailServices
-from fastsmtp.process.settings import Settings
+from fastsmtp.process.settings import Settings, mailbox_root
 from fastsmtp.process.shared import Heartbeats, regions
 from fastsmtp.process.sockets import Accept, Listener, close_all, kernel_backlog, listen_all
 from fastsmtp.process.supervisor import Supervisor
@@ -113,11 +113,6 @@ def _serve(settings: Settings, clock: Clock, log: MailLog) -> int:
     finally:
         close_listeners()
         os.close(lock)
-
-
-def mailbox_root(settings: Settings) -> Path:
-    """The directory all mailboxes lie below: their path up to the first ``{``."""
-    return Path(settings.mailboxes.path.partition("{")[0] + "x").parent
 
 
 def leftover_shards(spool: Path, workers: int) -> list[int]:

@@ -3,13 +3,9 @@
 import os
 from pathlib import Path
 
-import msgspec
-import pytest
-
 from fastsmtp.clock import SystemClock
 from fastsmtp.limits.settings import LimitSettings
-from fastsmtp.process.app import OWN_FILES, fitting, leftover_shards, mailbox_root
-from fastsmtp.process.settings import default_settings
+from fastsmtp.process.app import OWN_FILES, fitting, leftover_shards
 from fastsmtp.telemetry.maillog import MailLog
 
 
@@ -32,17 +28,3 @@ def test_a_connection_with_a_large_body_fits_twice_into_the_files(tmp_path: Path
     said = os.pread(fd, 10_000, 0).decode()
     assert "only 2199 files may be open, and a connection with a large message needs two: 999 " in said
     os.close(fd)
-
-
-@pytest.mark.parametrize(
-    ("path", "root"),
-    [
-        ("/var/mail/{domain}/{user}", "/var/mail"),
-        ("/var/mail/box-{user}", "/var/mail"),
-        ("/home/{user}/Maildir", "/home"),
-    ],
-)
-def test_the_root_of_all_mailboxes(tmp_path: Path, path: str, root: str) -> None:
-    settings = default_settings(tmp_path)
-    mailboxes = msgspec.structs.replace(settings.mailboxes, path=path)
-    assert mailbox_root(msgspec.structs.replace(settings, mailboxes=mailboxes)) == Path(root)
