@@ -302,7 +302,7 @@ class Outbox:
             if error is not None:
                 if not parts.broken:
                     self._log.event(
-                        f"spool {error}: delivered mail could not be removed, it will be at the next start"
+                        f"spool {error}: delivered mail could not be removed, it is tried again"
                     )
                 parts.broken = True
                 if parts.failed is not None:
