@@ -127,14 +127,14 @@ def leftover_shards(spool: Path, workers: int) -> list[int]:
 
 
 def fitting(limits: LimitSettings, files: int, log: MailLog) -> LimitSettings:
-    """The limits with no more connections than a single worker could have to hold with ``files`` open, each
-    with a large body in a file of its own: 421 is said where accepting would fail."""
-    room = max(1, (files - OWN_FILES) // 2)
+    """The limits with no more connections than a single worker could have to hold with ``files`` open, a
+    quarter of which is kept for large bodies on their way: 421 is said where accepting would fail."""
+    room = max(1, (files - OWN_FILES) * 3 // 4)
     if limits.connections <= room:
         return limits
     log.event(
         f"WARNING: limits.connections is {limits.connections}, but only {files} files may be open, "
-        f"and a connection with a large message needs two: {room} connections are allowed; "
+        f"a quarter of them by large messages: {room} connections are allowed; "
         "raise the limit (LimitNOFILE of the unit, ulimit -n)"
     )
     return msgspec.structs.replace(limits, connections=room)

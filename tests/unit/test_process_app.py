@@ -17,14 +17,14 @@ def test_shards_without_a_slot_are_found(tmp_path: Path) -> None:
     assert leftover_shards(tmp_path / "spool", 11) == []
 
 
-def test_a_connection_with_a_large_body_fits_twice_into_the_files(tmp_path: Path) -> None:
+def test_a_quarter_of_the_files_is_kept_for_large_bodies(tmp_path: Path) -> None:
     fd = os.open(tmp_path / "log", os.O_RDWR | os.O_CREAT)
     log = MailLog(SystemClock(), slot=None, fd=fd)
     limits = LimitSettings(connections=1000)
-    assert fitting(limits, OWN_FILES + 2000, log) is limits
-    assert fitting(limits, OWN_FILES + 1999, log).connections == 999
+    assert fitting(limits, OWN_FILES + 1334, log) is limits
+    assert fitting(limits, OWN_FILES + 1333, log).connections == 999
     assert fitting(limits, 10, log).connections == 1
     log.flush()
     said = os.pread(fd, 10_000, 0).decode()
-    assert "only 2199 files may be open, and a connection with a large message needs two: 999 " in said
+    assert "only 1533 files may be open, a quarter of them by large messages: 999 connections" in said
     os.close(fd)
