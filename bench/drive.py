@@ -13,6 +13,7 @@ from fastsmtp.loadgen import processes
 
 Figures = dict[str, float]
 QUIET = 2.0
+STALLED = 30.0
 PATIENCE = 600.0
 
 
@@ -30,7 +31,7 @@ def burst(server: Server, user: str, *, kept: bool, sessions: int, size: int, co
     before = processes.usage(pids(server))
     seconds = accept(server, user, kept=kept, sessions=sessions, size=size, count=count)
     accepting = processes.usage(pids(server))
-    delivered = settle(server, user)
+    delivered = settle(server, user, count)
     after = processes.usage(pids(server))
     if delivered is not None and delivered[0] != count:
         raise ServerError(f"{server.name} accepted {count} messages and delivered {delivered[0]}")
@@ -86,8 +87,9 @@ def sustained(server: Server, user: str, *, kept: bool, sessions: int, size: int
     }
 
 
-def settle(server: Server, user: str) -> tuple[int, float] | None:
-    """Waits until the queue is empty and nothing new has appeared in the mailbox for two seconds.
+def settle(server: Server, user: str, expected: int | None = None) -> tuple[int, float] | None:
+    """Waits until the queue is empty and nothing new has appeared in the mailbox for two seconds; with fewer than
+    ``expected`` there, for a good while longer, as a sync may have to write what other servers left behind.
 
     Returns how many messages are there and when the last one appeared (seconds since 1970); None when the
     server delivers nowhere. The directory's own time of change tells it without a reading of its entries.
@@ -100,8 +102,11 @@ def settle(server: Server, user: str) -> tuple[int, float] | None:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         last = changed(inbox)
-        if last and time.time() - max(last, began) >= QUIET and not server.queued():
-            return count_files(inbox), last
+        quiet = time.time() - max(last, began)
+        if last and quiet >= QUIET and not server.queued():
+            count = count_files(inbox)
+            if expected is None or count >= expected or quiet >= STALLED:
+                return count, last
         time.sleep(0.25)
     raise ServerError(f"{server.name} has not delivered everything within {PATIENCE:g} s")
 

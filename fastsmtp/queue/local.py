@@ -205,7 +205,8 @@ class LocalRunner:
             waiting, age = self._outbox.backlog()
             if waiting - before < _FLOOD or waiting >= MOST_WAITING // 2:
                 break
-            self._outbox.rest(_STEP)
+            while not self._stopping and not self._outbox.rest(_STEP):
+                pass
 
     def _begin_scan_when_due(self) -> None:
         """A scan begins with nothing in hand, so that it cannot find what is being delivered."""

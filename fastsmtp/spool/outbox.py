@@ -156,12 +156,14 @@ class Outbox:
                 pass
         self._sleeping = False
 
-    def rest(self, timeout: float) -> None:
-        """For ``timeout`` seconds, or until `wake` is called; fresh mail does not disturb."""
+    def rest(self, timeout: float) -> bool:
+        """For ``timeout`` seconds, or until `wake` is called; fresh mail does not disturb. Whether the time is up:
+        a call of `wake` may be an old one that nobody needed."""
         try:
             self._bell.get(timeout=timeout)
         except Empty:
-            pass
+            return True
+        return False
 
     def take(self, limit: int) -> list[Unit]:
         """The oldest fresh packs, about ``limit`` messages of them."""
