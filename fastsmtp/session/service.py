@@ -48,11 +48,6 @@ class SessionService:
         self.second = int(clock.monotonic())
         """The clock of all time-outs, moved by `tick`."""
 
-    @property
-    def connection_count(self) -> int:
-        """Connections now open."""
-        return len(self.connections)
-
     def factory(self) -> Connection:
         """A protocol for the next accepted connection."""
         return Connection(self)

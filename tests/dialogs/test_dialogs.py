@@ -207,7 +207,7 @@ def test_in_memory(monkeypatch: pytest.MonkeyPatch, core: str, name: str, cut: i
         for recipient in envelope.recipients
     ]
     assert arrived == DIALOGUES[name].mail
-    assert world.service.connection_count == 0
+    assert len(world.service.connections) == 0
     assert not any("internal error" in text for text in world.logged())
     world.close()
 

@@ -40,7 +40,7 @@ def client(world: World) -> FakeTransport:
 
 
 def test_greeting_and_farewell(world: World, client: FakeTransport) -> None:
-    assert world.service.connection_count == 1
+    assert len(world.service.connections) == 1
     assert sum(world.guard.total) == 1
     client.feed(b"QUIT\r\n")
     assert client.take() == reply.BYE.wire
@@ -48,7 +48,7 @@ def test_greeting_and_farewell(world: World, client: FakeTransport) -> None:
     assert client.closing
     assert not client.half_closed
     client.lose()
-    assert world.service.connection_count == 0
+    assert len(world.service.connections) == 0
     assert sum(world.guard.total) == 0
     assert world.logged() == []
 

@@ -65,7 +65,7 @@ def test_idle_sessions_are_dismissed_at_once() -> None:
         await world.service.drain(60)
         assert time.monotonic() - before < 10
         assert [client.take() for client in clients] == [GOODBYE] * 3
-        assert world.service.connection_count == 0
+        assert len(world.service.connections) == 0
         assert not any(client.aborted for client in clients)
         world.close()
 
@@ -123,7 +123,7 @@ def test_grace_ends() -> None:
         await world.service.drain(0.05)
         assert client.take() == GOODBYE
         assert world.spool.files[0].aborted
-        assert world.service.connection_count == 0
+        assert len(world.service.connections) == 0
         world.close()
 
     run(scenario)
@@ -138,7 +138,7 @@ def test_a_client_that_does_not_close_is_dropped() -> None:
         await world.service.drain(60)
         assert client.take() == GOODBYE
         assert client.aborted
-        assert world.service.connection_count == 0
+        assert len(world.service.connections) == 0
         world.close()
 
     run(scenario)
@@ -151,7 +151,7 @@ def test_new_connections_are_turned_away() -> None:
         late = world.connect()
         assert late.take() == GOODBYE
         assert late.closing
-        assert world.service.connection_count == 0
+        assert len(world.service.connections) == 0
         assert world.logged() == ['rejected stage=connect client=192.0.2.1 reply="421 4.3.2 shutting down"']
         world.close()
 
@@ -193,7 +193,7 @@ def test_ticks_reach_every_connection() -> None:
     clients[1].feed(b"NOOP\r\n")
     world.seconds(101)
     assert [client.half_closed for client in clients] == [True, False, True]
-    assert world.service.connection_count == 3
+    assert len(world.service.connections) == 3
     world.close()
 
 
@@ -225,7 +225,7 @@ async def serving(world: World) -> AsyncIterator[tuple[asyncio.StreamReader, asy
     finally:
         writer.close()
         server.close()
-        await until(lambda: world.service.connection_count == 0)
+        await until(lambda: len(world.service.connections) == 0)
         world.close()
 
 
@@ -291,7 +291,7 @@ def test_a_client_that_reads_nothing_over_tcp(loop: str) -> None:
                     sent_rest = True
             assert said == GREETING + reply.HELP_TEXT.wire * ((count + rest) // 6)
         server.close()
-        await until(lambda: world.service.connection_count == 0)
+        await until(lambda: len(world.service.connections) == 0)
         world.close()
 
     run(scenario, loop)
@@ -315,7 +315,7 @@ def test_early_talk_over_tcp(loop: str) -> None:
             await running.connect_accepted_socket(world.service.factory, accepted)
             assert await reader.read() == reply.EARLY_TALK.wire
             writer.close()
-        await until(lambda: world.service.connection_count == 0)
+        await until(lambda: len(world.service.connections) == 0)
         world.close()
 
     run(scenario, loop)
