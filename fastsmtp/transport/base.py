@@ -1,14 +1,9 @@
-"""What a transport is given, and what it gives back."""
+"""What a transport is given; it gives back results (mail/result.py)."""
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
-
-from msgspec import Struct
+from typing import Protocol
 
 from fastsmtp.mail.envelope import Envelope
-
-TEXT_LIMIT = 500
-"""Characters of a `DeliveryResult`'s text that are kept."""
 
 
 class Letter(Protocol):
@@ -34,33 +29,3 @@ class Letter(Protocol):
     @property
     def pending(self) -> Sequence[int] | None:
         """Recipients by number."""
-
-
-class DeliveryResult(Struct, frozen=True, array_like=True, gc=False):
-    """What became of one recipient in one attempt; log, trace and bounce are made of it.
-
-    ``recipient`` is the number in the envelope's recipients. ``status``: ``relayed`` is a delivery to a next hop
-    that does not speak DSN, so that nobody will tell of the rest of the way (RFC 3461 §5.2.2); ``deferred`` may be
-    tried again; ``failed`` may not. ``code`` is the reply's, 0 when there was no reply; ``enhanced`` the status of
-    RFC 3463, never empty: the reply's, else derived from the code, else ours. ``text`` is one printable line of at
-    most `TEXT_LIMIT` characters: the remote's words, or our reason. ``remote`` is the host that was spoken to, as
-    ``mx.far.test[192.0.2.1]:25``, empty when none was reached. ``diagnostic`` says whose words ``text`` is
-    (RFC 3464 §2.3.6): the remote's SMTP reply, or ours.
-    """
-
-    recipient: int
-    status: Literal["delivered", "relayed", "deferred", "failed"]
-    code: int
-    enhanced: str
-    text: str
-    remote: str
-    diagnostic: Literal["smtp", "x-fastsmtp"]
-
-
-def printable(text: str) -> str:
-    """``text`` as one line that may stand in a log or a report: what is not printable becomes ``?``, blanks at
-    both ends go, and at most `TEXT_LIMIT` characters stay."""
-    text = text[: 4 * TEXT_LIMIT].strip()
-    if not text.isprintable():
-        text = "".join([c if c.isprintable() else "?" for c in text])
-    return text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 1] + "…"
