@@ -1,7 +1,7 @@
 """The envelope: who sends, who receives, and how it came (RFC 5321 §2.3.1).
 
 These are the records the spool keeps, so their fields are a file format: `FORMAT` in spool/record.py changes
-when they do.
+when they do. Only a last field with a default may be added without: both programs read both forms.
 """
 
 import msgspec
@@ -11,13 +11,18 @@ class Recipient(msgspec.Struct, array_like=True, gc=False):
     """One recipient of one message.
 
     ``address`` as the client gave it (without the angle brackets), ``mailbox`` the mailbox it stands for in
-    canonical form (``user@domain``, lower case, sub-address removed), ``params`` its RCPT parameters by
-    upper-case keyword (NOTIFY, ORCPT: RFC 3461 §4).
+    canonical form (``user@domain``, lower case, sub-address removed), empty for one that lives elsewhere;
+    ``params`` its RCPT parameters by upper-case keyword (NOTIFY, ORCPT: RFC 3461 §4).
+
+    ``sender`` is the reverse-path for this recipient where it is not the envelope's (a list's owner, RFC 5321
+    §3.9.2, or a rewritten one); ``original`` the address the client gave, where an alias made ``address`` of it.
     """
 
     address: str
     mailbox: str
     params: dict[str, str] | None = None
+    sender: str | None = None
+    original: str | None = None
 
 
 class Envelope(msgspec.Struct, array_like=True, gc=False):

@@ -1,19 +1,12 @@
 """Recipient → route, or the reply that refuses it."""
 
-from msgspec import Struct
-
 from fastsmtp.accounts.base import Directory
 from fastsmtp.config.values import parse_ip, parse_network
 from fastsmtp.mail.reply import MAILBOX_UNKNOWN, RELAY_DENIED, RELAY_NOT_YET, Reply
+from fastsmtp.routing.route import LocalRoute
 from fastsmtp.routing.settings import RelaySettings
 
 _CACHED = 10_000
-
-
-class LocalRoute(Struct, frozen=True, gc=False):
-    """Into a mailbox of this machine; ``mailbox`` is the canonical ``user@domain``."""
-
-    mailbox: str
 
 
 class Router:
