@@ -5,6 +5,7 @@ the text gets the table's path in front. All faults of a file are reported at on
 """
 
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,11 +13,20 @@ from typing import Any, TypeVar
 import msgspec
 
 from fastsmtp.config.errors import SettingsError
-from fastsmtp.config.kinds import describe, fields_of, items_of, key_paths, struct_of
+from fastsmtp.config.kinds import (
+    describe,
+    fields_of,
+    flagged,
+    items_of,
+    key_paths,
+    struct_of,
+    values_of,
+)
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 _LONGEST_VALUE = 60
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def bind(table: Mapping[str, Any], into: type[T]) -> T:
@@ -60,18 +70,26 @@ def _table(
 def _value(value: Any, annotation: Any, path: str, root: type[msgspec.Struct], problems: list[str]) -> Any:
     struct = struct_of(annotation)
     item = items_of(annotation)
+    each = values_of(annotation)
     if struct is not None and isinstance(value, Mapping):
         return _table(value, struct, path, root, problems)
+    if each is not None and isinstance(value, Mapping):
+        return {
+            key: _value(one, each, f"{path}.{key_text(key)}", root, problems) for key, one in value.items()
+        }
+    if item is not None and isinstance(value, str) and flagged(annotation, "single"):
+        return (_value(value, item, path, root, problems),)
     if item is not None and isinstance(value, list):
         bound = [_value(one, item, f"{path}[{i}]", root, problems) for i, one in enumerate(value)]
         return tuple(bound)
-    if struct is None and item is None:
+    if struct is None and item is None and each is None:
         try:
             return msgspec.convert(value, annotation, dec_hook=_hook)
         except msgspec.ValidationError:
             pass
     mend = f"; write [[{path}]]" if struct_of(item) and isinstance(value, Mapping) else ""
-    problems.append(f"{path}: expected {describe(annotation)}, got {_shown(value)}{mend}")
+    got = "something else" if flagged(annotation, "secret") else _shown(value)
+    problems.append(f"{path}: expected {describe(annotation)}, got {got}{mend}")
     return None
 
 
@@ -96,6 +114,11 @@ def _suggest(key: str, known: list[str], path: str, root: type[msgspec.Struct]) 
         table = elsewhere[0].rpartition(".")[0]
         return f"it belongs under [{table}]" if table else "it belongs above the first [table]"
     return "known here are " + ", ".join(known)
+
+
+def key_text(key: str) -> str:
+    """``key`` as it stands in a file."""
+    return key if _BARE_KEY.fullmatch(key) else toml_value(key)
 
 
 def toml_value(value: Any) -> str:

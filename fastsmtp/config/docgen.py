@@ -6,26 +6,41 @@ sample; ``extra`` with ``unit`` and with ``default``, the words for a default th
 
 import inspect
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from fastsmtp.config.bind import toml_value
-from fastsmtp.config.kinds import bare, describe, fields_of, items_of, struct_of
+from fastsmtp.config.bind import key_text, toml_value
+from fastsmtp.config.kinds import bare, describe, fields_of, items_of, struct_of, values_of
 
 _WIDTH = 100
 
 Field = msgspec.structs.FieldInfo
 
 
+class _Part(NamedTuple):
+    """One table: ``head`` its line in a file, empty for the top level; ``optional``: a good file need not have it,
+    and what the sample shows of it would not be everybody's; ``free``: the field whose keys are whatever one
+    likes, with ``fields`` empty."""
+
+    head: str
+    about: str
+    fields: list[Field]
+    optional: bool = False
+    free: Field | None = None
+
+
 def reference(cls: type[msgspec.Struct]) -> str:
     """The settings in Markdown: one section a table, one row a key."""
     lines = ["# Settings", "", _about(cls), ""]
-    for name, struct, many in _tables(cls):
-        if name:
-            lines += [f"## `[[{name}]]`" if many else f"## `[{name}]`", "", _about(struct), ""]
+    for part in _parts(cls):
+        if part.head:
+            lines += [f"## `{part.head}`", "", part.about, ""]
+        if part.free is not None:
+            lines += [f"Each value: {describe(values_of(part.free.type))}.", ""]
+            continue
         lines += ["| key | accepted | default | meaning |", "|---|---|---|---|"]
-        for field in _plain(struct):
+        for field in part.fields:
             accepted = describe(field.type).replace("|", "\\|")
             lines.append(f"| `{field.encode_name}` | {accepted} | {_default(field)} | {_meaning(field)} |")
         lines.append("")
@@ -34,31 +49,51 @@ def reference(cls: type[msgspec.Struct]) -> str:
 
 def sample(cls: type[msgspec.Struct]) -> str:
     """A settings file that is good as it stands: keys with an example are set to it, the others show their
-    default in a comment."""
+    default in a comment, and tables that may stand any number of times are comments as a whole."""
     lines: list[str] = []
-    for name, struct, many in _tables(cls):
-        if name:
-            lines += ["", f"[[{name}]]" if many else f"[{name}]"]
-        lines += _comment(_about(struct).replace("`", ""))
-        for field in _plain(struct):
+    for part in _parts(cls):
+        if part.head:
+            lines += ["", f"# {part.head}" if part.optional else part.head]
+        lines += _comment(part.about.replace("`", ""))
+        if part.free is not None:
+            lines += ["", *(f"# {line}" for line in _entries(part.free))]
+        for field in part.fields:
             lines += ["", *_comment(_meaning(field).replace("`", ""))]
-            lines.append(_assignment(field))
+            assignment = _assignment(field)
+            lines.append(f"# {assignment}" if part.optional and assignment[0] != "#" else assignment)
     return "\n".join(lines) + "\n"
 
 
-def _tables(cls: type[msgspec.Struct]) -> Iterator[tuple[str, type[msgspec.Struct], bool]]:
-    """Name, struct and whether there may be many, of the top level (named "") and each table below it."""
-    yield "", cls, False
+def _parts(cls: type[msgspec.Struct]) -> Iterator[_Part]:
+    """The top level and each table below it."""
+    yield _Part("", _about(cls), _plain(cls))
     for field in fields_of(cls):
+        name = field.encode_name
         one, many = struct_of(field.type), struct_of(items_of(field.type))
+        each = values_of(field.type)
+        named = struct_of(each)
         if one is not None:
-            yield field.encode_name, one, False
+            yield _Part(f"[{name}]", _about(one), _plain(one))
         elif many is not None:
-            yield field.encode_name, many, True
+            yield _Part(f"[[{name}]]", _about(many), _plain(many), optional=not field.required)
+        elif named is not None:
+            yield _Part(f"[{name}.NAME]", _about(named), _plain(named), optional=True)
+        elif each is not None:
+            yield _Part(f"[{name}]", _meaning(field), [], optional=True, free=field)
+
+
+def _entries(field: Field) -> list[str]:
+    """The example of a table with free keys, line by line."""
+    examples = [example for meta in bare(field.type)[1] for example in meta.examples or ()]
+    return [f"{key_text(key)} = {toml_value(value)}" for key, value in examples[0].items()]
 
 
 def _plain(cls: type[msgspec.Struct]) -> list[Field]:
-    return [f for f in fields_of(cls) if struct_of(f.type) is None and struct_of(items_of(f.type)) is None]
+    return [
+        field
+        for field in fields_of(cls)
+        if not (struct_of(field.type) or struct_of(items_of(field.type)) or values_of(field.type))
+    ]
 
 
 def _about(cls: type[msgspec.Struct]) -> str:

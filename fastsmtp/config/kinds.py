@@ -43,6 +43,18 @@ def items_of(annotation: Any) -> Any | None:
     return None
 
 
+def values_of(annotation: Any) -> Any | None:
+    """The annotation of the values of a table with free keys, or None when the annotation is no such table."""
+    kind = bare(annotation)[0]
+    return get_args(kind)[1] if get_origin(kind) is dict else None
+
+
+def flagged(annotation: Any, word: str) -> bool:
+    """Whether a `msgspec.Meta` on the annotation says so in its ``extra``: ``single``, an array of one may be
+    written without its brackets; ``secret``, the value is shown to nobody."""
+    return any(meta.extra and meta.extra.get(word) for meta in bare(annotation)[1])
+
+
 def choices_of(annotation: Any) -> tuple[str, ...]:
     """The accepted words of a `Literal`; empty for every other type."""
     kind = bare(annotation)[0]
@@ -57,8 +69,11 @@ def describe(annotation: Any) -> str:
     kind, metas = bare(annotation)
     item = items_of(annotation)
     if item is not None:
-        return "an array of tables" if struct_of(item) else f"array of {describe(item)}"
-    if is_struct(kind):
+        if struct_of(item):
+            return "an array of tables"
+        one = describe(item)
+        return f"{one} or array of {one}" if flagged(annotation, "single") else f"array of {one}"
+    if is_struct(kind) or values_of(annotation) is not None:
         return "a table"
     words = choices_of(annotation)
     if words:

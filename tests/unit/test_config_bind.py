@@ -35,6 +35,9 @@ class Whole(Struct, frozen=True, kw_only=True):
     maybe: str | None = None
     inner: Inner = Inner()
     items: tuple[Item, ...] = ()
+    named: dict[str, Item] = {}
+    lists: dict[str, Annotated[tuple[str, ...], Meta(extra={"single": True})]] = {}
+    hidden: Annotated[str | None, Meta(extra={"secret": True})] = None
 
 
 def faults(table: dict[str, Any]) -> list[str]:
@@ -70,9 +73,21 @@ def test_everything_set() -> None:
     )
 
 
+def test_tables_with_free_keys() -> None:
+    whole = bind({"title": "t", "named": {"a": {"name": "x"}}, "lists": {"p@q": "one", "r": ["a", "b"]}}, Whole)
+    assert whole.named == {"a": Item(name="x")}
+    assert whole.lists == {"p@q": ("one",), "r": ("a", "b")}
+
+
 @pytest.mark.parametrize(
     ("table", "problem"),
     [
+        ({"named": {"a b": {"name": 1}}}, 'named."a b".name: expected string, got 1'),
+        ({"named": {"a": 1}}, "named.a: expected a table, got 1"),
+        ({"named": [1]}, "named: expected a table, got [1]"),
+        ({"lists": {"p@q": 1}}, 'lists."p@q": expected string or array of string, got 1'),
+        ({"lists": {"p@q": ["a", 2]}}, 'lists."p@q"[1]: expected string, got 2'),
+        ({"hidden": 123456}, "hidden: expected string, got something else"),
         ({"flag": "x" * 100}, 'flag: expected true or false, got "' + "x" * 58 + "…"),
         ({"title": 5}, "title: expected string, got 5"),
         ({"ratio": "x"}, 'ratio: expected number, got "x"'),

@@ -34,7 +34,12 @@ class Root(Struct, frozen=True, kw_only=True):
     )
     user: Annotated[str | None, Meta(description="User.")] = None
     table: Table = Table()
+    needed: tuple[Item, ...]
     items: tuple[Item, ...] = ()
+    named: dict[str, Item] = {}
+    free: Annotated[
+        dict[str, tuple[str, ...]], Meta(description="Names `of` things.", examples=[{"a@b": ["c"], "d": ["e"]}])
+    ] = {}
 
 
 def test_reference() -> None:
@@ -47,15 +52,25 @@ def test_reference() -> None:
     assert "| `limit` | int, at least 0 | `20_000` seconds | How many. |" in text
     assert "## `[[items]]`" in text
     assert "| `name` | string | (to be given) | Its name. |" in text
+    assert "## `[named.NAME]`\n\nOne item.\n\n| key |" in text
+    assert "## `[free]`\n\nNames `of` things.\n\nEach value: array of string.\n" in text
 
 
 def test_sample_is_a_good_file() -> None:
     text = sample(Root)
-    assert bind(tomllib.loads(text), Root) == Root(title="t", items=(Item(name="x"),))
+    assert bind(tomllib.loads(text), Root) == Root(title="t", needed=(Item(name="x"),))
     assert '\n# Which mode.\n# mode = "a"\n' in text
     assert "\n# limit = 20_000  # seconds\n" in text
     assert "\n# cpus =          # default: all\n" in text
     assert max(map(len, text.splitlines())) <= 100
+
+
+def test_tables_that_may_be_missing_are_comments() -> None:
+    text = sample(Root)
+    assert '\n\n[[needed]]\n# One item.\n\n# Its name.\nname = "x"\n' in text
+    assert '\n\n# [[items]]\n# One item.\n\n# Its name.\n# name = "x"\n' in text
+    assert '\n\n# [named.NAME]\n# One item.\n\n# Its name.\n# name = "x"\n' in text
+    assert '\n\n# [free]\n# Names of things.\n\n# "a@b" = ["c"]\n# d = ["e"]\n' in text
 
 
 def test_every_setting_is_described() -> None:

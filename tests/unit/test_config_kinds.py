@@ -32,6 +32,9 @@ class Root(Struct):
         (Annotated[str | None, Meta(min_length=1)], "non-empty string"),
         (Leaf, "a table"),
         (tuple[Leaf, ...], "an array of tables"),
+        (Annotated[tuple[str, ...], Meta(extra={"single": True})], "string or array of string"),
+        (dict[str, Leaf], "a table"),
+        (dict[str, int], "a table"),
         (bytes, "bytes"),
     ],
 )
