@@ -45,6 +45,31 @@ def parse_endpoint(text: str) -> Endpoint:
     return Endpoint(family, str(address), int(port))
 
 
+class HostPort(NamedTuple):
+    """A host to connect to: ``host`` a name or an IP address without brackets."""
+
+    host: str
+    port: int
+
+
+def parse_host_port(text: str) -> HostPort:
+    """``mail.example.org:25``, ``192.0.2.1:25`` or ``[2001:db8::1]:25``; raises ValueError saying what is
+    wrong."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host:
+        raise ValueError(f'expected HOST:PORT such as "mail.example.org:25" or "[2001:db8::1]:25", got "{text}"')
+    if not (port.isascii() and port.isdigit() and len(port) <= 5) or not 0 < int(port) <= 65_535:
+        raise ValueError(f'expected a port between 1 and 65535, got "{port}" in "{text}"')
+    bracketed = host.startswith("[") and host.endswith("]")
+    try:
+        address = ipaddress.ip_address(host[1:-1] if bracketed else host)
+    except ValueError:
+        return HostPort(check_hostname(host), int(port))
+    if bracketed != (address.version == 6):
+        raise ValueError(f'IPv6 addresses stand in brackets, IPv4 ones do not: "{text}"')
+    return HostPort(str(address), int(port))
+
+
 def parse_network(text: str) -> Network:
     """A network such as ``10.0.0.0/8``, ``2001:db8::/32`` or one address; raises ValueError."""
     try:

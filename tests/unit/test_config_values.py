@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from fastsmtp.config.values import check_hostname, parse_endpoint, parse_ip, parse_network
+from fastsmtp.config.values import check_hostname, parse_endpoint, parse_host_port, parse_ip, parse_network
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,41 @@ def test_endpoint(text: str, family: int, host: str, port: int, loopback: bool) 
 def test_bad_endpoint(text: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         parse_endpoint(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("mail.example.org:25", "mail.example.org", 25),
+        ("localhost:65535", "localhost", 65535),
+        ("127.0.0.1:2502", "127.0.0.1", 2502),
+        ("[2001:DB8:0::1]:24", "2001:db8::1", 24),
+    ],
+)
+def test_host_and_port(text: str, host: str, port: int) -> None:
+    assert parse_host_port(text) == (host, port)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("mail.example.org", "HOST:PORT"),
+        (":25", "HOST:PORT"),
+        ("", "HOST:PORT"),
+        ("mail.example.org:0", "a port"),
+        ("mail.example.org:65536", "a port"),
+        ("mail.example.org:000025", "a port"),
+        ("mail.example.org:smtp", "a port"),
+        ("mail example:25", "a host name"),
+        ("192.0.2:25", "not an address"),
+        ("::1:25", "brackets"),
+        ("[127.0.0.1]:25", "brackets"),
+        ("[mail.example.org]:25", "a host name"),
+    ],
+)
+def test_bad_host_and_port(text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        parse_host_port(text)
 
 
 def test_network() -> None:
