@@ -15,6 +15,7 @@ import msgspec
 from fastsmtp.config.errors import SettingsError
 from fastsmtp.config.kinds import (
     describe,
+    duration_bounds,
     fields_of,
     flagged,
     items_of,
@@ -22,6 +23,7 @@ from fastsmtp.config.kinds import (
     struct_of,
     values_of,
 )
+from fastsmtp.config.values import Duration, parse_duration
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -84,7 +86,9 @@ def _value(value: Any, annotation: Any, path: str, root: type[msgspec.Struct], p
         return tuple(bound)
     if struct is None and item is None and each is None:
         try:
-            return msgspec.convert(value, annotation, dec_hook=_hook)
+            converted = msgspec.convert(value, annotation, dec_hook=_hook)
+            if not isinstance(converted, Duration) or _within(converted, annotation):
+                return converted
         except msgspec.ValidationError:
             pass
     mend = f"; write [[{path}]]" if struct_of(item) and isinstance(value, Mapping) else ""
@@ -96,7 +100,15 @@ def _value(value: Any, annotation: Any, path: str, root: type[msgspec.Struct], p
 def _hook(kind: type, value: Any) -> Any:
     if kind is Path and isinstance(value, str) and value and "\0" not in value:
         return Path(value)
+    if kind is Duration and isinstance(value, str):
+        return parse_duration(value)
     raise ValueError(f"not a {kind.__name__}")
+
+
+def _within(value: Duration, annotation: Any) -> bool:
+    """`msgspec` checks the bounds of its own kinds of numbers only."""
+    between = duration_bounds(annotation)
+    return between is None or between[0] <= value <= between[1]
 
 
 def _join(path: str, key: str) -> str:
@@ -125,7 +137,7 @@ def toml_value(value: Any) -> str:
     """``value`` as it stands in a file, in one line."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str | Path):
+    if isinstance(value, str | Path | Duration):
         return '"' + "".join(_escape(letter) for letter in str(value)) + '"'
     if isinstance(value, Mapping):
         return "a table"

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_orig
 
 import msgspec
 
+from fastsmtp.config.values import Duration, parse_duration
+
 
 def bare(annotation: Any) -> tuple[Any, list[msgspec.Meta]]:
     """The annotation without `Annotated` and without ``| None``, and the `msgspec.Meta` that stood on it."""
@@ -78,6 +80,10 @@ def describe(annotation: Any) -> str:
     words = choices_of(annotation)
     if words:
         return "one of " + ", ".join(f'"{word}"' for word in words) if len(words) > 1 else f'"{words[0]}"'
+    if kind is Duration:
+        between = duration_bounds(annotation)
+        kind_and_bounds = f'duration between "{between[0]}" and "{between[1]}"' if between else "duration"
+        return f'{kind_and_bounds} such as "90s", "5m" or "1h30m"'
     names = {bool: "true or false", int: "int", float: "number", str: "string", Path: "path"}
     text = names.get(kind, getattr(kind, "__name__", str(kind)))
     low, high = bounds(metas)
@@ -97,6 +103,16 @@ def bounds(metas: list[msgspec.Meta]) -> tuple[float | None, float | None]:
     low = [meta.ge for meta in metas if meta.ge is not None]
     high = [meta.le for meta in metas if meta.le is not None]
     return (low[0] if low else None), (high[0] if high else None)
+
+
+def duration_bounds(annotation: Any) -> tuple[Duration, Duration] | None:
+    """The least and the greatest accepted duration, which stand as text in the ``extra`` of a `msgspec.Meta`:
+    ``{"between": ("1s", "7d")}``."""
+    for meta in bare(annotation)[1]:
+        if meta.extra and "between" in meta.extra:
+            low, high = meta.extra["between"]
+            return parse_duration(low), parse_duration(high)
+    return None
 
 
 def fields_of(cls: type[msgspec.Struct]) -> Iterator[msgspec.structs.FieldInfo]:

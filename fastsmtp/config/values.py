@@ -1,4 +1,4 @@
-"""Values that settings of several packages hold as text: socket addresses, networks, host names."""
+"""Values that settings of several packages hold as text: socket addresses, networks, host names, durations."""
 
 import ipaddress
 import re
@@ -8,6 +8,8 @@ from typing import NamedTuple
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_DURATION = re.compile(r"(?=[0-9])(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?")
+_UNITS = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
 
 
 class Endpoint(NamedTuple):
@@ -57,7 +59,9 @@ def parse_host_port(text: str) -> HostPort:
     wrong."""
     host, colon, port = text.rpartition(":")
     if not colon or not host:
-        raise ValueError(f'expected HOST:PORT such as "mail.example.org:25" or "[2001:db8::1]:25", got "{text}"')
+        raise ValueError(
+            f'expected HOST:PORT such as "mail.example.org:25" or "[2001:db8::1]:25", got "{text}"'
+        )
     if not (port.isascii() and port.isdigit() and len(port) <= 5) or not 0 < int(port) <= 65_535:
         raise ValueError(f'expected a port between 1 and 65535, got "{port}" in "{text}"')
     bracketed = host.startswith("[") and host.endswith("]")
@@ -103,3 +107,27 @@ def check_hostname(name: str) -> str:
     if labels[-1].isdigit():
         raise ValueError(f'expected a host name, not an address, got "{name}"')
     return name
+
+
+class Duration(float):
+    """Seconds that a person writes as ``90s``, ``5m``, ``1h30m`` or ``5d``, and is shown as such."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        parts, rest = "", float(self)
+        for unit in "dhm":
+            count, rest = divmod(rest, _UNITS[unit])
+            parts += f"{int(count)}{unit}" if count else ""
+        return parts + (f"{rest:g}s" if rest or not parts else "")
+
+
+def parse_duration(text: str) -> Duration:
+    """``90s``, ``5m``, ``1h30m``, ``5d``: whole numbers of days, hours, minutes and seconds in this order, each
+    with its unit; raises ValueError."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError(f'expected a duration such as "90s", "5m", "1h30m" or "5d", got "{text}"')
+    return Duration(
+        sum(int(count or 0) * seconds for count, seconds in zip(match.groups(), _UNITS.values(), strict=True))
+    )

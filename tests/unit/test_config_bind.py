@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from fastsmtp.config.bind import bind, toml_value
 from fastsmtp.config.errors import SettingsError
+from fastsmtp.config.values import Duration
 
 
 class Inner(Struct, frozen=True, kw_only=True):
@@ -74,7 +75,9 @@ def test_everything_set() -> None:
 
 
 def test_tables_with_free_keys() -> None:
-    whole = bind({"title": "t", "named": {"a": {"name": "x"}}, "lists": {"p@q": "one", "r": ["a", "b"]}}, Whole)
+    whole = bind(
+        {"title": "t", "named": {"a": {"name": "x"}}, "lists": {"p@q": "one", "r": ["a", "b"]}}, Whole
+    )
     assert whole.named == {"a": Item(name="x")}
     assert whole.lists == {"p@q": ("one",), "r": ("a", "b")}
 
@@ -162,3 +165,24 @@ def test_a_setting_is_of_one_type() -> None:
 def test_the_error_is_its_lines() -> None:
     assert str(SettingsError(["a", "b"])) == "a\nb"
     assert issubclass(Whole, msgspec.Struct)
+
+
+class Times(Struct, frozen=True, kw_only=True):
+    pauses: tuple[Annotated[Duration, Meta(extra={"between": ("1s", "2d")})], ...] = ()
+    free: Duration = Duration(5)
+
+
+def test_durations() -> None:
+    times = bind({"pauses": ["1s", "1h30m", "2d"], "free": "0s"}, Times)
+    assert times == Times(pauses=(Duration(1), Duration(5400), Duration(172_800)), free=Duration(0))
+    assert toml_value(times.pauses) == '["1s", "1h30m", "2d"]'
+
+
+@pytest.mark.parametrize("value", ["0s", "2d1s", "5 m", "m", 60])
+def test_bad_duration(value: Any) -> None:
+    with pytest.raises(SettingsError) as caught:
+        bind({"pauses": ["1m", value]}, Times)
+    assert caught.value.problems == (
+        'pauses[1]: expected duration between "1s" and "2d" such as "90s", "5m" or "1h30m", '
+        f"got {toml_value(value)}",
+    )

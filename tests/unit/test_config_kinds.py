@@ -7,6 +7,7 @@ import pytest
 from msgspec import Meta, Struct
 
 from fastsmtp.config.kinds import describe, key_paths
+from fastsmtp.config.values import Duration
 
 
 class Leaf(Struct):
@@ -35,6 +36,11 @@ class Root(Struct):
         (Annotated[tuple[str, ...], Meta(extra={"single": True})], "string or array of string"),
         (dict[str, Leaf], "a table"),
         (dict[str, int], "a table"),
+        (Duration, 'duration such as "90s", "5m" or "1h30m"'),
+        (
+            tuple[Annotated[Duration, Meta(extra={"between": ("60s", "5d")})], ...],
+            'array of duration between "1m" and "5d" such as "90s", "5m" or "1h30m"',
+        ),
         (bytes, "bytes"),
     ],
 )

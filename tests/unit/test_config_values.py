@@ -1,10 +1,18 @@
-"""Addresses, networks and host names as text."""
+"""Addresses, networks, host names and durations as text."""
 
 import socket
 
 import pytest
 
-from fastsmtp.config.values import check_hostname, parse_endpoint, parse_host_port, parse_ip, parse_network
+from fastsmtp.config.values import (
+    Duration,
+    check_hostname,
+    parse_duration,
+    parse_endpoint,
+    parse_host_port,
+    parse_ip,
+    parse_network,
+)
 
 
 @pytest.mark.parametrize(
@@ -105,3 +113,50 @@ def test_hostname(name: str) -> None:
 def test_bad_hostname(name: str) -> None:
     with pytest.raises(ValueError, match="host name"):
         check_hostname(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds", "shown"),
+    [
+        ("90s", 90, "1m30s"),
+        ("1m", 60, "1m"),
+        ("5d", 432_000, "5d"),
+        ("1h30m", 5400, "1h30m"),
+        ("1d2h3m4s", 93_784, "1d2h3m4s"),
+        ("48h", 172_800, "2d"),
+        ("0s", 0, "0s"),
+        ("999999999d", 86_399_999_913_600, "999999999d"),
+    ],
+)
+def test_duration(text: str, seconds: int, shown: str) -> None:
+    assert parse_duration(text) == seconds
+    assert str(parse_duration(text)) == shown
+    assert parse_duration(shown) == seconds
+
+
+def test_duration_of_less_than_a_second() -> None:
+    assert str(Duration(60.25)) == "1m0.25s"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "5",
+        "m",
+        "5 m",
+        "5M",
+        "-5m",
+        "1.5h",
+        "5m1h",
+        "5m5m",
+        "1w",
+        "٥m",
+        "5m\n",
+        "1" * 10 + "s",
+        "9" * 5000,
+    ],
+)
+def test_bad_duration(text: str) -> None:
+    with pytest.raises(ValueError, match='such as "90s", "5m", "1h30m" or "5d", got'):
+        parse_duration(text)
