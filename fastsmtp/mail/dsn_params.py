@@ -31,10 +31,12 @@ DEFAULT = Notify.FAILURE | Notify.DELAY
 
 
 class OriginalRecipient(Struct, frozen=True):
-    """ORCPT: the recipient as the sender named it, ``kind`` the address type in lower case, ``address`` decoded."""
+    """ORCPT: the recipient as the sender named it, ``kind`` the address type in lower case, ``address`` decoded,
+    ``coded`` as it came."""
 
     kind: str
     address: str
+    coded: str
 
 
 def notify(params: Params) -> Notify:
@@ -66,7 +68,7 @@ def original_recipient(params: Params) -> OriginalRecipient | None:
     kind = kind.lower()
     # the utf-8 type has an escape of its own, which leaves nothing for xtext to do (RFC 6533 §3)
     decoded = unitext_decode(coded) if kind == "utf-8" else xtext_decode(coded)
-    return OriginalRecipient(kind, decoded if _fits(kind, decoded) else coded)
+    return OriginalRecipient(kind, decoded if _fits(kind, decoded) else coded, coded)
 
 
 def _fits(kind: str, address: str) -> bool:

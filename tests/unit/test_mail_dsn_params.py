@@ -86,7 +86,8 @@ def test_without_notify_nothing_is_added() -> None:
     ],
 )
 def test_original_recipient(value: str, kind: str, address: str) -> None:
-    assert original_recipient({"ORCPT": value}) == OriginalRecipient(kind, address)
+    coded = value.partition(";")[2]
+    assert original_recipient({"ORCPT": value}) == OriginalRecipient(kind, address, coded)
 
 
 @pytest.mark.parametrize("params", [None, {}, {"ORCPT": ""}, {"ORCPT": "rfc822"}, {"ORCPT": "rfc822;"}])
