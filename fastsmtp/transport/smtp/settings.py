@@ -5,95 +5,78 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-_SECONDS = {"unit": "seconds"}
+from fastsmtp.config.values import Duration
 
 
 class OutboundSettings(Struct, frozen=True, kw_only=True):
     """How connections to other servers are made, timed and kept."""
 
     connect_timeout: Annotated[
-        float,
-        Meta(ge=0.1, le=3600, description="Seconds one address has to take a connection.", extra=_SECONDS),
-    ] = 30
+        Duration,
+        Meta(extra={"between": ("1s", "1h")}, description="How long one address has to take a connection."),
+    ] = Duration(30)
     host_timeout: Annotated[
-        float,
+        Duration,
         Meta(
-            ge=0.1,
-            le=3600,
-            description="Seconds all addresses of one host have together to take a connection.",
-            extra=_SECONDS,
+            extra={"between": ("1s", "1h")},
+            description="How long all addresses of one host have to take a connection.",
         ),
-    ] = 60
+    ] = Duration(60)
     greeting_timeout: Annotated[
-        float,
+        Duration,
         Meta(
-            ge=0.1,
-            le=86_400,
-            description="Seconds for the greeting, TLS and each answer up to EHLO's (RFC 5321 §4.5.3.2.1: 300).",
-            extra=_SECONDS,
+            extra={"between": ("1s", "1d")},
+            description="Time for the greeting, and for each answer until the server is ready for a message "
+            "(RFC 5321 §4.5.3.2.1: 5m).",
         ),
-    ] = 300
+    ] = Duration(300)
     command_timeout: Annotated[
-        float,
+        Duration,
         Meta(
-            ge=0.1,
-            le=86_400,
-            description="Seconds for the answers to MAIL and RCPT (RFC 5321 §4.5.3.2.2 and 3: 300).",
-            extra=_SECONDS,
+            extra={"between": ("1s", "1d")},
+            description="Time for each answer to MAIL and RCPT (RFC 5321 §4.5.3.2.2, 3: 5m).",
         ),
-    ] = 300
+    ] = Duration(300)
     data_timeout: Annotated[
-        float,
+        Duration,
         Meta(
-            ge=0.1,
-            le=86_400,
-            description="Seconds for the answer to DATA (RFC 5321 §4.5.3.2.4: 120).",
-            extra=_SECONDS,
+            extra={"between": ("1s", "1d")},
+            description="Time for the answer to DATA (RFC 5321 §4.5.3.2.4: 2m).",
         ),
-    ] = 120
+    ] = Duration(120)
     block_timeout: Annotated[
-        float,
+        Duration,
         Meta(
-            ge=0.1,
-            le=86_400,
-            description="Seconds in which the next piece of a message must leave (RFC 5321 §4.5.3.2.5: 180).",
-            extra=_SECONDS,
+            extra={"between": ("1s", "1d")},
+            description="Time in which the server must take the next piece of a message (RFC 5321 §4.5.3.2.5: 3m).",
         ),
-    ] = 180
+    ] = Duration(180)
     end_timeout: Annotated[
-        float,
+        Duration,
         Meta(
-            ge=0.1,
-            le=86_400,
-            description="Seconds for the answer to the end of a message (RFC 5321 §4.5.3.2.6: 600).",
-            extra=_SECONDS,
+            extra={"between": ("1s", "1d")},
+            description="Time for the answer to the end of a message (RFC 5321 §4.5.3.2.6: 10m).",
         ),
-    ] = 600
+    ] = Duration(600)
     idle: Annotated[
-        float,
+        Duration,
         Meta(
-            ge=0,
-            le=3600,
-            description="Seconds a connection is kept for the next message; 0 = not at all.",
-            extra=_SECONDS,
+            extra={"between": ("0s", "1h")},
+            description="How long a connection is kept for the next message; 0s = not at all.",
         ),
-    ] = 5
-    uses: Annotated[int, Meta(ge=1, le=1_000_000, description="Messages sent over one connection.")] = 100
+    ] = Duration(5)
+    uses: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Messages after which a connection is not kept.")
+    ] = 100
     lifetime: Annotated[
-        float,
-        Meta(
-            ge=1,
-            le=86_400,
-            description="Seconds after which a connection begins no further message.",
-            extra=_SECONDS,
-        ),
-    ] = 300
+        Duration, Meta(extra={"between": ("1s", "1d")}, description="Age at which a connection is not kept.")
+    ] = Duration(300)
     recipients: Annotated[
         int,
         Meta(
             ge=1,
             le=1000,
-            description="Recipients of one transaction; more are sent in several. Fewer where the server says so.",
+            description="Recipients of one transaction; more are sent in several. A server that says so gets fewer.",
         ),
     ] = 100
     source_ipv4: Annotated[
@@ -101,6 +84,13 @@ class OutboundSettings(Struct, frozen=True, kw_only=True):
     ] = ""
     source_ipv6: Annotated[
         str, Meta(description='IPv6 address to connect from; `""` leaves it to the system.')
+    ] = ""
+    ca_file: Annotated[
+        str,
+        Meta(
+            description="File of the authorities (PEM) that certificates are checked against where the policy asks "
+            'for it; `""`: the system\'s.'
+        ),
     ] = ""
 
     def __post_init__(self) -> None:

@@ -4,9 +4,7 @@ No version below 1.2 is spoken (RFC 8996). Whether a certificate is looked at is
 TLS any will do, since the clear text that would be the alternative is worse (RFC 7435).
 """
 
-import ipaddress
 import ssl
-from typing import Any
 
 
 class Contexts:
@@ -36,26 +34,6 @@ class Contexts:
             context.minimum_version = ssl.TLSVersion.TLSv1_2
             self._verifying = context
         return self._verifying
-
-
-def server_name(host: str) -> str | None:
-    """What to name in the handshake for ``host``: never an address (RFC 6066 §3)."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return host.rstrip(".") or None
-    return None
-
-
-def chain_of(peer: ssl.SSLObject) -> list[bytes]:
-    """The certificates the peer showed, its own first, in DER; nobody has checked them."""
-    shown: Any
-    if hasattr(peer, "get_unverified_chain"):  # Python 3.13
-        shown = peer.get_unverified_chain() or []
-        return list(shown)
-    inner: Any = peer._sslobj  # type: ignore[attr-defined]  # before 3.13 only here
-    shown = inner.get_unverified_chain() or []
-    return [ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in shown]
 
 
 def reason_of(error: BaseException) -> str:

@@ -1,0 +1,383 @@
+"""Deliveries by SMTP and LMTP: a job in, one result for each of its recipients out, always and once.
+
+What each misbehaviour of a server leads to stands in docs/delivery.md.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, Literal
+
+from msgspec import Struct
+
+from fastsmtp.clock import Clock
+from fastsmtp.mail.envelope import Envelope
+from fastsmtp.mail.result import DeliveryResult, printable
+from fastsmtp.smtp.outgoing_values import Event, Outcome
+from fastsmtp.telemetry.maillog import MailLog
+from fastsmtp.transport.smtp.connect import LoopOpener, Opener
+from fastsmtp.transport.smtp.connection import Connection, Content, Lines
+from fastsmtp.transport.smtp.opening import Failure, Opening, ours
+from fastsmtp.transport.smtp.place import Place
+from fastsmtp.transport.smtp.pool import Pool
+from fastsmtp.transport.smtp.settings import OutboundSettings
+from fastsmtp.transport.smtp.tls import Contexts
+from fastsmtp.transport.smtp.tls_report import TlsReport
+
+_DONE: Final = int(Event.DONE)
+_BEFORE_MAIL = ("idle", "rset", "mail")
+_BROKEN_OFF = ("rset", "mail", "rcpt", "data", "body")
+_DEEPEST = 16
+_FAREWELLS = 1.0
+"""Seconds that QUITs get at the end of the process."""
+
+
+class Job(Struct, frozen=True, gc=False):
+    """A message for recipients of one place: ``recipients`` are numbers in the envelope's, at least one, each
+    once."""
+
+    envelope: Envelope
+    content: Content
+    recipients: Sequence[int]
+    place: Place
+
+
+class SiteOutcome(Struct, frozen=True, gc=False):
+    """What a delivery says about the site, for whoever decides how much it gets. ``slow-down``: it said 421, or 4xx
+    to something that is not about one recipient, or broke off in the middle; ``unreachable``: no session came
+    about."""
+
+    kind: Literal["ok", "slow-down", "unreachable"]
+    reason: str
+
+
+OK = SiteOutcome("ok", "")
+
+Done = Callable[[Sequence[DeliveryResult], SiteOutcome], None]
+"""Called once for each job, on the loop's thread, later than `SmtpTransport.deliver` has returned or from within it
+when a connection is at hand and nothing has to be sent; with one result for each recipient, in no order."""
+
+
+class SmtpTransport:
+    """The connections to other servers of one process, and what goes over them. All methods are called on the loop's
+    thread; `tick` once a second."""
+
+    def __init__(
+        self,
+        settings: OutboundSettings,
+        *,
+        hostname: str,
+        clock: Clock,
+        log: MailLog,
+        report: TlsReport | None = None,
+        opener: Opener | None = None,
+    ) -> None:
+        now = clock.monotonic()
+        self.settings = settings
+        self.hello = hostname.encode("ascii")
+        self.clock = clock
+        self.log = log
+        self.lines = Lines(settings, now)
+        self.opener: Opener = opener or LoopOpener(settings.source_ipv4, settings.source_ipv6)
+        self.contexts = Contexts(settings.ca_file)
+        self.report = report or TlsReport()
+        self.pool: Pool[Connection] = Pool(idle=settings.idle, uses=settings.uses, lifetime=settings.lifetime)
+        self._active: set[Delivery] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self._depth = 0
+
+    def deliver(self, job: Job, done: Done) -> "Delivery":
+        """Send ``job``; the delivery may be cancelled."""
+        delivery = Delivery(self, job, done)
+        if self._stopping:
+            self.opener.call_later(0, lambda: delivery.cancel("the server is stopping"))
+            return delivery
+        self._active.add(delivery)
+        if self._depth >= _DEEPEST:
+            # jobs that need no answer of the network are done within each other
+            self.opener.call_later(0, delivery.start)
+            return delivery
+        self._depth += 1
+        try:
+            delivery.start()
+        finally:
+            self._depth -= 1
+        return delivery
+
+    @property
+    def active(self) -> int:
+        """Deliveries that have no result yet."""
+        return len(self._active)
+
+    def tick(self) -> None:
+        """Give up what has waited for too long; let idle connections go."""
+        now = self.clock.monotonic()
+        self.lines.tick(now)
+        self.pool.tick(now)
+
+    async def stop(self, grace: float) -> None:
+        """Let what is under way finish for ``grace`` seconds, report the rest as deferred, close all connections."""
+        self._stopping = True
+        self.pool.clear()
+        await self._emptied(grace, lambda: bool(self._active))
+        for delivery in list(self._active):
+            delivery.cancel("the server is stopping")
+        await self._emptied(_FAREWELLS, lambda: bool(self.lines.connections))
+        for connection in list(self.lines.connections):
+            connection.drop("the server is stopping")
+        for task in list(self._tasks):
+            task.cancel()
+
+    async def _emptied(self, within: float, left: Callable[[], bool]) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + within
+        while left() and loop.time() < deadline:
+            await asyncio.sleep(0.02)
+
+    # --- for deliveries and openings --------------------------------------------------------------
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """See `opening.Context`."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def keep(self, place: Place, connection: Connection) -> None:
+        """A connection has nothing to do for now."""
+        if self._stopping:
+            connection.retire()
+        else:
+            connection.owner = self
+            self.pool.give(place.key, connection, self.lines.now)
+
+    def happened(self, connection: Connection, event: int) -> None:
+        """See `Owner`: an idle connection has ended, or something came that nobody asked for."""
+        self.pool.remove(connection)
+
+    def finished(self, delivery: "Delivery") -> None:
+        """A delivery has all its results."""
+        self._active.discard(delivery)
+
+
+class Delivery:
+    """One job under way. `Owner` of the connection that it uses."""
+
+    __slots__ = (
+        "_asked",
+        "_connection",
+        "_done",
+        "_failures",
+        "_job",
+        "_left",
+        "_opening",
+        "_results",
+        "_reused",
+        "_slow",
+        "_transport",
+    )
+
+    def __init__(self, transport: SmtpTransport, job: Job, done: Done) -> None:
+        self._transport = transport
+        self._job = job
+        self._done: Done | None = done
+        self._left: list[int] = list(job.recipients)
+        self._asked: list[int] = []  # of the transaction under way
+        self._results: list[DeliveryResult] = []
+        self._connection: Connection | None = None
+        self._opening: Opening | None = None
+        self._failures: list[Failure] = []  # of sessions that were lost in a transaction
+        self._reused = False
+        self._slow = ""
+
+    def start(self) -> None:
+        """Over a connection that is kept, or a new one."""
+        if self._done is None:
+            return
+        connection = self._transport.pool.take(self._job.place.key, self._transport.lines.now)
+        if connection is None:
+            self._open()
+        else:
+            self._reused = True
+            self._use(connection)
+
+    def cancel(self, reason: str) -> None:
+        """Report what has no result as deferred, by ``reason``; nothing when all have one."""
+        if self._done is None:
+            return
+        opening, connection = self._opening, self._connection
+        self._opening = self._connection = None
+        if opening is not None:
+            opening.cancel()
+        remote = ""
+        if connection is not None:
+            remote = connection.remote
+            connection.owner = None
+            connection.drop(reason)
+        self._left += self._asked
+        self._asked = []
+        self._defer(remote, ours("4.3.2", reason, "plan"))
+        self._finish()
+
+    # --- connections ------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        """A session of our own: the first, or the next after one that was lost."""
+        if self._opening is None:
+            self._opening = Opening(self._transport, self._job.place, self._opened)
+        self._reused = False
+        self._opening.next()
+
+    def _opened(self, connection: Connection | None) -> None:
+        if connection is not None:
+            self._use(connection)
+            return
+        failures = [*self._failures, *(self._opening.failures if self._opening is not None else ())]
+        remote, outcome = verdict(failures)
+        for failure in failures:
+            self._weigh(failure.outcome)
+        self._defer(remote, outcome)
+        if not self._slow:
+            self._finish(SiteOutcome("unreachable", outcome.text))
+        else:
+            self._finish()
+
+    def _use(self, connection: Connection) -> None:
+        connection.owner = self
+        self._connection = connection
+        self._next_transaction(connection)
+
+    def _next_transaction(self, connection: Connection) -> None:
+        """As many of those left as one transaction takes; all of one reverse-path."""
+        job = self._job
+        envelope = job.envelope
+        known = envelope.recipients
+        numbers = self._left
+        if len(numbers) == 1:
+            self._left = []
+        else:
+            sender = known[numbers[0]].sender
+            most = self._transport.settings.recipients
+            numbers = [number for number in numbers if known[number].sender == sender][:most]
+            chosen = set(numbers)
+            self._left = [number for number in self._left if number not in chosen]
+        self._asked = numbers
+        recipients = [known[number] for number in numbers]
+        path = recipients[0].sender
+        connection.begin(envelope.sender if path is None else path, recipients, envelope.params, job.content)
+
+    # --- results ----------------------------------------------------------------------------------
+
+    def happened(self, connection: Connection, event: int) -> None:
+        """See `Owner`: a transaction is over, or the connection."""
+        outcomes = connection.protocol.outcomes
+        asked, self._asked = self._asked, []
+        if event != _DONE:
+            self._connection = None
+            self._lost(connection, asked, outcomes)
+            return
+        self._note(connection.remote, asked, outcomes)
+        if not self._left:
+            self._connection = None
+            self._transport.keep(self._job.place, connection)
+            self._finish()
+        elif connection.alive:
+            self._next_transaction(connection)
+        else:
+            connection.retire()
+            self._connection = self._opening = None
+            self.start()
+
+    def _note(self, remote: str, asked: Sequence[int], outcomes: Sequence[Outcome | None]) -> None:
+        """The results of a transaction; who has none is left for another."""
+        for number, outcome in zip(asked, outcomes, strict=True):
+            if outcome is None or outcome.status == "again":
+                self._left.append(number)
+            else:
+                self._results.append(result(number, remote, outcome))
+                if outcome.status == "deferred":
+                    self._weigh(outcome)
+
+    def _lost(self, connection: Connection, asked: Sequence[int], outcomes: Sequence[Outcome | None]) -> None:
+        """The connection ended in a transaction. Who has an answer has it; for the others it depends on how far the
+        message had come."""
+        trouble = connection.protocol.trouble or ours("4.4.2", "the connection was lost", "idle")
+        self._note(
+            connection.remote,
+            asked,
+            [None if one == trouble and one.status == "deferred" else one for one in outcomes],
+        )
+        if not self._left:
+            self._finish()
+        elif self._reused and trouble.stage in _BEFORE_MAIL:
+            # A server may end a session that was idle: that says nothing about the message or the site.
+            self._open()
+        elif trouble.code == 421 or trouble.stage != "body":
+            self._failures.append(Failure(connection.remote, trouble))
+            self._open()
+        else:
+            # All of it was sent, or the server hung up over it: another host would do no better (RFC 5321 §4.5.4.1).
+            self._weigh(trouble)
+            self._defer(connection.remote, trouble)
+            self._finish()
+
+    def _weigh(self, outcome: Outcome) -> None:
+        """Whether a reason not to have sent is about the site."""
+        if outcome.code == 421 or (outcome.code // 100 == 4 and outcome.stage != "rcpt"):
+            self._slow = printable(f"{outcome.code} {outcome.text}")
+        elif outcome.code == 0 and outcome.stage in _BROKEN_OFF:
+            self._slow = outcome.text
+
+    def _defer(self, remote: str, outcome: Outcome) -> None:
+        """The result of all who have none."""
+        self._results += [result(number, remote, outcome) for number in self._left]
+        self._left = []
+
+    def _finish(self, site: SiteOutcome = OK) -> None:
+        done, self._done = self._done, None
+        if done is None:
+            return
+        if self._slow:
+            site = SiteOutcome("slow-down", self._slow)
+        self._transport.finished(self)
+        try:
+            done(self._results, site)
+        except Exception as error:
+            self._transport.log.event(
+                f"internal error after a delivery of {self._job.envelope.id}: {error!r}"
+            )
+
+
+def result(number: int, remote: str, outcome: Outcome) -> DeliveryResult:
+    """An outcome as the result of recipient ``number``; "again" that nobody tries again is deferred."""
+    status = outcome.status
+    return DeliveryResult(
+        number,
+        "deferred" if status == "again" else status,
+        outcome.code,
+        outcome.enhanced,
+        outcome.text,
+        remote,
+        "x-fastsmtp" if outcome.ours else "smtp",
+    )
+
+
+def verdict(failures: Sequence[Failure]) -> tuple[str, Outcome]:
+    """What no session with any host comes to: the remote and its outcome. Only what all hosts refuse for good is
+    final; otherwise a host that spoke goes before those that did not, and the last before those before it."""
+    if not failures:
+        return "", ours("4.4.4", "there is no host to send to", "connect")
+    soft = [failure for failure in failures if failure.outcome.status != "failed"]
+    if not soft:
+        return failures[-1]
+    spoken = [failure for failure in soft if failure.outcome.code]
+    if spoken:
+        return spoken[-1]
+    if len(soft) == 1:
+        return soft[0]
+    last = soft[-1]
+    text = "; ".join(dict.fromkeys(_named(failure) for failure in soft))
+    return last.remote, last.outcome._replace(text=printable(text))
+
+
+def _named(failure: Failure) -> str:
+    return f"{failure.remote}: {failure.outcome.text}" if failure.remote else failure.outcome.text
