@@ -99,7 +99,7 @@ def _opening(notice: Notice) -> str:
             f"{what} could not be delivered to {these} so far. You need not do anything: it will be tried again, "
             "and you are told if it fails for good."
         )
-    return f"{what} has reached {these}, or was passed on, as you asked to be told."
+    return "You asked to be told what becomes of your message:"
 
 
 def _about(notice: Notice, outcome: Outcome) -> Iterator[str]:

@@ -20,7 +20,7 @@ HEADERS_LIMIT = 65_536
 """Octets of a message that are looked at for its headers."""
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
-_MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,250}>")
+_MESSAGE_ID = re.compile(r"<[!-;=?-~]+>")
 _SHOWN = 200  # characters of a field that people are shown
 
 
@@ -106,5 +106,5 @@ def find_field(headers: bytes, name: str) -> str:
 
 def message_id(headers: bytes) -> str:
     """The Message-ID with its brackets, empty when there is none that could stand in a field."""
-    match = _MESSAGE_ID.fullmatch(find_field(headers, "Message-ID"))
-    return match[0] if match else ""
+    id = find_field(headers, "Message-ID")
+    return id if _MESSAGE_ID.fullmatch(id) and "=?" not in id else ""

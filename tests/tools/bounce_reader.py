@@ -66,7 +66,7 @@ def read(dsn: Dsn) -> Read:
     assert message.get_content_type() == "multipart/report"
     assert message["Content-Type"].params["report-type"] == "delivery-status"
     assert list(message.defects) == []
-    for name in message:
+    for name in set(message) - {"To"}:  # which is a stranger's, and `email` finds fault with UTF-8 in it
         assert list(message[name].defects) == [], name
     boundary = message.get_boundary()
     assert boundary is not None

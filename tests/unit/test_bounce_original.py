@@ -180,6 +180,7 @@ def test_a_field_for_people(headers: bytes, value: str) -> None:
         ("<größe@example.org>".encode(), ""),
         (b"<" + b"x" * 300 + b">", ""),
         (b"<>", ""),
+        (b"<=?utf-8?q?x@y>", ""),
         (b"1@example.org", ""),
     ],
 )
