@@ -7,9 +7,10 @@ flows into a file from then on, so that no message stands in memory whole.
 from collections.abc import Callable
 
 from fastsmtp.clock import Clock
+from fastsmtp.intake.hops import HopCounter, may_circle
 from fastsmtp.intake.trace_fields import TraceFields
 from fastsmtp.mail.envelope import Envelope, Recipient
-from fastsmtp.mail.reply import SPOOL_FAILED, SPOOL_FULL, Reply
+from fastsmtp.mail.reply import SPOOL_FAILED, SPOOL_FULL, TOO_MANY_HOPS, Reply
 from fastsmtp.spool.base import BodyFile, Spool, SpoolError, SpoolFull
 
 
@@ -24,9 +25,11 @@ Finished = Callable[["Incoming", Reply | None], None]
 class Incoming:
     """One message on its way in. All methods are called on the loop's thread and never block."""
 
-    __slots__ = ("_body", "_file", "_prefix", "_resume", "_spool", "envelope", "size")
+    __slots__ = ("_body", "_counter", "_file", "_hops", "_prefix", "_resume", "_spool", "envelope", "size")
 
-    def __init__(self, spool: Spool, envelope: Envelope, prefix: bytes, resume: Callable[[], None]) -> None:
+    def __init__(
+        self, spool: Spool, envelope: Envelope, prefix: bytes, resume: Callable[[], None], hops: int
+    ) -> None:
         self.envelope = envelope
         self.size = 0
         """Octets of the body so far."""
@@ -35,11 +38,15 @@ class Incoming:
         self._resume = resume
         self._body: bytes | bytearray = b""
         self._file: BodyFile | None = None
+        self._hops = hops
+        self._counter: HopCounter | None = None
 
     def write(self, piece: bytes) -> bool:
         """The next bytes of the body. False: taken, but read no more until ``resume`` is called."""
         self.size += len(piece)
         if self._file is not None:
+            if self._counter is not None and not self._counter.ended:
+                self._counter.feed(piece)
             return self._file.write(piece)
         if not self._body:
             self._body = piece
@@ -50,14 +57,21 @@ class Incoming:
         if len(self._prefix) + self.size <= self._spool.inline_limit:
             return True
         gathered, self._body = bytes(self._body), b""
+        self._count(gathered)
         self._file = self._spool.open_body(self.envelope.id, self._prefix)
         self._file.on_drain = self._resume
         return self._file.write(gathered)
 
-    def finish(self, done: Finished) -> None:
+    def finish(self, done: Finished) -> Reply | None:
         """The body is complete: ``done`` is called on the loop's thread with this message and None once it is on
-        stable storage, or with the reply that refuses it."""
+        stable storage, or with the reply that refuses it. When it is refused at once that reply is returned, and
+        ``done`` is not called."""
         file = self._file
+        if file is None:
+            self._count(self._body)
+        if self._counter is not None and self._counter.count > self._hops:
+            self.abort()
+            return TOO_MANY_HOPS
         if file is not None:
             file.on_drain = None
 
@@ -65,6 +79,7 @@ class Incoming:
             done(self, None if error is None else reply_to(error))
 
         self._spool.submit(self.envelope, self._prefix, self._body if file is None else file, told)
+        return None
 
     def abort(self) -> None:
         """Nothing comes of it, and nothing is left behind."""
@@ -72,13 +87,20 @@ class Incoming:
             self._file.on_drain = None
             self._file.abort()
 
+    def _count(self, start: bytes | bytearray) -> None:
+        """Begin to count its hops, where there can be too many."""
+        if may_circle(start, self._hops):
+            self._counter = HopCounter()
+            self._counter.feed(start)
+
 
 class Intake:
-    """The door. ``hostname`` stands in Received."""
+    """The door. ``hostname`` stands in Received; with more than ``hops`` of these a message goes in circles."""
 
-    def __init__(self, spool: Spool, *, hostname: str, clock: Clock) -> None:
+    def __init__(self, spool: Spool, *, hostname: str, clock: Clock, hops: int = 100) -> None:
         self._spool = spool
         self._clock = clock
+        self._hops = hops
         self._fields = TraceFields(hostname)
 
     def refusal(self) -> Reply | None:
@@ -111,4 +133,4 @@ class Intake:
             self._clock.now(),
             parameters,
         )
-        return Incoming(self._spool, envelope, self._fields.make(envelope), resume)
+        return Incoming(self._spool, envelope, self._fields.make(envelope), resume, self._hops)

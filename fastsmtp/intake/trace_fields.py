@@ -31,7 +31,8 @@ class TraceFields:
         """``Return-Path`` and ``Received``, each with its CRLF.
 
         The client's address is a literal (RFC 5321 §4.1.3), "with" names the protocol (RFC 6531 §4.3 for its
-        UTF8 forms), and "for" is there only when it discloses no other recipient (RFC 5321 §7.2).
+        UTF8 forms), and "for" is there only when it discloses no other recipient (RFC 5321 §7.2), which includes
+        what an alias stands for.
         """
         second = int(envelope.received_at)
         if second != self._second:
@@ -40,7 +41,9 @@ class TraceFields:
         ip = envelope.client_ip
         literal = f"IPv6:{ip}" if ":" in ip else ip
         recipients = envelope.recipients
-        only = f"\r\n\tfor <{recipients[0].address}>" if len(recipients) == 1 else ""
+        only = (
+            f"\r\n\tfor <{recipients[0].original or recipients[0].address}>" if len(recipients) == 1 else ""
+        )
         return (
             f"Return-Path: <{envelope.sender}>\r\n"
             f"Received: from {envelope.helo} ([{literal}]){self._by}{envelope.protocol} id {envelope.id}"

@@ -45,6 +45,15 @@ class LimitSettings(Struct, frozen=True, kw_only=True):
     loopback_exempt: Annotated[
         bool, Meta(description="Whether the two limits above leave out 127.0.0.0/8 and ::1.")
     ] = False
+    hops: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1000,
+            description="Received fields of one message; with more it has gone in circles and is refused. RFC 5321 "
+            "§6.3 asks for 100.",
+        ),
+    ] = 100
     command_timeout: Annotated[
         float,
         Meta(

@@ -112,11 +112,16 @@ EARLY_TALK = Reply(554, "5.1", "talked before the banner")
 TOO_BIG = Reply(552, "3.4", "message exceeds the size limit")
 BARE_LF = Reply(554, "6.0", "message has a bare LF; lines end with CRLF (RFC 5321 2.3.8)")
 BARE_CR = Reply(554, "6.0", "message has a bare CR; lines end with CRLF (RFC 5321 2.3.8)")
+TOO_MANY_HOPS = Reply(554, "4.6", "too many Received fields, the message goes in circles")
 
 # --- policy and mailboxes ---------------------------------------------------------------------
 MAILBOX_UNKNOWN = Reply(550, "1.1", "no such mailbox here")
 RELAY_DENIED = Reply(550, "7.1", "not our domain, and you may not relay")
 RELAY_NOT_YET = Reply(550, "7.1", "mail for other domains is not accepted")
+ALIAS_LOOP = Reply(554, "4.6", "this alias goes in circles")
+ALIAS_TOO_LARGE = Reply(554, "5.3", "this alias stands for too many recipients")
+SRS_FORGED = Reply(550, "7.1", "this return address was not made here")
+SRS_EXPIRED = Reply(550, "7.1", "this return address is too old")
 
 # --- our own trouble --------------------------------------------------------------------------
 SHUTTING_DOWN = Reply(421, "3.2", "shutting down")

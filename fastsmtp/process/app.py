@@ -20,13 +20,15 @@ from fastsmtp.process.errors import StartError
 from fastsmtp.process.lock import take_lock
 from fastsmtp.process.master import Master
 from fastsmtp.process.messages import Birth
-from fastsmtp.process.privileges import find_user, give, make_directory, raise_file_limit
+from fastsmtp.process.privileges import Identity, find_user, give, make_directory, raise_file_limit
+from fastsmtp.process.routing import SettingsSource
 from fastsmtp.process.services import MailServices
 from fastsmtp.process.settings import Settings, mailbox_root
 from fastsmtp.process.shared import Heartbeats, regions
 from fastsmtp.process.sockets import Accept, Listener, close_all, kernel_backlog, listen_all
 from fastsmtp.process.supervisor import Supervisor
 from fastsmtp.process.worker import LOOP, Worker
+from fastsmtp.routing.srs import SECRET_FILE, make_secret, read_secret
 from fastsmtp.spool.suspects import SuspectBoard
 from fastsmtp.telemetry.maillog import MailLog
 
@@ -34,23 +36,25 @@ OWN_FILES = 200
 """Open files that a worker needs besides its connections and their bodies: listeners, spool, mailboxes."""
 
 
-def serve(settings: Settings) -> int:
-    """Run the server until it is told to stop; returns the exit code. Raises `StartError` when it cannot
-    start; what only a worker finds out stands in the log."""
+def serve(settings: Settings, file: Path | None) -> int:
+    """Run the server until it is told to stop; returns the exit code. ``settings`` came from ``file``, which is
+    watched for changes of routing. Raises `StartError` when it cannot start; what only a worker finds out stands in
+    the log."""
     _fill_standard_files()
     clock = SystemClock()
     log = MailLog(clock, slot=None)
     try:
-        return _serve(settings, clock, log)
+        return _serve(settings, file, clock, log)
     finally:
         log.finish()
 
 
-def _serve(settings: Settings, clock: Clock, log: MailLog) -> int:
+def _serve(settings: Settings, file: Path | None, clock: Clock, log: MailLog) -> int:
     identity = find_user(settings.user)
     make_directory(settings.data_dir, "data_dir", identity)
     lock = take_lock(settings.data_dir)
     give(settings.data_dir / "lock", identity)
+    secret = srs_secret(settings.data_dir, identity)
     spool = settings.data_dir / "spool"
     make_directory(spool, "data_dir", identity)
     backlog = kernel_backlog()
@@ -74,6 +78,7 @@ def _serve(settings: Settings, clock: Clock, log: MailLog) -> int:
     build = functools.partial(
         MailServices,
         settings=msgspec.structs.replace(settings, limits=limits),
+        source=SettingsSource(file, settings, secret),
         guard=guard,
         suspects=suspects,
         clock=clock,
@@ -113,6 +118,21 @@ def _serve(settings: Settings, clock: Clock, log: MailLog) -> int:
     finally:
         close_listeners()
         os.close(lock)
+
+
+def srs_secret(data_dir: Path, identity: Identity | None) -> bytes:
+    """The secret of rewritten senders, made at the first start. Raises `StartError`."""
+    file = data_dir / SECRET_FILE
+    try:
+        secret = read_secret(file)
+        if secret is None:
+            secret = make_secret(file)
+            give(file, identity)
+    except ValueError as error:
+        raise StartError(str(error), os.EX_DATAERR) from None
+    except OSError as error:
+        raise StartError(f"cannot read or make {file}: {error.strerror}", os.EX_CANTCREAT) from None
+    return secret
 
 
 def leftover_shards(spool: Path, workers: int) -> list[int]:

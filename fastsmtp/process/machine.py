@@ -6,15 +6,17 @@ import pwd
 import tempfile
 from pathlib import Path
 
+from fastsmtp.config.errors import SettingsError
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.privileges import find_user
+from fastsmtp.process.routing import SettingsSource
 from fastsmtp.process.settings import Settings, mailbox_root
 from fastsmtp.process.sockets import probe
 
 
 def machine_problems(settings: Settings) -> list[str]:
-    """What this machine lacks for the settings, one line each: the user, the core, and directories that can be
-    written."""
+    """What this machine lacks for the settings, one line each: the user, the core, directories that can be
+    written, and files of routing that can be read."""
     problems = []
     uid, groups = os.geteuid(), {os.getegid(), *os.getgroups()}
     try:
@@ -33,6 +35,10 @@ def machine_problems(settings: Settings) -> list[str]:
         problem = _not_writable(path, uid, groups)
         if problem:
             problems.append(f"{key}: {problem}")
+    try:
+        SettingsSource(None, settings, None).load()
+    except SettingsError as error:
+        problems += error.problems
     return problems
 
 

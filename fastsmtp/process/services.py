@@ -8,15 +8,17 @@ import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from fastsmtp.accounts.static import StaticDirectory
 from fastsmtp.clock import Clock
+from fastsmtp.config.errors import SettingsError
 from fastsmtp.intake.intake import Intake
 from fastsmtp.limits.guard import ConnectionGuard
 from fastsmtp.process.errors import StartError
+from fastsmtp.process.routing import SettingsSource
 from fastsmtp.process.settings import Settings
 from fastsmtp.process.sockets import Listener
 from fastsmtp.process.worker import ProtocolFactory
 from fastsmtp.queue.local import LocalRunner
+from fastsmtp.routing.reload import Reloader
 from fastsmtp.routing.router import Router
 from fastsmtp.session.service import SessionService
 from fastsmtp.spool.base import SpoolError, SpoolFull
@@ -43,6 +45,7 @@ class MailServices:
         log: MailLog,
         *,
         settings: Settings,
+        source: SettingsSource,
         guard: ConnectionGuard,
         suspects: Mapping[int, memoryview],
         clock: Clock,
@@ -51,20 +54,25 @@ class MailServices:
         self._loop = loop
         self._log = log
         self._settings = settings
+        self._source = source
         self._guard = guard
         self._suspects = suspects
         self._clock = clock
         self._shards: dict[int, _Shard] = {}
         self._sessions: SessionService
+        self._reloader: Reloader
 
     def start(self, crashed: bool) -> None:
         """See `Services.start`."""
         settings = self._settings
+        router = self._router()
         shard = self._open(self._slot, crashed)
         self._sessions = SessionService(
             settings=settings.session,
-            intake=Intake(shard.spool, hostname=settings.hostname, clock=self._clock),
-            router=Router(StaticDirectory(settings.mailboxes), settings.relay),
+            intake=Intake(
+                shard.spool, hostname=settings.hostname, clock=self._clock, hops=settings.limits.hops
+            ),
+            router=router,
             guard=self._guard.worker(self._slot),
             log=self._log,
             clock=self._clock,
@@ -89,6 +97,7 @@ class MailServices:
     def tick(self) -> None:
         """See `Services.tick`."""
         self._sessions.tick()
+        self._reloader.tick()
 
     async def drain(self, grace: float) -> None:
         """See `Services.drain`."""
@@ -98,6 +107,21 @@ class MailServices:
         """See `Services.stop`."""
         for shard in list(self._shards):
             self.release(shard)
+
+    def _router(self) -> Router:
+        """The router by what the files say now, which may be newer than the server's start; when that is of no use,
+        by what they said then."""
+        try:
+            try:
+                tables, srs = self._source.load()
+            except SettingsError as error:
+                self._log.event(f"routing is that of the server's start: {error.problems[0]}")
+                tables, srs = self._source.fall_back()
+        except SettingsError as error:
+            raise StartError(error.problems[0]) from None
+        router = Router(tables, self._clock, srs)
+        self._reloader = Reloader(router, self._source, self._log.event)
+        return router
 
     def _open(self, number: int, crashed: bool) -> _Shard:
         settings = self._settings

@@ -5,7 +5,7 @@ The tables are declared beside the code they are for; see ``settings.py`` in eac
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from fastsmtp.accounts.names import canonical_domain, canonical_local
-from fastsmtp.accounts.static import directory_problems
+from fastsmtp.accounts.static import StaticDirectory, directory_problems
 from fastsmtp.config.bind import bind
 from fastsmtp.config.errors import SettingsError
 from fastsmtp.config.load import load_toml
@@ -21,7 +21,16 @@ from fastsmtp.config.values import Endpoint, check_hostname, parse_endpoint
 from fastsmtp.limits.settings import LimitSettings
 from fastsmtp.mailbox.settings import MailboxSettings
 from fastsmtp.queue.settings import QueueSettings
-from fastsmtp.routing.settings import RelaySettings
+from fastsmtp.routing.credentials import Credential
+from fastsmtp.routing.relay import Recipients
+from fastsmtp.routing.settings import (
+    VERIFY,
+    CredentialSettings,
+    ForwardingSettings,
+    RelaySettings,
+    RouteSettings,
+)
+from fastsmtp.routing.tables import RoutingTables, build_tables
 from fastsmtp.session.settings import SessionSettings
 from fastsmtp.spool.settings import Durability, SpoolSettings
 
@@ -120,6 +129,23 @@ class Settings(Struct, frozen=True, kw_only=True):
     listeners: tuple[ListenerSettings, ...]
     mailboxes: MailboxSettings
     relay: RelaySettings = RelaySettings()
+    routes: tuple[RouteSettings, ...] = ()
+    credentials: dict[str, CredentialSettings] = {}
+    aliases: Annotated[
+        dict[str, Annotated[tuple[str, ...], Meta(extra={"single": True})]],
+        Meta(
+            description="Addresses that stand for others, here or elsewhere. `@domain` catches what nobody else "
+            "receives there, and may stand for another `@domain`: the same user of that one. An alias that names "
+            "itself keeps a copy. With an alias `owner-NAME` beside it `NAME` is a list: bounces go to the owner.",
+            examples=[
+                {
+                    "info@example.org": ["alice@example.org", "bob@far.test"],
+                    "@example.org": ["alice@example.org"],
+                }
+            ],
+        ),
+    ] = {}
+    forwarding: ForwardingSettings = ForwardingSettings()
     limits: LimitSettings = LimitSettings()
     spool: SpoolSettings = SpoolSettings()
     delivery: QueueSettings = QueueSettings()
@@ -166,8 +192,47 @@ def default_settings(base: Path) -> Settings:
 
 
 def _absolute(settings: Settings, base: Path) -> Settings:
-    mailboxes = msgspec.structs.replace(settings.mailboxes, path=str(base / settings.mailboxes.path))
-    return msgspec.structs.replace(settings, data_dir=base / settings.data_dir, mailboxes=mailboxes)
+    relay, change = settings.relay, msgspec.structs.replace
+    if relay.recipients not in (None, VERIFY):
+        relay = change(relay, recipients=str(base / relay.recipients))
+    credentials = {
+        name: one if one.password_file is None else change(one, password_file=str(base / one.password_file))
+        for name, one in settings.credentials.items()
+    }
+    mailboxes = change(settings.mailboxes, path=str(base / settings.mailboxes.path))
+    return change(
+        settings,
+        data_dir=base / settings.data_dir,
+        mailboxes=mailboxes,
+        relay=relay,
+        credentials=credentials,
+    )
+
+
+def routing_of(
+    settings: Settings,
+    recipients: Recipients | None = None,
+    logins: Mapping[str, Credential] | None = None,
+) -> RoutingTables:
+    """The tables that say where mail goes; ``recipients`` and ``logins`` are what was read from the files that are
+    named. Raises `SettingsError`."""
+    return build_tables(
+        StaticDirectory(settings.mailboxes),
+        domains=settings.mailboxes.domains,
+        relay=settings.relay,
+        routes=settings.routes,
+        aliases=settings.aliases,
+        credentials=settings.credentials,
+        forwarding=settings.forwarding,
+        recipients=recipients,
+        logins=logins,
+    )
+
+
+def srs_domain(settings: Settings) -> str:
+    """The domain of rewritten senders."""
+    chosen = settings.forwarding.srs_domain or next(iter(settings.mailboxes.domains), settings.hostname)
+    return canonical_domain(chosen)
 
 
 def _contradictions(settings: Settings) -> Iterator[str]:
@@ -197,8 +262,13 @@ def _contradictions(settings: Settings) -> Iterator[str]:
             f"of spool.pack_bytes = {spool.pack_bytes:_}, no mail could be taken: make it at least {least:_}, "
             "twice their sum, or lower spool.reserve"
         )
-    for problem in directory_problems(settings.mailboxes):
-        yield f"mailboxes.{problem}"
+    wrong = [f"mailboxes.{problem}" for problem in directory_problems(settings.mailboxes)]
+    yield from wrong
+    if not wrong:
+        try:
+            routing_of(settings)
+        except SettingsError as error:
+            yield from error.problems
     yield from _shared_mailboxes(settings.mailboxes)
 
 

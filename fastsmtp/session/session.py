@@ -6,8 +6,9 @@ from fastsmtp.intake.intake import Incoming, Intake
 from fastsmtp.limits.guard import WorkerGuard
 from fastsmtp.mail.address import Address
 from fastsmtp.mail.envelope import Recipient
-from fastsmtp.mail.reply import RECIPIENT_AGAIN, Reply, queued_as
-from fastsmtp.routing.router import Router
+from fastsmtp.mail.reply import RECIPIENT_AGAIN, RELAY_NOT_YET, TOO_MANY_RECIPIENTS, Reply, queued_as
+from fastsmtp.routing.route import Expansion, LocalRoute
+from fastsmtp.routing.router import Router, copy_key
 from fastsmtp.smtp.handler import PENDING, Answer, Pending
 from fastsmtp.telemetry.maillog import MailLog
 
@@ -90,19 +91,36 @@ class Session:
     def on_rcpt(self, recipient: Address, parameters: dict[str, str] | None) -> Answer:
         """See `Handler`."""
         route = self._context.router.route(recipient.local, recipient.domain, self._ip)
-        if isinstance(route, Reply):
-            self._log_refusal("RCPT", route, recipient=recipient.text)
-            return route
-        found = Recipient(recipient.text, route.mailbox, parameters)
-        if self._recipients is None:
-            self._recipients = [found]
-            return None
+        if isinstance(route, LocalRoute):
+            found = Recipient(recipient.text, route.mailbox, parameters)
+            if self._recipients is None:
+                self._recipients = [found]
+                return None
+            return self._add([found])
+        if isinstance(route, Expansion) and not route.remote:
+            named = self._context.router.recipients(route, recipient.text, self._sender, parameters)
+            answer = self._add(named)
+        else:
+            # Mail for other hosts has no queue yet.
+            answer = route if isinstance(route, Reply) else RELAY_NOT_YET
+        if answer is not None and not answer.positive:
+            self._log_refusal("RCPT", answer, recipient=recipient.text)
+        return answer
+
+    def _add(self, named: list[Recipient]) -> Reply | None:
+        """Each of ``named`` gets one copy, however often and by whatever alias it is named."""
+        recipients = self._recipients
+        if recipients is None:
+            recipients = self._recipients = []
         if self._seen is None:
-            self._seen = {known.mailbox for known in self._recipients}
-        if route.mailbox in self._seen:
+            self._seen = {copy_key(known) for known in recipients}
+        new = [one for one in named if copy_key(one) not in self._seen]
+        if not new:
             return RECIPIENT_AGAIN
-        self._seen.add(route.mailbox)
-        self._recipients.append(found)
+        if recipients and len(new) > 1 and len(recipients) + len(new) > self._context.router.most:
+            return TOO_MANY_RECIPIENTS
+        self._seen.update(map(copy_key, new))
+        recipients += new
         return None
 
     def on_data(self, chunked: bool) -> Answer:
@@ -130,13 +148,16 @@ class Session:
         if incoming is not None and not incoming.write(piece) and self._wire is not None:
             self._wire.pause_body()
 
-    def on_body_end(self) -> Literal[Pending.PENDING]:
+    def on_body_end(self) -> Reply | Literal[Pending.PENDING]:
         """See `Handler`."""
         incoming, self._incoming = self._incoming, None
         if incoming is None:
             raise RuntimeError("the end of a body that never began")
-        incoming.finish(self._stored)
+        refused = incoming.finish(self._stored)
         self._resume_body()  # its last piece may have stopped the reading, and it will not ask for more
+        if refused is not None:
+            self._log_refusal("DATA", refused)
+            return refused
         return PENDING
 
     def _stored(self, incoming: Incoming, refused: Reply | None) -> None:

@@ -11,7 +11,9 @@ from fastsmtp.intake.intake import Intake
 from fastsmtp.limits.guard import ConnectionGuard
 from fastsmtp.limits.settings import LimitSettings
 from fastsmtp.routing.router import Router
-from fastsmtp.routing.settings import RelaySettings
+from fastsmtp.routing.settings import ForwardingSettings, RelaySettings
+from fastsmtp.routing.srs import Srs
+from fastsmtp.routing.tables import build_tables
 from fastsmtp.session.service import SessionService
 from fastsmtp.session.settings import SessionSettings
 from fastsmtp.telemetry.maillog import MailLog
@@ -31,12 +33,22 @@ class World:
         post: Callable[[Callable[[], None]], object] | None = None,
         hostname: str = "mx.test",
         banner_delay: float = 0,
+        aliases: dict[str, tuple[str, ...]] | None = None,
         **limits: Any,
     ) -> None:
         chosen = {"message_size": 100_000, "recipients": 5, "errors": 3, "command_timeout": 300, **limits}
         settings = LimitSettings(**chosen)
         mailboxes = SimpleNamespace(
             domains=("local.test",), users=("alice", "bob"), unknown_users="reject", postmaster="alice"
+        )
+        self.tables = build_tables(
+            StaticDirectory(mailboxes),
+            domains=mailboxes.domains,
+            relay=RelaySettings(networks=("198.51.100.0/24",)),
+            routes=(),
+            aliases=aliases or {},
+            credentials={},
+            forwarding=ForwardingSettings(expansion=5),
         )
         self.clock = FakeClock()
         self.spool = MemorySpool(post)
@@ -46,7 +58,7 @@ class World:
         self.service = SessionService(
             settings=SessionSettings(hostname=hostname, limits=settings, banner_delay=banner_delay),
             intake=Intake(self.spool, hostname=hostname, clock=self.clock),
-            router=Router(StaticDirectory(mailboxes), RelaySettings(networks=("198.51.100.0/24",))),
+            router=Router(self.tables, self.clock, Srs(b"secret", "local.test")),
             guard=self.guard.worker(0),
             log=self.log,
             clock=self.clock,

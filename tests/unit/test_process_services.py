@@ -13,6 +13,7 @@ import pytest
 from fastsmtp.clock import SystemClock
 from fastsmtp.limits.guard import ConnectionGuard
 from fastsmtp.process.errors import StartError
+from fastsmtp.process.routing import SettingsSource
 from fastsmtp.process.services import MailServices
 from fastsmtp.process.settings import Settings, default_settings
 from fastsmtp.process.shared import regions
@@ -39,6 +40,7 @@ async def running(settings: Settings, slot: int = 0) -> AsyncIterator[MailServic
         asyncio.get_running_loop(),
         MailLog(clock, slot=slot, fd=os.open(os.devnull, os.O_WRONLY)),
         settings=settings,
+        source=SettingsSource(None, settings, None),
         guard=ConnectionGuard(2, settings.limits, clock),
         suspects=regions([0, 1], SuspectBoard.BYTES),
         clock=clock,

@@ -1,11 +1,30 @@
-"""Recipients find their mailbox or their refusal."""
+"""Recipients find their mailbox, their host, those they stand for, or their refusal."""
+
+import re
 
 import pytest
 
 from fastsmtp.accounts.base import Account
-from fastsmtp.mail.reply import MAILBOX_UNKNOWN, RELAY_DENIED, RELAY_NOT_YET
-from fastsmtp.routing.router import LocalRoute, Router
+from fastsmtp.mail.envelope import Recipient
+from fastsmtp.mail.reply import (
+    ALIAS_LOOP,
+    MAILBOX_UNKNOWN,
+    RELAY_DENIED,
+    SRS_EXPIRED,
+    SRS_FORGED,
+)
+from fastsmtp.routing.aliases import AliasTable
+from fastsmtp.routing.relay import Recipients, RelayRules
+from fastsmtp.routing.route import Expansion, Hop, LocalRoute, RemoteRoute, Target
+from fastsmtp.routing.router import Router, copy_key
 from fastsmtp.routing.settings import RelaySettings
+from fastsmtp.routing.tables import RoutingTables
+from tests.fakes.clock import FakeClock
+from tests.fakes.routing import FRIEND, STRANGER, route, router, tables
+
+
+def mx(domain: str, name: str = "*", verify: bool = False) -> RemoteRoute:
+    return RemoteRoute((Hop("mx", domain, 25),), name, verify)
 
 
 class CountingDirectory:
@@ -19,9 +38,9 @@ class CountingDirectory:
 
     def lookup(self, local: str, domain: str) -> Account | None:
         self.asked += 1
-        if domain == "example.org" and (local == "alice" or local.startswith("u")):
+        if domain == "example.org" and (local in ("alice", "postmaster") or local.startswith("u")):
             return Account(f"{local}@example.org")
-        return Account("alice@example.org") if (local, domain) == ("postmaster", "") else None
+        return None
 
 
 @pytest.fixture
@@ -30,47 +49,293 @@ def directory() -> CountingDirectory:
 
 
 @pytest.fixture
-def router(directory: CountingDirectory) -> Router:
-    return Router(directory, RelaySettings(networks=("127.0.0.0/8", "2001:db8::/32")))
+def counted(directory: CountingDirectory) -> Router:
+    relay = RelayRules(RelaySettings(networks=("127.0.0.0/8",), domains=("corp.test",)))
+    return Router(RoutingTables(directory, domains=("example.org",), relay=relay), FakeClock())
 
 
-def test_into_a_mailbox(router: Router) -> None:
-    assert router.route("alice", "example.org", "203.0.113.5") == LocalRoute("alice@example.org")
-    assert router.route("postmaster", "", "203.0.113.5") == LocalRoute("alice@example.org")
+# --- who may send where ---------------------------------------------------------------------------
 
 
-def test_nobody_of_ours(router: Router) -> None:
-    for client in ("203.0.113.5", "127.0.0.1"):
-        assert router.route("bob", "example.org", client) is MAILBOX_UNKNOWN
-        assert router.route("bob", "", client) is MAILBOX_UNKNOWN
+def test_into_a_mailbox() -> None:
+    decide = router().route
+    assert decide("alice", "example.org", STRANGER) == LocalRoute("alice@example.org")
+    assert decide("Alice+x", "EXAMPLE.org.", STRANGER) == LocalRoute("alice@example.org")
+    assert decide("postmaster", "", STRANGER) == LocalRoute("alice@example.org")
+    assert decide("carol", "example.net", FRIEND) == LocalRoute("carol@example.net")
+
+
+def test_nobody_of_ours() -> None:
+    for client in (STRANGER, FRIEND):
+        assert router().route("carol", "example.org", client) is MAILBOX_UNKNOWN
+        assert router().route("bob", "", client) is MAILBOX_UNKNOWN
+    assert router(domains=(), users=(), postmaster="p").route("postmaster", "", FRIEND) is MAILBOX_UNKNOWN
 
 
 @pytest.mark.parametrize(
-    ("client", "reply"),
+    ("client", "allowed"),
     [
-        ("203.0.113.5", RELAY_DENIED),
-        ("2001:db9::1", RELAY_DENIED),
-        ("no address", RELAY_DENIED),
-        ("127.0.0.1", RELAY_NOT_YET),
-        ("2001:db8::7", RELAY_NOT_YET),
-        ("::ffff:127.0.0.9", RELAY_NOT_YET),
+        (STRANGER, False),
+        ("2001:db9::1", False),
+        ("no address", False),
+        (FRIEND, True),
+        ("2001:db8::7", True),
+        ("::ffff:192.0.2.9", True),
     ],
 )
-def test_other_domains(router: Router, client: str, reply: object) -> None:
-    assert router.route("alice", "example.com", client) is reply
-    assert router.route("alice", "[192.0.2.1]", client) is reply
+def test_other_domains(client: str, allowed: bool) -> None:
+    decide = router().route
+    for _ in range(2):  # the second time from memory
+        assert decide("alice", "example.com", client) == (mx("example.com") if allowed else RELAY_DENIED)
+    literal = RemoteRoute((Hop("smtp", "198.51.100.1", 25),), "*")
+    assert decide("alice", "[198.51.100.1]", client) == (literal if allowed else RELAY_DENIED)
 
 
-def test_a_known_recipient_is_not_looked_up_again(router: Router, directory: CountingDirectory) -> None:
-    first = router.route("alice", "example.org", "203.0.113.5")
-    assert router.route("alice", "example.org", "127.0.0.1") is first
+def test_what_a_friend_was_told_is_not_for_strangers() -> None:
+    """Both ask the same router for the same address."""
+    decide = router().route
+    assert decide("x", "far.test", STRANGER) is RELAY_DENIED
+    assert decide("x", "far.test", FRIEND) == mx("far.test")
+    assert decide("x", "far.test", STRANGER) is RELAY_DENIED
+
+
+def test_an_ipv6_literal_is_its_own_host() -> None:
+    found = router().route("x", "[IPv6:2001:DB8::5]", FRIEND)
+    assert found == RemoteRoute((Hop("smtp", "2001:db8::5", 25),), "*")
+
+
+def test_domains_that_live_elsewhere() -> None:
+    decide = router().route
+    assert decide("anybody", "Corp.test", STRANGER) == mx("corp.test")
+    assert decide("anybody", "a.b.below.test", STRANGER) == mx("a.b.below.test")
+    assert decide("anybody", "below.test", STRANGER) is RELAY_DENIED
+    assert decide("anybody", "sub.corp.test", STRANGER) is RELAY_DENIED
+
+
+def test_recipients_that_live_elsewhere() -> None:
+    known = Recipients({("dora", "corp.test")}, {"all.below.test"})
+    decide = router(recipients=known).route
+    for client in (STRANGER, FRIEND):
+        assert decide("Dora", "corp.test", client) == mx("corp.test")
+        assert decide("dora+x", "corp.test", client) is MAILBOX_UNKNOWN  # what + means is theirs to say
+        assert decide("emil", "corp.test", client) is MAILBOX_UNKNOWN
+        assert decide("emil", "all.below.test", client) == mx("all.below.test")
+        assert decide("postmaster", "corp.test", client) == mx("corp.test")
+
+
+def test_recipients_to_be_verified() -> None:
+    decide = router(verify=True).route
+    assert decide("x", "corp.test", STRANGER) == mx("corp.test", verify=True)
+    assert decide("x", "far.test", FRIEND) == mx("far.test")
+
+
+@pytest.mark.parametrize(
+    ("local", "domain"),
+    [
+        ("x%far.test", "example.org"),
+        ("x@far.test", "example.org"),  # was in quotes
+        ("far.test!x", "example.org"),
+        ("@far.test:x", "example.org"),
+        ("alice@example.org", "example.org"),
+        ("alice%example.org", "example.org"),
+        ("example.org!alice", "example.org"),
+        ('"alice"', "example.org"),
+    ],
+)
+def test_a_local_part_is_no_second_address(local: str, domain: str) -> None:
+    assert router().route(local, domain, STRANGER) is MAILBOX_UNKNOWN
+    assert router().route(local, "far.test", STRANGER) is RELAY_DENIED
+    # a catch-all sends it to where it says, and nowhere else
+    caught = router(aliases={"@example.org": ["alice@example.org"]}).route(local, domain, STRANGER)
+    assert caught == Expansion((Target("alice@example.org", "alice@example.org"),))
+    # handed on, it stays one local part
+    handed = router(aliases={"@example.org": ["@corp.test"]}).route(local, domain, STRANGER)
+    assert isinstance(handed, Expansion)
+    assert [one.address.rpartition("@")[2] for one in handed.targets] == ["corp.test"]
+
+
+def test_domains_in_u_labels() -> None:
+    assert router().route("x", "bücher.test", STRANGER) is RELAY_DENIED
+    assert router().route("x", "bücher.test", FRIEND) == mx("xn--bcher-kva.test")
+    ours = router(domains=("bücher.test",), users=("alice",))
+    assert ours.route("alice", "BÜCHER.test", STRANGER) == LocalRoute("alice@xn--bcher-kva.test")
+    gate = router(route("*.bücher.test", "mx:corp.test"), relay=("*.bücher.test",))
+    assert gate.route("x", "a.bücher.test", STRANGER) == mx("corp.test", "*.bücher.test")
+
+
+# --- aliases and return addresses -----------------------------------------------------------------
+
+
+def test_an_alias_for_several() -> None:
+    asked = router(aliases={"info@example.org": ["alice@example.org", "Dora@far.test"]})
+    found = asked.route("Info+shop", "example.org", STRANGER)
+    assert found == Expansion((Target("alice@example.org", "alice@example.org"), Target("Dora@far.test", "")))
+    assert isinstance(found, Expansion)
+    assert found.remote
+    made = asked.recipients(found, "Info+shop@example.org", "s@x.test", {"NOTIFY": "NEVER"})
+    assert made[0] == Recipient(
+        "alice@example.org", "alice@example.org", {"NOTIFY": "NEVER"}, None, "Info+shop@example.org"
+    )
+    assert (made[1].address, made[1].mailbox, made[1].original) == (
+        "Dora@far.test",
+        "",
+        "Info+shop@example.org",
+    )
+    assert re.fullmatch(r"SRS0=[A-Z2-7]{8}=[A-Z2-7]{2}=x\.test=s@example\.org", made[1].sender or "")
+
+
+@pytest.mark.parametrize("sender", ["", "alice@example.net", "SRS0=ABCDEFGH=AA=x.test=s@example.org"])
+def test_senders_that_stay_what_they_are(sender: str) -> None:
+    """The null sender, and those in domains of ours."""
+    asked = router(aliases={"info@example.org": ["dora@far.test"]})
+    found = asked.route("info", "example.org", STRANGER)
+    assert isinstance(found, Expansion)
+    assert [one.sender for one in asked.recipients(found, "info@example.org", sender, None)] == [None]
+
+
+def test_without_a_secret_senders_stay() -> None:
+    asked = router(srs=False, aliases={"info@example.org": ["dora@far.test"]})
+    found = asked.route("info", "example.org", STRANGER)
+    assert isinstance(found, Expansion)
+    assert asked.recipients(found, "info@example.org", "s@x.test", None)[0].sender is None
+    assert asked.route("SRS0=ABCDEFGH=AA=x.test=s", "example.org", STRANGER) is MAILBOX_UNKNOWN
+
+
+def test_a_list_with_an_owner() -> None:
+    asked = router(
+        aliases={
+            "team@example.org": ["alice@example.org", "dora@far.test"],
+            "owner-team@example.org": ["bob@example.org"],
+        }
+    )
+    found = asked.route("team", "example.org", STRANGER)
+    assert isinstance(found, Expansion)
+    made = asked.recipients(found, "team@example.org", "s@x.test", {"NOTIFY": "SUCCESS"})
+    assert [(one.sender, one.params) for one in made] == [("owner-team@example.org", None)] * 2
+    assert [one.sender for one in asked.recipients(found, "team@example.org", "", None)] == [None, None]
+    assert asked.route("owner-team", "example.org", STRANGER) == Expansion(
+        (Target("bob@example.org", "bob@example.org"),)
+    )
+
+
+def test_a_bounce_comes_back() -> None:
+    clock = FakeClock()
+    asked = router(clock=clock, aliases={"info@example.org": ["dora@far.test"]})
+    found = asked.route("info", "example.org", STRANGER)
+    assert isinstance(found, Expansion)
+    sender = asked.recipients(found, "info@example.org", "Some.One@x.test", None)[0].sender
+    assert sender is not None
+    local = sender.rpartition("@")[0]
+    back = asked.route(local, "example.org", STRANGER)
+    assert back == Expansion((Target("Some.One@x.test", ""),))
+    assert asked.recipients(back, sender, "", None) == [  # type: ignore[arg-type]
+        Recipient("Some.One@x.test", "", None, None, sender)
+    ]
+    assert asked.route(local.lower(), "EXAMPLE.ORG", STRANGER) == Expansion((Target("some.one@x.test", ""),))
+    assert asked.route(local, "example.net", STRANGER) is MAILBOX_UNKNOWN
+    assert asked.route(local[:-1], "example.org", STRANGER) is SRS_FORGED
+    clock.pass_by(30 * 86_400)
+    assert asked.route(local, "example.org", STRANGER) is SRS_EXPIRED
+
+
+def test_a_bounce_to_a_sender_that_is_ours_by_now() -> None:
+    clock = FakeClock()
+    before = router(clock=clock, aliases={"info@example.org": ["dora@far.test"]})
+    found = before.route("info", "example.org", STRANGER)
+    assert isinstance(found, Expansion)
+    sender = before.recipients(found, "info@example.org", "alice@new.test", None)[0].sender
+    assert sender is not None
+    after = router(clock=clock, domains=("example.org", "new.test"))
+    assert after.route(sender.rpartition("@")[0], "example.org", STRANGER) == Expansion(
+        (Target("alice@new.test", "alice@new.test"),)
+    )
+    gone = router(clock=clock, domains=("example.org", "new.test"), users=("bob",), postmaster="bob")
+    assert gone.route(sender.rpartition("@")[0], "example.org", STRANGER) is MAILBOX_UNKNOWN
+
+
+def test_a_loop_is_refused() -> None:
+    """By domains that stand for each other no settings check can find it for every name."""
+    aliases = AliasTable({"@example.org": ["@example.net"], "@example.net": ["@example.org"]})
+    made = RoutingTables(tables().directory, domains=("example.org", "example.net"), aliases=aliases)
+    assert Router(made, FakeClock()).route("x", "example.org", STRANGER) is ALIAS_LOOP
+    assert Router(made, FakeClock()).route("alice", "example.org", STRANGER) == LocalRoute(
+        "alice@example.org"
+    )
+
+
+# --- memory ---------------------------------------------------------------------------------------
+
+
+def test_a_known_recipient_is_not_looked_up_again(counted: Router, directory: CountingDirectory) -> None:
+    first = counted.route("alice", "example.org", STRANGER)
+    assert counted.route("alice", "example.org", "127.0.0.1") is first
     assert directory.asked == 1
+    other = counted.route("alice", "far.test", "127.0.0.1")
+    assert counted.route("alice", "far.test", "127.0.0.1") is other
+    third = counted.route("alice", "corp.test", STRANGER)
+    assert counted.route("alice", "corp.test", STRANGER) is third
 
 
-def test_memory_of_recipients_is_bounded(router: Router, directory: CountingDirectory) -> None:
+def test_memory_of_recipients_is_bounded(counted: Router, directory: CountingDirectory) -> None:
     for i in range(10_001):
-        router.route(f"u{i}", "example.org", "127.0.0.1")
-    router.route("u10000", "example.org", "127.0.0.1")
+        counted.route(f"u{i}", "example.org", "127.0.0.1")
+    counted.route("u10000", "example.org", "127.0.0.1")
     assert directory.asked == 10_001
-    router.route("u0", "example.org", "127.0.0.1")
+    counted.route("u0", "example.org", "127.0.0.1")
     assert directory.asked == 10_002
+
+
+def test_a_long_list_is_kept_once_however_it_is_written() -> None:
+    members = [f"m{i}@far.test" for i in range(20)]
+    asked = router(aliases={"all@example.org": members})
+    first = asked.route("all", "example.org", STRANGER)
+    assert asked.route("ALL+1", "example.org", STRANGER) is first
+    assert asked.route("all+2", "Example.org", STRANGER) is first
+
+
+def test_memory_of_long_lists_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastsmtp.routing.router._CACHED_TARGETS", 50)
+    members = [f"m{i}@far.test" for i in range(20)]
+    asked = router(aliases={f"l{i}@example.org": members for i in range(3)})
+    first = asked.route("l0", "example.org", STRANGER)
+    asked.route("l1", "example.org", STRANGER)
+    assert asked.route("l0", "example.org", STRANGER) is first
+    asked.route("l2", "example.org", STRANGER)
+    assert asked.route("l0", "example.org", STRANGER) is not first
+
+
+def test_new_tables_count_at_once() -> None:
+    asked = router(aliases={"info@example.org": ["alice@example.org"]})
+    assert asked.route("alice", "example.org", STRANGER) == LocalRoute("alice@example.org")
+    assert asked.route("x", "far.test", FRIEND) == mx("far.test")
+    assert asked.next_hop("x@far.test") == mx("far.test")
+    asked.replace(tables(route("far.test", "h.test:25"), users=("bob",), postmaster="bob"))
+    elsewhere = RemoteRoute((Hop("smtp", "h.test", 25),), "far.test")
+    assert asked.route("alice", "example.org", STRANGER) is MAILBOX_UNKNOWN
+    assert asked.route("info", "example.org", STRANGER) is MAILBOX_UNKNOWN
+    assert asked.route("x", "far.test", FRIEND) == elsewhere
+    assert asked.next_hop("x@far.test") == elsewhere
+
+
+# --- at delivery ----------------------------------------------------------------------------------
+
+
+def test_next_hop() -> None:
+    asked = router(
+        route("corp.test", "10.0.0.1:25", "[::1]:26"),
+        recipients=Recipients(set(), set()),
+        aliases={"info@example.org": ["dora@far.test"]},
+    )
+    assert asked.next_hop("x@far.test") == mx("far.test")
+    assert asked.next_hop("x@far.test") is asked.next_hop("x@far.test")
+    # it was accepted: who is on the list now is no question any more
+    assert asked.next_hop('"a b"@corp.test') == RemoteRoute(
+        (Hop("smtp", "10.0.0.1", 25), Hop("smtp", "::1", 26)), "corp.test"
+    )
+    assert asked.next_hop("alice@example.org") == LocalRoute("alice@example.org")
+    assert asked.next_hop("info@example.org") is MAILBOX_UNKNOWN
+
+
+def test_one_copy() -> None:
+    assert copy_key(Recipient("Alice+x@example.org", "alice@example.org")) == "alice@example.org"
+    assert copy_key(Recipient("Bob@Far.TEST", "")) == "Bob@far.test"

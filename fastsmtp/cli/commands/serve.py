@@ -22,6 +22,6 @@ def command(file: Path | None) -> int:
     from fastsmtp.process.errors import StartError
 
     try:
-        return serve(settings)
+        return serve(settings, file)
     except StartError as error:
         raise Stop(error.code, str(error)) from None

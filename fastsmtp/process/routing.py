@@ -1,0 +1,50 @@
+"""From the settings and the files they name to the tables of the router, at a start and when a file changes."""
+
+from pathlib import Path
+
+from fastsmtp.process.settings import Settings, load_settings, routing_of, srs_domain
+from fastsmtp.routing.credentials import read_credentials
+from fastsmtp.routing.relay import Recipients, read_recipients
+from fastsmtp.routing.reload import Signature, signature
+from fastsmtp.routing.settings import VERIFY
+from fastsmtp.routing.srs import Srs
+from fastsmtp.routing.tables import RoutingTables
+
+
+class SettingsSource:
+    """The `Source` that ``file`` is, which may change; the first time, and without a file always, it is ``settings``.
+    ``secret`` is SRS's, None: senders are not rewritten."""
+
+    def __init__(self, file: Path | None, settings: Settings, secret: bytes | None) -> None:
+        self.seen: dict[Path, Signature] = {}
+        self._file = file
+        self._settings = settings
+        self._secret = secret
+
+    def load(self) -> tuple[RoutingTables, Srs | None]:
+        """See `Source.load`."""
+        self.seen = {}
+        settings = self._settings
+        if self._file is not None:
+            self._look(self._file)
+            settings = load_settings(self._file)
+        return self._tables(settings)
+
+    def fall_back(self) -> tuple[RoutingTables, Srs | None]:
+        """The tables of the settings the server was started with. Raises `SettingsError`."""
+        return self._tables(self._settings)
+
+    def _tables(self, settings: Settings) -> tuple[RoutingTables, Srs | None]:
+        recipients: Recipients | None = None
+        if settings.relay.recipients not in (None, VERIFY):
+            file = Path(settings.relay.recipients or "")
+            self._look(file)
+            recipients = read_recipients(file)
+        for one in settings.credentials.values():
+            if one.password_file is not None:
+                self._look(Path(one.password_file))
+        tables = routing_of(settings, recipients, read_credentials(settings.credentials))
+        return tables, None if self._secret is None else Srs(self._secret, srs_domain(settings))
+
+    def _look(self, file: Path) -> None:
+        self.seen[file] = signature(file)
