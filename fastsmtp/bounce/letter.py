@@ -18,8 +18,6 @@ _WIDTH = 72
 _ADDRESS = 300  # characters of an address that are shown
 
 _HAPPENED: dict[Action, str] = {
-    "failed": "",
-    "delayed": "",
     "delivered": "Delivered.",
     "relayed": "Passed on to a mail system that does not report what becomes of it: this is the last you hear from "
     "us, unless it fails there.",
@@ -69,14 +67,12 @@ def _lines(notice: Notice, envelope: Envelope, headers: bytes, whole: bool, host
         if value:
             yield f"    {label}: {value}"
     yield ""
-    yield from _wrapped(
+    attached = (
         f"Attached are a report for programs and {'the message' if whole else 'the headers of the message'}."
-        + (
-            " If this does not help you, show it to whoever runs your mail."
-            if notice.kind == "failed" and not notice.double
-            else ""
-        )
     )
+    if notice.kind == "failed" and not notice.double:
+        attached += " If this does not help you, show it to whoever runs your mail."
+    yield from _wrapped(attached)
 
 
 def _opening(notice: Notice) -> str:
@@ -105,7 +101,7 @@ def _opening(notice: Notice) -> str:
 def _about(notice: Notice, outcome: Outcome) -> Iterator[str]:
     """Paragraphs about one recipient."""
     recipient = outcome.recipient
-    if outcome.action not in ("failed", "delayed"):
+    if outcome.action in _HAPPENED:
         yield _HAPPENED[outcome.action]
         return
     status = status_of(outcome)

@@ -95,12 +95,8 @@ def find_field(headers: bytes, name: str) -> str:
     raw = " ".join(match[1][: 5 * _SHOWN].decode("utf-8", "replace").split())
     try:
         text = str(make_header(decode_header(raw)))
-    except (
-        HeaderParseError,
-        LookupError,
-        ValueError,
-    ):  # a charset nobody knows, or octets that are not in it
-        text = raw
+    except (HeaderParseError, LookupError, ValueError):
+        text = raw  # a charset nobody knows, or octets that are not in it
     return printable(text, _SHOWN)
 
 
