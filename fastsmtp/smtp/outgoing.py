@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from enum import IntEnum
 
 from fastsmtp.smtp import outgoing_plan
-from fastsmtp.smtp.outgoing_body import EIGHT_BIT, BodyWriter, is_ascii
+from fastsmtp.smtp.outgoing_body import BodyWriter, is_ascii
 from fastsmtp.smtp.outgoing_judge import is_full, judge, lost, nonsense, read_offer
-from fastsmtp.smtp.outgoing_plan import NO_EIGHT_BIT, Plan, Recipient
+from fastsmtp.smtp.outgoing_plan import Plan, Recipient, unfit
 from fastsmtp.smtp.outgoing_sasl import Exchange
 from fastsmtp.smtp.outgoing_values import (
     EARLY_CHUNK,
@@ -77,8 +77,9 @@ class OutgoingProtocol:
     or patience has run out.
 
     ``hello`` is the name to give in EHLO, HELO or LHLO. ``lmtp``: RFC 2033 is spoken, where each accepted recipient
-    has an answer of its own after the body. ``convert``: a bare CR or LF in a body becomes CRLF; without it such a
-    body fails with 5.6.0. ``early_chunk``: see `EARLY_CHUNK`; 0 sends BDAT only where it is needed.
+    has an answer of its own after the body. ``encrypted``: the connection began with TLS. ``convert``: a bare CR or
+    LF in a body becomes CRLF; without it such a body fails with 5.6.0. ``early_chunk``: see `EARLY_CHUNK`; 0 sends
+    BDAT only where it is needed.
 
     Whatever the server does leads to an outcome for every recipient of a transaction, in ``outcomes``, which are
     complete at ``DONE`` and at ``OVER``. ``trouble`` is the reason why a session is over, None after a QUIT.
@@ -119,13 +120,19 @@ class OutgoingProtocol:
     _exchange: Exchange
 
     def __init__(
-        self, hello: bytes, *, lmtp: bool = False, convert: bool = False, early_chunk: int = EARLY_CHUNK
+        self,
+        hello: bytes,
+        *,
+        lmtp: bool = False,
+        encrypted: bool = False,
+        convert: bool = False,
+        early_chunk: int = EARLY_CHUNK,
     ) -> None:
         self._hello = hello
         self._lmtp = lmtp
         self._convert = convert
         self._early = 0 if lmtp else early_chunk
-        self._encrypted = False
+        self._encrypted = encrypted
         self._state = _State.GREETING
         self._held = b""
         self._lines: list[bytes] = []  # of the reply that is coming
@@ -224,7 +231,9 @@ class OutgoingProtocol:
                 return self._auth_answered(code, lines)
             case _State.RSET:
                 if code // 100 != 2:
-                    return self._close(self._judged(code, lines)._replace(status="deferred", enhanced="4.5.0"))
+                    return self._close(
+                        self._judged(code, lines)._replace(status="deferred", enhanced="4.5.0")
+                    )
                 self._state = _State.MAIL
                 return b"" if self._sent else self._envelope()
             case _State.MAIL:
@@ -296,9 +305,10 @@ class OutgoingProtocol:
         does not keep to is `OVER`. RuntimeError unless ready."""
         if self._interrupted("AUTH"):
             return b""
-        self._state = _State.AUTH
         self._exchange = Exchange(mechanism)
-        return self._exchange.begin()
+        out = self._exchange.begin()
+        self._state = _State.AUTH
+        return out
 
     def _auth_answered(self, code: int, lines: list[bytes]) -> bytes:
         exchange = self._exchange
@@ -339,23 +349,12 @@ class OutgoingProtocol:
         self._accepted = []
         self._refused = None
         self._asked = self._ended = self.open = False
-        whole = None if body is None else bytes(body)
-        plan = outgoing_plan.make(
-            self.offer,
-            self._encrypted,
-            sender,
-            recipients,
-            params,
-            size,
-            whole,
-            whole is None or is_ascii(whole),
-        )
+        seven = body is None or is_ascii(body)
+        plan = outgoing_plan.make(self.offer, self._encrypted, sender, recipients, params, size, body, seven)
         self._plan = plan
         self.outcomes = plan.outcomes
-        if plan.convert and plan.rcpts:
-            self._settle_all(NO_EIGHT_BIT)
-        elif plan.rcpts:
-            self._frame(whole)
+        if plan.rcpts:
+            self._frame(None if plan.body is None else bytes(plan.body))
         if not plan.rcpts or None not in self.outcomes:
             return self._ready(Event.DONE)
         self._transactions += 1
@@ -377,7 +376,8 @@ class OutgoingProtocol:
             self._writer = BodyWriter(stuff=not plan.chunked, convert=self._convert, seven=plan.seven)
             return
         early = (
-            len(whole) <= self._early
+            self._early > 0
+            and len(whole) <= self._early
             and len(plan.rcpts) <= WINDOW
             and "CHUNKING" in self.offer.keywords
             and "PIPELINING" in self.offer.keywords
@@ -389,7 +389,7 @@ class OutgoingProtocol:
             writer = BodyWriter(stuff=not plan.chunked, convert=self._convert)
             self._body = bytes(writer.write(whole)) + writer.finish()
             if writer.fault:
-                self._settle_all(_unfit(writer.fault))
+                self._settle_all(unfit(writer.fault))
         if plan.chunked:
             self._body = b"BDAT %d LAST\r\n" % len(self._body) + self._body
         self._asked = early
@@ -420,18 +420,16 @@ class OutgoingProtocol:
         return self._body or b""
 
     def _mail_answered(self, code: int, lines: list[bytes]) -> bytes:
-        self._state = _State.RCPT
         if code // 100 != 2:
-            self._refused = self._judged_at("mail", code, lines)
+            self._refused = self._judged(code, lines)
             self._settle_all(self._refused)
+        self._state = _State.RCPT
+        if self._refused is not None:
             return self._no_more_rcpts() if self._answered == self._sent else b""
         if self._sent:
             return b""
         self._sent = 1
         return self._plan.rcpts[0]
-
-    def _judged_at(self, stage: str, code: int, lines: list[bytes]) -> Outcome:
-        return self._judged(code, lines)._replace(stage=stage)
 
     def _rcpt_answered(self, code: int, lines: list[bytes]) -> bytes:
         plan = self._plan
@@ -514,8 +512,8 @@ class OutgoingProtocol:
             out = self._writer.write(piece)
             tail = self._writer.finish() if last else b""
             if self._writer.fault:
-                self._settle_all(_unfit(self._writer.fault))
-                self._close(_unfit(self._writer.fault))
+                self._settle_all(unfit(self._writer.fault))
+                self._close(unfit(self._writer.fault))
                 return []
         parts = [part for part in (out, tail) if len(part)]
         if self._plan.chunked:
@@ -629,13 +627,6 @@ class OutgoingProtocol:
     def _settle_accepted(self, outcome: Outcome) -> None:
         for number in self._accepted:
             self.outcomes[number] = outcome
-
-
-def _unfit(fault: int) -> Outcome:
-    """Why a content is not sent."""
-    if fault == EIGHT_BIT:
-        return NO_EIGHT_BIT
-    return outgoing_plan.BARE_LINE_END
 
 
 def _is_reply_line(line: bytes) -> bool:

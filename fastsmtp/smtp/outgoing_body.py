@@ -16,13 +16,13 @@ class BodyWriter:
     """Takes a body in pieces cut anywhere; what it gives never holds a bare CR or a bare LF (RFC 5321 §2.3.8).
 
     ``stuff``: a line that begins with a dot gets another one, and `finish` ends the data. ``convert``: a bare CR and
-    a bare LF become CRLF each; without it they are a ``fault``. ``seven``: an octet above 127 is a fault. After a
-    fault nothing more is given. ``size`` counts the octets given so far.
+    a bare LF become CRLF each; without it they are a ``fault``. ``seven``: an octet above 127 is a fault, told
+    before any other of its piece. After a fault nothing more is given. ``size`` counts the octets given so far.
     """
 
     __slots__ = ("_convert", "_cr", "_line", "_seven", "_stuff", "fault", "size")
 
-    def __init__(self, *, stuff: bool = True, convert: bool = False, seven: bool = False) -> None:
+    def __init__(self, stuff: bool = True, *, convert: bool = False, seven: bool = False) -> None:
         self._stuff = stuff
         self._convert = convert
         self._seven = seven
@@ -34,9 +34,9 @@ class BodyWriter:
     def write(self, piece: bytes | bytearray | memoryview) -> bytes | bytearray | memoryview:
         """What to send for ``piece``. It may be ``piece`` itself: then its memory must stay as it is until sent."""
         out = bytearray()
+        if self._seven and not is_ascii(piece):
+            self._note(EIGHT_BIT)
         for octet in bytes(piece):
-            if self._seven and octet > 127:
-                self._note(EIGHT_BIT)
             if self._cr:
                 if octet != _LF:
                     self._note(BARE_CR)

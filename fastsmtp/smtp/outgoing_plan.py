@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fastsmtp.smtp.grammar import parse_mailbox
+from fastsmtp.smtp.outgoing_body import EIGHT_BIT
 from fastsmtp.smtp.outgoing_values import Offer, Outcome
 
 _COMMON = re.compile(r"[A-Za-z0-9._+=-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
 _VALUE = re.compile(r"[!-<>-~]+")  # RFC 5321 §4.1.2 esmtp-value
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
+
+
+Content = bytes | bytearray | memoryview
 
 
 class Recipient(Protocol):
@@ -33,8 +37,8 @@ class Plan:
 
     ``mail`` and each of ``rcpts`` is a whole command line; ``numbers`` has for each of ``rcpts`` its place in
     ``outcomes``, which holds None for those that are to be tried. ``chunked``: the body must go by BDAT.
-    ``binary``: its line ends are left alone (RFC 3030 §3). ``seven``: no octet above 127 may be sent. ``convert``:
-    the body has to be converted to seven bits first.
+    ``binary``: its line ends are left alone (RFC 3030 §3). ``seven``: no octet above 127 may be sent. ``body``: what
+    is to be sent, when it is known: as it was given, or converted to seven bits.
     """
 
     mail: bytes
@@ -44,7 +48,12 @@ class Plan:
     chunked: bool = False
     binary: bool = False
     seven: bool = False
-    convert: bool = False
+    body: Content | None = None
+
+
+def unfit(fault: int) -> Outcome:
+    """Why a content with a `BodyWriter`'s ``fault`` is not sent."""
+    return NO_EIGHT_BIT if fault == EIGHT_BIT else BARE_LINE_END
 
 
 def _ours(enhanced: str, text: str) -> Outcome:
@@ -71,14 +80,14 @@ def make(
     recipients: Sequence[Recipient],
     params: Mapping[str, str] | None,
     size: int,
-    body: bytes | None,
+    body: Content | None,
     ascii_body: bool,
 ) -> Plan:
     """The plan of a transaction with a server that offers ``offer``; the arguments are those of
     `OutgoingProtocol.begin`. ``body`` is whole or None; ``ascii_body`` tells of a whole one whether all its octets
     are below 128."""
     keywords = offer.keywords
-    plan = Plan(b"", [], [], [])
+    plan = Plan(b"", [], [], [], body=body)
     words = ""
     refusal = None
     if "SIZE" in keywords:
@@ -119,7 +128,7 @@ def make(
 
 
 def _content(
-    plan: Plan, keywords: frozenset[str], params: Mapping[str, str], body: bytes | None, ascii_body: bool
+    plan: Plan, keywords: frozenset[str], params: Mapping[str, str], body: Content | None, ascii_body: bool
 ) -> tuple[str, Outcome | None]:
     """What MAIL says about the content, and why the server must not get it."""
     declared = params.get("BODY", "")
@@ -128,21 +137,17 @@ def _content(
             plan.chunked = plan.binary = True
             return " BODY=BINARYMIME", None
         # RFC 3030 §3: without both extensions it is to be converted, or given back.
-        plan.convert = True
-        return "", NO_BINARY if body is None else None
+        return "", NO_BINARY
     if "8BITMIME" in keywords:
         # RFC 6152 §3: 8-bit content is declared, whether the one who brought it did so or not.
         return (" BODY=8BITMIME" if declared == "8BITMIME" or not ascii_body else ""), None
-    if body is None:
-        plan.seven = True
-    else:
-        plan.convert = not ascii_body
-    return "", None
+    plan.seven = body is None
+    return "", None if ascii_body else NO_EIGHT_BIT
 
 
-def _header_is_ascii(body: bytes) -> bool:
+def _header_is_ascii(body: Content) -> bool:
     end = _HEADER_END.search(body)
-    return body[: end.start() if end else len(body)].isascii()
+    return bytes(body[: end.start() if end else len(body)]).isascii()
 
 
 def _promises(
