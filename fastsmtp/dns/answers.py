@@ -29,9 +29,9 @@ Record = Mx | Tlsa | str | bytes | None
 
 class Answer(Struct, frozen=True):
     """``records``: Mx, Tlsa, an address, or the bytes of a TXT record; None in place of an MX host that cannot be
-    one. ``name``: where the aliases ended. ``exists``: whether the name does. ``ttl`` in seconds, for what there is
-    as well as for what there is not (RFC 2308 §5). ``complete``: false when the aliases lead to a name that the
-    answer says nothing about. ``secure``: the AD bit."""
+    one, and of records that are not well-formed. ``name``: where the aliases ended. ``exists``: whether the name
+    does. ``ttl`` in seconds, for what there is as well as for what there is not (RFC 2308 §5). ``complete``: false
+    when the aliases lead to a name that the answer says nothing about. ``secure``: the AD bit."""
 
     records: tuple[Record, ...]
     name: str
@@ -61,6 +61,11 @@ def read(message: dns.message.QueryMessage) -> Answer:
     except ValueError:
         raise AnswerError("an alias for what is no domain name") from None
     records = [] if chain.answer is None else [_record(rdata) for rdata in chain.answer]
+    if message.errors:
+        if message.question[0].rdtype != dns.rdatatype.TLSA and not records:
+            raise AnswerError("an answer that cannot be read")
+        # RFC 7672 §2.2: TLSA records that nobody can use are more than none.
+        records.append(None)
     if any(isinstance(record, Mx) for record in records):
         records.sort(key=lambda record: record.preference if isinstance(record, Mx) else 65_536)
     return Answer(

@@ -66,10 +66,12 @@ class Tlsa(Struct, frozen=True, gc=False):
 
 
 class TlsaRecords(Struct, frozen=True):
-    """The TLSA records of a name. Without ``secure`` they mean nothing (RFC 7672 §2.2)."""
+    """The TLSA records of a name. Without ``secure`` they mean nothing (RFC 7672 §2.2). ``unusable`` counts those
+    that are not well-formed."""
 
     records: tuple[Tlsa, ...] = ()
     secure: bool = False
+    unusable: int = 0
 
 
 class Resolver(Protocol):

@@ -26,12 +26,15 @@ from fastsmtp.dns.base import (
     TlsaRecords,
 )
 from fastsmtp.dns.cache import Cache, Kept
-from fastsmtp.dns.exchange import ExchangeError, exchange, question
+from fastsmtp.dns.exchange import ExchangeError, exchange
 from fastsmtp.dns.names import normal
+from fastsmtp.dns.pace import Pace
 from fastsmtp.dns.settings import DnsSettings
 
-AT_ONCE = 500
+AT_ONCE = 1000
 """Questions on their way at the same time, each with a socket; further ones wait."""
+PER_TURN = 8
+"""Questions written or answers read in one turn of the loop: each takes 0.1 to 0.3 ms of its time."""
 SHORTEST = 10.0
 """Seconds an answer is kept at least, so that a hostile zone cannot make every mail a question."""
 LONGEST = 86_400.0
@@ -73,6 +76,7 @@ class NetworkResolver:
         self._trust_ad = settings.trust_ad
         self._cache: Cache[_Key, _Outcome] = Cache(clock, entries=settings.cache, weight=_WEIGHT)
         self._free = asyncio.Semaphore(AT_ONCE)
+        self._pace = Pace(PER_TURN)
 
     async def mx(self, domain: str) -> MxRecords:
         """See `Resolver.mx`."""
@@ -112,7 +116,8 @@ class NetworkResolver:
     async def tlsa(self, name: str) -> TlsaRecords:
         """See `Resolver.tlsa`."""
         answer = await self._ask(name, RdataType.TLSA)
-        return TlsaRecords(_only(answer.records, Tlsa), answer.secure)
+        records = _only(answer.records, Tlsa)
+        return TlsaRecords(records, answer.secure, len(answer.records) - len(records))
 
     def close(self) -> None:
         """Give up what is on its way."""
@@ -165,7 +170,7 @@ class NetworkResolver:
             for _ in range(self._tries):
                 for server in tuple(self._servers):
                     try:
-                        message, length = await exchange(question(name, kind), server, self._timeout)
+                        message, length = await exchange(name, kind, server, self._timeout, self._pace)
                         answer = read(message)
                     except (ExchangeError, AnswerError) as error:
                         said = f"{server}: {error}"

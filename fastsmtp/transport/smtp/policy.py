@@ -123,7 +123,7 @@ class Policies:
                 # RFC 7672 §2.1.2: who can suppress the answer must not have gained anything by it.
                 refused = self._refuse(destination, host, "dnssec-invalid", str(error), policy="tlsa")
                 return replace(refused, enhanced="4.4.3")
-            if answer.secure and answer.records:
+            if answer.secure and (answer.records or answer.unusable):
                 return self._with_tlsa(destination, host, base, answer)
         return None
 
