@@ -4,7 +4,8 @@ A script gives for a stage the act, or a list of acts, one for each time it is r
 act is a reply (text, CRLF is added), raw bytes, one of `Act`, or a tuple of these, done in turn. Stages:
 ``greeting``, ``ehlo``, ``helo``, ``starttls``, ``tls`` (before the handshake), ``auth``, ``mail``, ``rcpt``,
 ``data``, ``bdat``, ``body`` (after the final dot or chunk; in LMTP once for each recipient), ``rset``, ``quit``.
-What the script leaves out is answered as a friendly server does.
+What the script leaves out is answered as a friendly server does. With ``forgetful`` DATA is answered also when no
+recipient was accepted.
 """
 
 import contextlib
@@ -22,13 +23,15 @@ EXTENSIONS = ("PIPELINING", "8BITMIME", "SIZE 10000000", "ENHANCEDSTATUSCODES")
 
 
 class Act(Enum):
-    """What is not a reply. ``HANG`` until the client is gone or the test is over; ``CLOSE`` politely, by a FIN;
-    ``RESET`` by a RST; ``FLOOD`` one endless line, until the client hangs up."""
+    """What is not a reply. ``HANG`` until the client is gone or the test is over; ``STUCK`` the same, without
+    reading on; ``CLOSE`` politely, by a FIN; ``RESET`` by a RST; ``FLOOD`` one endless line, until the client hangs
+    up."""
 
     HANG = 1
     CLOSE = 2
     RESET = 3
     FLOOD = 4
+    STUCK = 5
 
 
 class Bytewise(bytes):
@@ -80,13 +83,13 @@ class ScriptedPeer:
         self.connections = 0
         self._stages: list[str] = []
         self._changed = threading.Condition()
-        self._over = threading.Event()
+        self.over = threading.Event()
         self._threads: list[threading.Thread] = []
         self._open: list[socket.socket] = []
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self._listener = socket.create_server((address, port), family=family)
         self.address, self.port = self._listener.getsockname()[:2]
-        self._listener.settimeout(0.1)
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
 
     def __enter__(self) -> Self:
         self._run(self._accept)
@@ -95,8 +98,8 @@ class ScriptedPeer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._over.set()
-        for sock in self._open:
+        self.over.set()
+        for sock in [*self._open, self._listener]:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
@@ -120,11 +123,9 @@ class ScriptedPeer:
         thread.start()
 
     def _accept(self) -> None:
-        while not self._over.is_set():
+        while not self.over.is_set():
             try:
                 sock, _ = self._listener.accept()
-            except TimeoutError:
-                continue
             except OSError:
                 return
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -143,7 +144,7 @@ class ScriptedPeer:
     def hang(self, sock: socket.socket) -> None:
         """Until the client has gone or the test is over."""
         sock.settimeout(0.05)
-        while not self._over.is_set():
+        while not self.over.is_set():
             try:
                 if not sock.recv(65536):
                     return
@@ -159,6 +160,7 @@ class _Session:
         self.held = b""
         self.counts: dict[str, int] = {}
         self.secure = False
+        self.sender = False
         self.accepted = 0
 
     def run(self) -> None:
@@ -209,15 +211,21 @@ class _Session:
             case "HELO":
                 self._act("helo", "250 peer.test")
             case "STARTTLS":
-                self._act("starttls")
-                self._secure()
+                if self._act("starttls") == 2:
+                    self._secure()
             case "MAIL":
                 self.accepted = 0
-                self._act("mail")
+                self.sender = self._act("mail") == 2
+            case "RCPT" if not self.sender:
+                self._send(b"503 5.5.1 MAIL first\r\n")
             case "RCPT":
                 self.accepted += self._act("rcpt") == 2
+            case "DATA" if not self.accepted and not self.script.get("forgetful"):
+                self._send(b"503 5.5.1 RCPT first\r\n")
             case "DATA":
                 if self._act("data") == 3:
+                    while len(self.held) < 3:
+                        self._read()
                     # the dot alone is an empty message
                     end = b".\r\n" if self.held.startswith(b".\r\n") else b"\r\n.\r\n"
                     self._body(self._read_until(end) + end[:-3])
@@ -250,6 +258,8 @@ class _Session:
         return "".join(f"250{' ' if i == len(words) - 1 else '-'}{w}\r\n" for i, w in enumerate(words))
 
     def _secure(self) -> None:
+        if self.script["tls"]:
+            self.sock.recv(1, socket.MSG_PEEK)  # what comes before the client has begun would be talk in clear
         self._act("tls")
         assert self.peer.tls is not None
         self.peer._open.remove(self.sock)
@@ -275,6 +285,9 @@ class _Session:
         match act:
             case Act.HANG:
                 self.peer.hang(self.sock)
+                raise _Over
+            case Act.STUCK:
+                self.peer.over.wait(DEADLINE)
                 raise _Over
             case Act.CLOSE:
                 self.sock.shutdown(socket.SHUT_WR)

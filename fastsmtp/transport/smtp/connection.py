@@ -76,7 +76,7 @@ class Lines:
 
 class Connection(asyncio.BufferedProtocol):
     """One session with one server. ``remote`` is how results and logs name the server; ``owner`` hears what happens,
-    and may be changed between events."""
+    and may be changed between events. ``paused``: the server does not take what is written, for now."""
 
     __slots__ = (
         "_at",
@@ -84,12 +84,12 @@ class Connection(asyncio.BufferedProtocol):
         "_end",
         "_lines",
         "_over",
-        "_paused",
         "_transport",
         "deadline",
         "idle_since",
         "opened",
         "owner",
+        "paused",
         "protocol",
         "remote",
         "uses",
@@ -111,7 +111,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._content: FileContent | None = None
         self._at = self._end = 0
-        self._paused = False
+        self.paused = False
         self._over = False
 
     # --- from the loop ----------------------------------------------------------------------------
@@ -152,12 +152,12 @@ class Connection(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         """The server is slow to take what was written."""
-        self._paused = True
+        self.paused = True
         self._wait(self._lines.block)
 
     def resume_writing(self) -> None:
         """It has taken it: go on with the body, or wait for the answer to its end."""
-        self._paused = False
+        self.paused = False
         if self._over:
             return
         self._wait(self._lines.patience.get(self.protocol.stage, self._lines.block))
@@ -233,7 +233,7 @@ class Connection(asyncio.BufferedProtocol):
         if self.protocol.stage == "idle":
             self.deadline = float("inf")  # the pool's matter
             return
-        what = "took nothing" if self._paused else "said nothing"
+        what = "took nothing" if self.paused else "said nothing"
         self._fail(f"the server {what} for {self.waited:g} s", "4.4.2")
 
     # --- own --------------------------------------------------------------------------------------
@@ -253,7 +253,7 @@ class Connection(asyncio.BufferedProtocol):
     def _look(self, event: int) -> None:
         """After each step of the protocol."""
         if event == _NOTHING:
-            if not self._paused:
+            if not self.paused:
                 self._wait(self._lines.patience[self.protocol.stage])
         elif event == _BODY:
             self._pump()
@@ -271,7 +271,7 @@ class Connection(asyncio.BufferedProtocol):
         if content is None:
             return
         for _ in range(PIECES_AT_ONCE):
-            if self._paused or not protocol.open:
+            if self.paused or not protocol.open:
                 break
             piece = self._read(content.fd)
             if piece is None:
@@ -287,7 +287,7 @@ class Connection(asyncio.BufferedProtocol):
         if protocol.event == _OVER:
             self._look(_OVER)
         else:
-            self._wait(self._lines.block if self._paused or protocol.open else self._lines.patience["body"])
+            self._wait(self._lines.block if self.paused or protocol.open else self._lines.patience["body"])
 
     def _read(self, fd: int) -> bytes | None:
         """The next piece; None when it cannot be had, which ends the session."""
