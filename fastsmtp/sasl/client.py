@@ -18,7 +18,7 @@ from fastsmtp.sasl.prep import saslprep
 ITERATIONS = (4096, 600_000)
 """Fewest (RFC 7677 §4) and most iterations of SCRAM that a server may ask for: each is work for this side."""
 
-_NONCE = re.compile(r"[!-+--~]{1,512}")  # RFC 5802 §7: printable, no comma
+_NONCE = re.compile(r"[!-+\--~]{1,512}")  # RFC 5802 §7: printable, no comma
 
 
 class Credentials:

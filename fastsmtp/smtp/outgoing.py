@@ -5,71 +5,18 @@ knows no socket, no clock and no waiting. Both implementations run under the sam
 """
 
 from collections.abc import Mapping, Sequence
-from enum import IntEnum
 
 from fastsmtp.smtp import outgoing_plan
 from fastsmtp.smtp.outgoing_body import BodyWriter, is_ascii
-from fastsmtp.smtp.outgoing_judge import is_full, judge, lost, nonsense, read_offer
+from fastsmtp.smtp.outgoing_judge import is_full
 from fastsmtp.smtp.outgoing_plan import Plan, Recipient, unfit
-from fastsmtp.smtp.outgoing_sasl import Exchange
-from fastsmtp.smtp.outgoing_values import (
-    EARLY_CHUNK,
-    LINE_LIMIT,
-    NO_OFFER,
-    REPLY_LINES,
-    REPLY_OCTETS,
-    WINDOW,
-    Event,
-    Mechanism,
-    Offer,
-    Outcome,
-)
+from fastsmtp.smtp.outgoing_session import WRONG, Buffer, OutgoingSession, State
+from fastsmtp.smtp.outgoing_values import EARLY_CHUNK, WINDOW, Event, Outcome
 
-Buffer = bytes | bytearray | memoryview
-
-_NOT_SMTP = "what is not an SMTP reply came"
-_TOO_LONG = "a reply without end came"
-_UNASKED = "a reply came that nothing had asked for"
-_WRONG = "a reply of the wrong kind came"
 _EARLY = "a reply came before the end of the message"
 
 
-class _State(IntEnum):
-    GREETING = 0
-    EHLO = 1
-    HELO = 2
-    STARTTLS = 3
-    TLS = 4
-    AUTH = 5
-    READY = 6
-    RSET = 7
-    MAIL = 8
-    RCPT = 9
-    DATA = 10
-    BODY = 11
-    QUIT = 12
-    OVER = 13
-
-
-_STAGES = (
-    "connect",
-    "helo",
-    "helo",
-    "starttls",
-    "tls",
-    "auth",
-    "idle",
-    "rset",
-    "mail",
-    "rcpt",
-    "data",
-    "body",
-    "quit",
-    "over",
-)
-
-
-class OutgoingProtocol:
+class OutgoingProtocol(OutgoingSession):
     """One session of a client: greeting, STARTTLS, AUTH, transaction after transaction, QUIT.
 
     After each call write what it gave, in one write, then look at ``event`` (see `Event`); while it is ``NOTHING``
@@ -93,31 +40,14 @@ class OutgoingProtocol:
         "_chunks",
         "_convert",
         "_early",
-        "_encrypted",
-        "_ended",
-        "_exchange",
-        "_held",
-        "_hello",
-        "_lines",
-        "_lmtp",
-        "_octets",
         "_plan",
         "_refused",
         "_reset",
         "_sent",
-        "_state",
         "_told",
         "_transactions",
         "_writer",
-        "event",
-        "offer",
-        "open",
-        "outcomes",
-        "refusal",
-        "trouble",
     )
-
-    _exchange: Exchange
 
     def __init__(
         self,
@@ -128,15 +58,9 @@ class OutgoingProtocol:
         convert: bool = False,
         early_chunk: int = EARLY_CHUNK,
     ) -> None:
-        self._hello = hello
-        self._lmtp = lmtp
+        super().__init__(hello, lmtp=lmtp, encrypted=encrypted)
         self._convert = convert
         self._early = 0 if lmtp else early_chunk
-        self._encrypted = encrypted
-        self._state = _State.GREETING
-        self._held = b""
-        self._lines: list[bytes] = []  # of the reply that is coming
-        self._octets = 0  # in them
         self._reset = False  # RSET is owed before the next transaction
         self._transactions = 0
         self._plan = Plan(b"", [], [], [])
@@ -147,178 +71,13 @@ class OutgoingProtocol:
         self._refused: Outcome | None = None  # what MAIL or a chunk was refused with
         self._asked = False  # DATA was written
         self._chunks = 0  # BDAT commands written and not answered
-        self._ended = False  # the end of the body was written
         self._told = 0  # recipients that an LMTP server has answered after the body
         self._writer = BodyWriter()
-        self.event = Event.NOTHING
-        self.offer: Offer = NO_OFFER
-        self.open = False
-        self.outcomes: list[Outcome | None] = []
-        self.refusal: Outcome | None = None
-        self.trouble: Outcome | None = None
-
-    @property
-    def stage(self) -> str:
-        """What the session waits for: connect, helo, starttls, tls, auth, idle, rset, mail, rcpt, data, body, quit,
-        over. What is written at the stage auth is a secret."""
-        return _STAGES[self._state]
 
     @property
     def spent(self) -> bool:
         """Whether the server takes no further transaction over this connection (RFC 9422 §4 MAILMAX)."""
         return 0 < self.offer.mailmax <= self._transactions
-
-    # --- what the server says ------------------------------------------------------------------
-
-    def receive(self, data: Buffer, size: int = -1) -> bytes:
-        """Take the first ``size`` bytes of ``data`` (-1: all of it); what to write in answer."""
-        if self._state is _State.OVER:
-            return b""
-        self.event = Event.NOTHING
-        self._held += bytes(data[:size] if size >= 0 else data)
-        return self._read()
-
-    def end(self, why: str = "connection closed", enhanced: str = "4.4.2") -> None:
-        """The connection is gone, or is given up; ``why`` in words, ``enhanced`` a status of class 4 (RFC 3463)."""
-        if self._held and self._state is not _State.OVER:
-            self.event = Event.NOTHING
-            self._read()
-        if self._state is _State.QUIT:
-            self._state = _State.OVER
-        if self._state is not _State.OVER:
-            self._close(lost(why, enhanced, self.stage, self._ended))
-        self.event = Event.OVER
-
-    def _read(self) -> bytes:
-        out = b""
-        while self.event is Event.NOTHING and self._state is not _State.OVER:
-            end = self._held.find(b"\n")
-            if end < 0 or end > LINE_LIMIT:
-                if len(self._held) > LINE_LIMIT:
-                    self._nonsense(_TOO_LONG)
-                break
-            line, self._held = self._held[:end].removesuffix(b"\r"), self._held[end + 1 :]
-            if not _is_reply_line(line) or (self._lines and line[:3] != self._lines[0][:3]):
-                self._nonsense(_NOT_SMTP)
-                break
-            self._lines.append(line)
-            self._octets += len(line)
-            if line[3:4] != b"-":
-                lines, self._lines, self._octets = self._lines, [], 0
-                out += self._reply(int(line[:3]), lines)
-            elif len(self._lines) >= REPLY_LINES or self._octets > REPLY_OCTETS:
-                self._nonsense(_TOO_LONG)
-        return out
-
-    def _reply(self, code: int, lines: list[bytes]) -> bytes:
-        """A whole reply has come; what to write."""
-        state = self._state
-        if state is _State.QUIT:
-            self._state = _State.OVER
-            self.event = Event.OVER
-            return b""
-        if code == 421:  # RFC 5321 §3.8: in answer to anything
-            return self._close(self._judged(code, lines))
-        good = 3 if state is _State.AUTH or state is _State.DATA else 2
-        if code // 100 not in (good, 2, 4, 5) or state is _State.TLS or state is _State.READY:
-            return self._nonsense(_UNASKED if state in (_State.TLS, _State.READY) else _WRONG)
-        match state:
-            case _State.GREETING | _State.EHLO | _State.HELO:
-                return self._greeted(code, lines)
-            case _State.STARTTLS:
-                return self._starttls_answered(code, lines)
-            case _State.AUTH:
-                return self._auth_answered(code, lines)
-            case _State.RSET:
-                if code // 100 != 2:
-                    return self._close(
-                        self._judged(code, lines)._replace(status="deferred", enhanced="4.5.0")
-                    )
-                self._state = _State.MAIL
-                return b"" if self._sent else self._envelope()
-            case _State.MAIL:
-                return self._mail_answered(code, lines)
-            case _State.RCPT:
-                return self._rcpt_answered(code, lines)
-            case _State.DATA:
-                return self._data_answered(code, lines)
-        return self._body_answered(code, lines)
-
-    def _judged(self, code: int, lines: list[bytes]) -> Outcome:
-        final = self._lmtp or "DSN" in self.offer.keywords
-        return judge(code, lines, self.stage, "delivered" if final else "relayed")
-
-    # --- beginning of a session ----------------------------------------------------------------
-
-    def _greeted(self, code: int, lines: list[bytes]) -> bytes:
-        good = code // 100 == 2
-        if self._state is _State.EHLO and code // 100 == 5 and not self._lmtp:
-            self._state = _State.HELO  # RFC 5321 §3.2
-            return b"HELO " + self._hello + b"\r\n"
-        if not good:
-            return self._close(self._judged(code, lines))
-        if self._state is _State.GREETING:
-            return self._say_hello()
-        if self._state is _State.EHLO:
-            self.offer = read_offer(lines)
-        return self._ready(Event.READY)
-
-    def _say_hello(self) -> bytes:
-        self._state = _State.EHLO
-        return (b"LHLO " if self._lmtp else b"EHLO ") + self._hello + b"\r\n"
-
-    def _ready(self, event: Event) -> bytes:
-        self._state = _State.READY
-        self.event = event
-        return b""
-
-    def starttls(self) -> bytes:
-        """Ask for TLS (RFC 3207); what to write. Then comes `TLS_GO` or `REFUSED`. RuntimeError unless ready."""
-        if self._interrupted("STARTTLS"):
-            return b""
-        self._state = _State.STARTTLS
-        return b"STARTTLS\r\n"
-
-    def _starttls_answered(self, code: int, lines: list[bytes]) -> bytes:
-        if code // 100 != 2:
-            self.refusal = self._judged(code, lines)
-            return self._ready(Event.REFUSED)
-        if self._held:
-            # RFC 3207 §4.2 and §6: what came in clear behind the reply was put there by somebody else
-            return self._nonsense(_UNASKED)
-        self._state = _State.TLS
-        self.event = Event.TLS_GO
-        return b""
-
-    def tls_done(self) -> bytes:
-        """The handshake has succeeded: what was offered in clear is forgotten (RFC 3207 §4.2); what to write.
-        RuntimeError unless it was waited for. A handshake that failed is told by `end`."""
-        if self._state is not _State.TLS:
-            raise RuntimeError("no TLS handshake was waited for")
-        self.event = Event.NOTHING
-        self.offer = NO_OFFER
-        self._encrypted = True
-        return self._say_hello()
-
-    def auth(self, mechanism: Mechanism) -> bytes:
-        """Authenticate (RFC 4954); what to write. Then comes `READY` or `REFUSED`; an exchange that the server
-        does not keep to is `OVER`. RuntimeError unless ready."""
-        if self._interrupted("AUTH"):
-            return b""
-        self._exchange = Exchange(mechanism)
-        out = self._exchange.begin()
-        self._state = _State.AUTH
-        return out
-
-    def _auth_answered(self, code: int, lines: list[bytes]) -> bytes:
-        exchange = self._exchange
-        if code // 100 == 3:
-            return exchange.answer(lines)
-        if code // 100 != 2:
-            self.refusal = exchange.failure or self._judged(code, lines)
-            return self._ready(Event.REFUSED)
-        doubt = exchange.doubt()
-        return self._ready(Event.READY) if doubt is None else self._close(doubt)
 
     # --- transactions --------------------------------------------------------------------------
 
@@ -361,12 +120,12 @@ class OutgoingProtocol:
         out = b""
         if self._reset:
             self._reset = False
-            self._state = _State.RSET
+            self._state = State.RSET
             out = b"RSET\r\n"
             if "PIPELINING" not in self.offer.keywords:
                 return out
         else:
-            self._state = _State.MAIL
+            self._state = State.MAIL
         return out + self._envelope()
 
     def _frame(self, whole: bytes | None) -> None:
@@ -419,11 +178,28 @@ class OutgoingProtocol:
         self._ended = True
         return self._body or b""
 
+    def _answer(self, code: int, lines: list[bytes]) -> bytes:
+        match self._state:
+            case State.RSET:
+                if code // 100 != 2:
+                    return self._close(
+                        self._judged(code, lines)._replace(status="deferred", enhanced="4.5.0")
+                    )
+                self._state = State.MAIL
+                return b"" if self._sent else self._envelope()
+            case State.MAIL:
+                return self._mail_answered(code, lines)
+            case State.RCPT:
+                return self._rcpt_answered(code, lines)
+            case State.DATA:
+                return self._data_answered(code, lines)
+        return self._body_answered(code, lines)
+
     def _mail_answered(self, code: int, lines: list[bytes]) -> bytes:
         if code // 100 != 2:
             self._refused = self._judged(code, lines)
             self._settle_all(self._refused)
-        self._state = _State.RCPT
+        self._state = State.RCPT
         if self._refused is not None:
             return self._no_more_rcpts() if self._answered == self._sent else b""
         if self._sent:
@@ -454,33 +230,33 @@ class OutgoingProtocol:
         """All RCPT that were written are answered."""
         plan = self._plan
         if self._chunks:
-            self._state = _State.BODY
+            self._state = State.BODY
             return b""
         if plan.chunked and self._accepted:
-            self._state = _State.BODY
+            self._state = State.BODY
             if self._body is not None:
                 return self._chunk_whole()
             self.open = True
             self.event = Event.BODY
             return b""
         if self._asked and not plan.chunked:
-            self._state = _State.DATA
+            self._state = State.DATA
             return b""
         if self._accepted:
             self._asked = True
-            self._state = _State.DATA
+            self._state = State.DATA
             return b"DATA\r\n"
         self._reset = self._refused is None
         return self._ready(Event.DONE)
 
     def _data_answered(self, code: int, lines: list[bytes]) -> bytes:
         if code // 100 == 2:
-            return self._nonsense(_WRONG)
+            return self._nonsense(WRONG)
         if code // 100 != 3:
             self._settle_accepted(self._judged(code, lines))
             self._reset = self._refused is None
             return self._ready(Event.DONE)
-        self._state = _State.BODY
+        self._state = State.BODY
         if self._accepted:
             if self._body is not None:
                 self._ended = True
@@ -585,50 +361,6 @@ class OutgoingProtocol:
         self._settle_accepted(outcome)
         return self._ready(Event.DONE)
 
-    # --- ends ----------------------------------------------------------------------------------
-
-    def quit(self) -> bytes:
-        """Say goodbye; what to write. RuntimeError unless the session is ready."""
-        if self._interrupted("QUIT"):
-            return b""
-        self._state = _State.QUIT
-        return b"QUIT\r\n"
-
-    def _interrupted(self, command: str) -> bool:
-        """Before a command: whether the server has said something that would pass for the command's answer."""
-        if self._state is not _State.READY:
-            raise RuntimeError(f"{command} needs a session that is ready")
-        self.event = Event.NOTHING
-        if self._held:
-            self._read()
-            if self._state is _State.READY:
-                self._nonsense(_UNASKED)
-            return True
-        return False
-
-    def _nonsense(self, why: str) -> bytes:
-        return self._close(nonsense(why, self.stage))
-
-    def _close(self, why: Outcome) -> bytes:
-        """The session is over, and what has no outcome is deferred."""
-        self.trouble = why
-        self._settle_all(why if why.status != "failed" or why.ours else why._replace(status="deferred"))
-        self._state = _State.OVER
-        self.event = Event.OVER
-        self.open = False
-        self._held = b""
-        return b""
-
-    def _settle_all(self, outcome: Outcome) -> None:
-        for number, known in enumerate(self.outcomes):
-            if known is None:
-                self.outcomes[number] = outcome
-
     def _settle_accepted(self, outcome: Outcome) -> None:
         for number in self._accepted:
             self.outcomes[number] = outcome
-
-
-def _is_reply_line(line: bytes) -> bool:
-    # RFC 5321 §4.2: three digits, then a space, a hyphen, or nothing
-    return len(line) >= 3 and line[:3].isdigit() and line[3:4] in (b"", b" ", b"-")
