@@ -16,7 +16,7 @@ FOLDED = 78
 
 _LINE = 998  # octets without CRLF: RFC 5322 §2.1.1
 _PIECE = 240  # characters, of at most four octets each, that a line can always hold
-_LONG = re.compile(rb"[^\r\n]{%d}" % (_LINE + 1))
+_LONG = re.compile(rb"(?:\A|\n)[^\r\n]{%d}" % (_LINE + 1))
 _NO_LINE = re.compile(rb"\r(?!\n)|(?<!\r)\n|\0")  # RFC 2045 §2.7, §2.8
 _WORD = re.compile(r" *[^ ]+")
 _GAP = re.compile(r" {100,}")  # could become a line of blanks, which old readers take for an empty one
