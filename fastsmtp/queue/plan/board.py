@@ -3,7 +3,9 @@
 * **Fair**: among the sites that may begin one, the site with the fewest in flight is next, and among equals the one
   that has waited longest. A site with much mail has no more than its turn.
 * **Nobody holds up another**: what has not answered yet and what fails does not use the room of what works. There are
-  three rooms: for sites that work, for first contacts, and for attempts at failing sites; see `Room` for what hangs.
+  three rooms: for sites that work, for first contacts, and for attempts at failing sites. `Room` says what becomes of
+  deliveries that hang, and of slow sites. Of those not tried yet the oldest and the newest have turns, so that a new
+  site need not wait for thousands of silent ones before it.
 * **Cheap**: a paused site stands in a heap by the end of its pause and costs nothing until then; a step is O(log n).
 * **Bounded**: a site that has no mail is forgotten when its pause ends; of those that work, the `IDLE_SITES` that
   were used last are remembered with their window.
@@ -21,7 +23,7 @@ from msgspec import Struct
 
 from fastsmtp.queue.plan.outcome import Outcome
 from fastsmtp.queue.plan.retry import RetrySchedule
-from fastsmtp.queue.plan.room import Room, Slot
+from fastsmtp.queue.plan.room import PATIENCE, Room, Slot
 from fastsmtp.queue.plan.site import Health, Site, SiteLimits, SiteState
 
 IDLE_SITES = 10_000
@@ -30,8 +32,9 @@ IDLE_SITES = 10_000
 RESTED = 600.0
 """Seconds without a delivery after which a window is found out anew."""
 
-_NEW, _FAILING, _WORKING = range(3)
-"""Places of the ready: first contacts, failing sites, and from 2 on those that work, by their number in flight."""
+_NEW, _FAILING, _SLOW, _WORKING = range(4)
+"""Places of the ready: first contacts, failing sites, slow ones, and from 3 on those that work, by their number in
+flight."""
 
 
 class BoardLimits(Struct, frozen=True, kw_only=True):
@@ -53,15 +56,16 @@ class SiteBoard:
         self._ready: list[OrderedDict[Site, None]] = [
             OrderedDict() for _ in range(_WORKING + limits.site.connections)
         ]
+        self._newest = True
         self._levels = 0
         """A bit for each place that is not empty."""
         self._timers: list[tuple[float, int, Site]] = []
         self._numbers = count()
         share = max(1, limits.connections // 4)
         self._rooms: dict[Health, Room] = {
-            "new": Room(share, share),
-            "failing": Room(share, 0),
-            "working": Room(limits.connections, share),
+            "new": Room(share, spare=share, slow=0),
+            "failing": Room(share, spare=0, slow=0),
+            "working": Room(limits.connections, spare=limits.connections, slow=share),
         }
 
     def __len__(self) -> int:
@@ -101,11 +105,14 @@ class SiteBoard:
         place = self._next_place(now)
         if place is None:
             return None
-        site = next(iter(self._ready[place]))
-        slot = Slot(site, now)
+        ready = self._ready[place]
+        if place == _NEW:
+            self._newest = not self._newest
+        site = next(reversed(ready) if place == _NEW and self._newest else iter(ready))
         self._unready(site)
-        site.begin(now)
+        slot = Slot(site, now)
         self._rooms[slot.kind].enter(slot)
+        site.begin(now)
         self._place(site, now)
         return slot
 
@@ -117,6 +124,10 @@ class SiteBoard:
         slot.open = False
         self._rooms[slot.kind].leave(slot)
         site = slot.site
+        if now - slot.began_at >= PATIENCE:
+            site.slow = True
+        elif outcome is Outcome.DONE or outcome is Outcome.PUT_OFF:
+            site.slow = False
         site.end(outcome, slot.era, now, words, self._schedule, self._rng)
         if outcome.keeps_mail:
             site.waiting += 1
@@ -157,15 +168,26 @@ class SiteBoard:
     def _next_place(self, now: float) -> int | None:
         """The place of the ready whose turn it is. What has a small room of its own comes first: it cannot starve
         those that work, who might starve it."""
-        levels, rooms = self._levels, self._rooms
-        if levels & 1 << _NEW and rooms["new"].free(now):
+        if self._levels & 1 << _NEW and self._free("new", now):
             return _NEW
-        if levels & 1 << _FAILING and rooms["failing"].free(now):
+        if self._levels & 1 << _FAILING and self._free("failing", now):
             return _FAILING
-        working = levels >> _WORKING
-        if working and rooms["working"].free(now):
-            return _WORKING + (working & -working).bit_length() - 1
-        return None
+        room = self._rooms["working"]
+        if self._levels & 1 << _SLOW and room.free_for_slow:
+            return _SLOW
+        if self._levels >> _WORKING and self._free("working", now):
+            working = self._levels >> _WORKING  # those that are found slow are no longer among them
+            if working:
+                return _WORKING + (working & -working).bit_length() - 1
+        return _SLOW if self._levels & 1 << _SLOW and room.half_empty else None
+
+    def _free(self, kind: Health, now: float) -> bool:
+        """Whether one more of this kind may begin, if need be after others have made way."""
+        room = self._rooms[kind]
+        if not room.free:
+            for slot in room.make_way(now):
+                self._place(slot.site, now)
+        return room.free
 
     def _place(self, site: Site, now: float) -> None:
         """Put it where it belongs: among the ready, into the heap of those that wait for a time, among the idle, or
@@ -191,7 +213,7 @@ class SiteBoard:
     @staticmethod
     def _place_of(site: Site) -> int:
         if site.health == "working":
-            return _WORKING + site.in_flight
+            return _SLOW if site.slow else _WORKING + site.in_flight
         return _NEW if site.health == "new" else _FAILING
 
     def _unready(self, site: Site) -> None:

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from fastsmtp.queue.plan.site import Health, Site
 
 PATIENCE = 5.0
-"""Seconds after which a delivery counts as one that lingers."""
+"""Seconds after which a delivery counts as one that lingers, and its site as slow."""
 
 
 class Slot:
@@ -27,15 +27,19 @@ class Slot:
 
 
 class Room:
-    """Room for ``limit`` deliveries, and for ``spare`` more that linger: where a host hangs, or its line is slow, the
-    delivery goes on, but after `PATIENCE` it takes no other's place so long as there is spare room. Dead hosts that
-    time out cost those that work nothing so."""
+    """Room for ``limit`` deliveries, and for more that linger, as where a host hangs or its line is slow.
 
-    __slots__ = ("_counted", "_lingering", "limit", "spare")
+    What lingers goes on, but when the room is full it takes no other's place: it makes way into ``spare`` room. Its
+    site is slow until a delivery is quick again, and may begin others so long as fewer than ``slow`` linger, or while
+    half of the room is empty. So neither dead nor slow sites use up what the others need, and none stands still.
+    """
 
-    def __init__(self, limit: int, spare: int) -> None:
+    __slots__ = ("_counted", "_lingering", "limit", "slow", "spare")
+
+    def __init__(self, limit: int, *, spare: int, slow: int) -> None:
         self.limit = limit
         self.spare = spare
+        self.slow = slow
         self._counted: OrderedDict[Slot, None] = OrderedDict()
         """In the order of their beginning."""
         self._lingering: set[Slot] = set()
@@ -43,24 +47,43 @@ class Room:
     def __len__(self) -> int:
         return len(self._counted) + len(self._lingering)
 
-    def free(self, now: float) -> bool:
+    @property
+    def free(self) -> bool:
         """Whether one more may begin."""
-        while len(self._counted) >= self.limit:
-            if self.frees_at() is None or (oldest := next(iter(self._counted))).began_at + PATIENCE > now:
-                return False
-            del self._counted[oldest]
-            self._lingering.add(oldest)
-        return True
+        return len(self._counted) < self.limit
+
+    @property
+    def free_for_slow(self) -> bool:
+        """Whether a slow site may begin one more in any case."""
+        return len(self._lingering) < self.slow
+
+    @property
+    def half_empty(self) -> bool:
+        """Whether there is so much room that a slow site may begin one more when no other would."""
+        return 2 * len(self._counted) < self.limit
+
+    def make_way(self, now: float) -> list[Slot]:
+        """In a full room: what lingers by now and makes way, as much as there is spare room for."""
+        moved = []
+        while (at := self.frees_at()) is not None and at <= now:
+            slot = self._counted.popitem(last=False)[0]
+            slot.site.slow = True
+            self._lingering.add(slot)
+            moved.append(slot)
+        return moved
 
     def frees_at(self) -> float | None:
-        """When a full room becomes free though nothing ends; None when only an end makes room."""
+        """When something lingers and can make way; None when only an end makes room."""
         if not self._counted or len(self._lingering) >= self.spare:
             return None
         return next(iter(self._counted)).began_at + PATIENCE
 
     def enter(self, slot: Slot) -> None:
         """It begins."""
-        self._counted[slot] = None
+        if slot.site.slow and not self.half_empty:
+            self._lingering.add(slot)
+        else:
+            self._counted[slot] = None
 
     def leave(self, slot: Slot) -> None:
         """It ended."""

@@ -64,7 +64,7 @@ class PlanSettings(Struct, frozen=True, kw_only=True):
             ge=1,
             le=100_000,
             description="Deliveries at once to sites that work, over all workers. First contacts, attempts at sites "
-            "that fail and what hangs come on top, as many again at most.",
+            "that fail and what hangs come on top, less than twice as many again.",
         ),
     ] = 500
     connections_per_site: Annotated[

@@ -72,6 +72,7 @@ class Site:
         "name",
         "place",
         "since",
+        "slow",
         "timer",
         "until",
         "used_at",
@@ -93,6 +94,8 @@ class Site:
         self.used_at = now
         self.era = 0
         """Counts the reductions of the window: a delivery that was begun before the last one tells nothing new."""
+        self.slow = False
+        """Whether a delivery lingered and none was quick since."""
         self.place = -1
         self.timer = 0.0
         self._limits = limits
@@ -240,6 +243,8 @@ class Site:
             parts.append(self._cause + (f": {self._words}" if self._words else ""))
         elif self.health == "new":
             parts.append("no answer yet")
+        if self.slow:
+            parts.append("slow to answer")
         if later and self.health != "failing":
             parts.append(f"no more than {self._limits.per_minute} messages a minute")
         if self.waiting and self.in_flight >= self.window:
