@@ -16,7 +16,7 @@ _LONGEST_ADDRESS = 900  # octets that fit into a line of a header
 
 class Dsn(Struct, frozen=True):
     """A message to be sent from the null sender to ``recipient``; ``params`` are MAIL's: BODY and SMTPUTF8 where the
-    content needs them (RFC 3461 §6.1: RET never, ENVID not needed)."""
+    content needs them, REQUIRETLS where the message had it (RFC 3461 §6.1: RET never, ENVID not needed)."""
 
     recipient: str
     params: dict[str, str] | None
@@ -38,11 +38,12 @@ def compose(
     otherwise.
     """
     utf8 = not notice.to.isascii()
+    came_with = envelope.params or {}
     headers = original.headers()
     third = returned(
         original,
         whole=whole_is_owed(notice, envelope, original.size),
-        smtputf8="SMTPUTF8" in (envelope.params or {}),
+        smtputf8="SMTPUTF8" in came_with,
         eight_bit=utf8,
     )
     whole = third.type in ("message/rfc822", "message/global")
@@ -56,6 +57,8 @@ def compose(
         params["BODY"] = "8BITMIME"
     if utf8:
         params["SMTPUTF8"] = ""
+    if "REQUIRETLS" in came_with:
+        params["REQUIRETLS"] = ""  # RFC 8689 §5: what is told of a message is as secret as the message
     boundary, body = multipart(parts)
     about = message_id(headers)
     fields = [

@@ -47,10 +47,11 @@ def whole_is_owed(notice: Notice, envelope: Envelope, size: int) -> bool:
     """Whether all of a message of ``size`` octets is to be brought back, if it is fit for it.
 
     All where the sender asked for it, and only of a failure (RFC 3461 §4.3); a list's owner did not ask (§5.2.7.1
-    b). The postmaster is sent all of what failed without a sender, as nobody else will see it.
+    b). The postmaster is sent all of what failed without a sender, as nobody else will see it. Never of a message
+    that may only travel encrypted (RFC 8689 §5).
     """
     asked = notice.double or (notice.kind == "failed" and not notice.from_list and wants_all(envelope.params))
-    return asked and size <= WHOLE_LIMIT
+    return asked and size <= WHOLE_LIMIT and "REQUIRETLS" not in (envelope.params or {})
 
 
 def returned(original: Original, whole: bool, smtputf8: bool, eight_bit: bool) -> Part:

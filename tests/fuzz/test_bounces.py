@@ -40,7 +40,13 @@ parameters = st.one_of(
     ),
 )
 message_parameters = st.fixed_dictionaries(
-    {}, optional={"ENVID": words, "RET": st.sampled_from(["FULL", "HDRS"]), "SMTPUTF8": st.just("")}
+    {},
+    optional={
+        "ENVID": words,
+        "RET": st.sampled_from(["FULL", "HDRS"]),
+        "SMTPUTF8": st.just(""),
+        "REQUIRETLS": st.just(""),
+    },
 )
 recipients = st.builds(
     Recipient,

@@ -53,7 +53,7 @@ def read(dsn: Dsn) -> Read:
     """The parts of ``dsn``; what is wrong with it is an AssertionError."""
     content = dsn.content
     params = dsn.params or {}
-    assert set(params) <= {"BODY", "SMTPUTF8"}
+    assert set(params) <= {"BODY", "SMTPUTF8", "REQUIRETLS"}
     assert re.search(rb"\r(?!\n)|(?<!\r)\n|\0", content) is None
     assert content.endswith(b"\r\n")
     assert max(map(len, content.split(b"\r\n"))) <= 998

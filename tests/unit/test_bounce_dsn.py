@@ -205,6 +205,13 @@ def test_to_a_sender_of_plain_letters_it_is_7_bit_whatever_it_is_about() -> None
         assert "Subject: Grüße\r\n" in found.original.decode()
 
 
+def test_what_may_only_travel_encrypted_is_told_of_in_the_same_way_and_stays_where_it_is() -> None:
+    for sender, postmaster in (("alice@example.org", ""), ("", "postmaster@mx.example.org")):
+        dsn = only(envelope(sender, RET="FULL", REQUIRETLS=""), outcome(BOB), postmaster=postmaster)
+        assert dsn.params == {"REQUIRETLS": ""}
+        assert read(dsn).original_type == "text/rfc822-headers"
+
+
 @pytest.mark.parametrize("sender", ["x" * 1500 + "@example.org", "ä" * 700 + "@example.org"])
 def test_an_address_too_long_for_a_line_is_only_in_the_envelope(sender: str) -> None:
     dsn = only(envelope(sender, SMTPUTF8=""), outcome(BOB))
