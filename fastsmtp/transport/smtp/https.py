@@ -20,6 +20,7 @@ _HEAD = 16_384
 _LINE = 256
 _MOST_INTERIM = 4
 _END = b"\r\n\r\n"
+_STATUS = re.compile(r"HTTP/1\.[01] ([1-9][0-9]{2})(?: |$)")
 
 
 def web_context() -> ssl.SSLContext:
@@ -123,9 +124,8 @@ def _head(data: bytes) -> tuple[int, dict[str, str]]:
     """Status and fields (RFC 9112 §4, §5), names in lower case. A field that stands twice is joined with a comma
     (RFC 9110 §5.3), which makes two lengths no number."""
     first, *lines = data.removesuffix(_END).decode("latin-1").split("\r\n")
-    version, _, rest = first.partition(" ")
-    code = rest[:3]
-    if version not in ("HTTP/1.1", "HTTP/1.0") or not (code.isascii() and code.isdigit() and len(code) == 3):
+    status = _STATUS.match(first)
+    if status is None:
         raise ValueError("not an answer of HTTP/1.1")
     fields: dict[str, str] = {}
     for line in lines:
@@ -134,7 +134,7 @@ def _head(data: bytes) -> tuple[int, dict[str, str]]:
             raise ValueError("a field that cannot be read")
         key, value = name.lower(), value.strip(" \t")
         fields[key] = f"{fields[key]}, {value}" if key in fields else value
-    return int(code), fields
+    return int(status[1]), fields
 
 
 async def _chunked(reader: asyncio.StreamReader) -> bytes:
