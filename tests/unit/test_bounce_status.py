@@ -167,6 +167,15 @@ def test_a_list_s_members_are_told_of_without_what_the_author_asked_for() -> Non
         ),
         (
             "bob@far.test",
+            {"ORCPT": r"utf-8;x\x{0D}\x{0A}y@far.test"},
+            False,
+            r"utf-8; x\x{0D}\x{0A}y@far.test",
+            "rfc822; bob@far.test",
+            "delivery-status",
+            "7bit",
+        ),
+        (
+            "bob@far.test",
             {"ORCPT": "rfc822;x+0D+0AAction:+20delivered"},
             False,
             "rfc822; x+0D+0AAction:+20delivered",
