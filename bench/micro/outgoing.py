@@ -2,8 +2,8 @@
 
     .venv/bin/python -m bench.micro.outgoing [MESSAGES] [CONNECTIONS] [OCTETS] [--profile]
 
-Prints for each round messages a second, and the processor's time a message of this process alone, by user and system.
-A delivery begins the next one as soon as it is done, as a scheduler with work does; so many are under way as there are
+Prints for each round messages a second, and the processor time a message of this process, by user and system. A
+delivery begins the next one as soon as it is done, as a scheduler with work does: so many are under way as there are
 connections.
 """
 

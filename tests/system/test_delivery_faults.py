@@ -61,7 +61,7 @@ FAULTS: dict[str, Fault] = {
     ),
     "greeting 421": Fault({"greeting": "421 4.7.0 busy"}, "deferred", 421, "4.7.0", "4.7.0 busy", "slow-down", True),
     "greeting 450": Fault({"greeting": "450 not you"}, "deferred", 450, "4.2.0", "not you", "slow-down", True),
-    "greeting 554": Fault({"greeting": "554 no"}, "deferred", 554, "5.3.2", "no", "unreachable", True),
+    "greeting 554": Fault({"greeting": "554 no"}, "deferred", 554, "4.3.2", "no", "unreachable", True),
     "greeting 521": Fault({"greeting": "521 no mail"}, "failed", 521, "5.3.2", "no mail", "unreachable", True),
     "ehlo hangs": Fault(
         {"ehlo": Act.HANG}, "deferred", 0, "4.4.2",
@@ -69,7 +69,7 @@ FAULTS: dict[str, Fault] = {
     ),
     "ehlo 421": Fault({"ehlo": GOODBYE}, "deferred", 421, "4.3.2", "4.3.2 going down", "slow-down", True),
     "ehlo 5xx": Fault(
-        {"ehlo": "502 what", "helo": "550 5.7.1 go away"}, "deferred", 550, "5.7.1", "5.7.1 go away", "unreachable",
+        {"ehlo": "502 what", "helo": "550 5.7.1 go away"}, "deferred", 550, "4.7.1", "5.7.1 go away", "unreachable",
         True,
     ),
     "ehlo endless lines": Fault(

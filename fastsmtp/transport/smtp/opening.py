@@ -233,8 +233,8 @@ class Opening:
         """This session came to nothing: on to the next."""
         self._connection = None
         connection.retire()
-        if outcome.code != _NO_MAIL_HERE:
-            outcome = outcome._replace(status="deferred")
+        if outcome.status == "failed" and outcome.code != _NO_MAIL_HERE:
+            outcome = outcome._replace(status="deferred", enhanced=f"4{outcome.enhanced[1:]}")
         self.failures.append(Failure(connection.remote, outcome))
         if outcome.stage in ("starttls", "tls") and self._needs.level == "may" and not self._clear:
             # opportunistic TLS that fails must not be worse than none (RFC 7435)
