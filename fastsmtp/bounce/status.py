@@ -30,7 +30,7 @@ def known_as(recipient: Recipient) -> str:
 def hidden(notice: Notice, recipient: Recipient) -> bool:
     """Whether where the mail of ``recipient`` is forwarded to is none of the reader's business (RFC 3464 §4.2 c):
     neither the address nor the host behind it, nor words that may name them."""
-    return not notice.double and known_as(recipient) != recipient.address
+    return not notice.double and known_as(recipient).lower() != recipient.address.lower()
 
 
 def status_of(outcome: Outcome) -> str:

@@ -94,6 +94,7 @@ def test_a_relayed_one_names_the_host_and_its_words() -> None:
     [
         (Recipient("bob@far.test", ""), "bob@far.test", {}, False),
         (Recipient("bob@far.test", "", None, None, "bob@far.test"), "bob@far.test", {}, False),
+        (Recipient("bob@far.test", "", None, None, "Bob@Far.test"), "Bob@Far.test", {}, False),
         (Recipient("carol@home.test", "", None, None, "info@example.org"), "info@example.org", {}, True),
         (Recipient("carol@home.test", "", None, SRS, "info@example.org"), "info@example.org", {}, True),
         (
