@@ -47,7 +47,7 @@ _ALIASES = 8
 """Questions one name may take when each answer is an alias that leads on."""
 _WEIGHT = 32 << 20
 """Bytes of answers a worker keeps, about."""
-_ENTRY, _FACTOR = 400, 6
+_ENTRY, _FACTOR = 1200, 6
 """Bytes of memory an answer takes, and those of each of its bytes on the wire, about."""
 
 T = TypeVar("T")
