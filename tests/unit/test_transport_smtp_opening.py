@@ -69,11 +69,11 @@ def test_the_other_address_when_one_refuses_and_the_other_host_when_all_do() -> 
 
 
 def test_a_host_s_second_address_when_the_first_has_no_session_for_us() -> None:
-    with ScriptedPeer({"greeting": "421 busy"}, address="127.0.0.2") as bad:
-        with ScriptedPeer(address="127.0.0.3", port=bad.port) as good:
-            one = Host(name="mx", port=bad.port, addresses=Addresses(v4=("127.0.0.2", "127.0.0.3")))
-            (result,), _ = outcome(Place("s", [one], [protection()]))
-            assert result.remote == f"mx[127.0.0.3]:{good.port}"
+    bad = ScriptedPeer({"greeting": "421 busy"}, address="127.0.0.2")
+    with bad, ScriptedPeer(address="127.0.0.3", port=bad.port) as good:
+        one = Host(name="mx", port=bad.port, addresses=Addresses(v4=("127.0.0.2", "127.0.0.3")))
+        (result,), _ = outcome(Place("s", [one], [protection()]))
+        assert result.remote == f"mx[127.0.0.3]:{good.port}"
 
 
 def test_ipv6() -> None:
