@@ -13,6 +13,7 @@ import pytest
 
 from fastsmtp.transport.smtp.connection import FileContent
 from fastsmtp.transport.smtp.place import Place
+from fastsmtp.transport.smtp.verdict import OK
 from tests.fakes.outbound import World, envelope, place, protection, reached, run
 from tests.fakes.scripted_peer import Act, Bytewise, Script, ScriptedPeer
 from tests.tools.certificates import Authority
@@ -247,7 +248,7 @@ def test_each_fault_leads_to_its_state_and_reason(
             assert re.fullmatch(r"mx1\.far\.test\[127\.0\.0\.1\]:\d+", result.remote)
             assert result.diagnostic == ("smtp" if fault.code else "x-fastsmtp")
             assert site.kind == fault.site
-            assert bool(site.reason) == (site.kind != "ok")
+            assert bool(site.reason) == (site != OK)
             assert world.transport.active == 0
             assert "internal error" not in world.logged()
 

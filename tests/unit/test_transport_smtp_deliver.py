@@ -7,10 +7,9 @@ import pytest
 
 from fastsmtp.mail.envelope import Recipient
 from fastsmtp.mail.result import DeliveryResult
-from fastsmtp.smtp.outgoing_values import Outcome
 from fastsmtp.transport.smtp.connection import FileContent
-from fastsmtp.transport.smtp.deliver import OK, Job, verdict
-from fastsmtp.transport.smtp.opening import Failure, ours
+from fastsmtp.transport.smtp.deliver import Job
+from fastsmtp.transport.smtp.verdict import OK
 from tests.fakes.outbound import MESSAGE, World, envelope, place, protection, reached, run
 from tests.fakes.scripted_peer import Act, ScriptedPeer
 
@@ -147,7 +146,7 @@ def test_each_recipient_has_its_own_result() -> None:
         async with World() as world:
             results, site = await world.send(place(peer), envelope("a@f.test", "b@f.test", "c@f.test"))
             assert statuses(results) == [("relayed", 250), ("failed", 550), ("deferred", 450)]
-            assert site is OK
+            assert (site.kind, site.stage, site.code) == ("ok", "recipient", 450)
 
     with ScriptedPeer({"rcpt": ["250 ok", "550 no", "450 later"]}) as peer:
         run(attempt(peer))
@@ -425,31 +424,3 @@ def test_a_fault_of_who_is_told_is_logged_and_harms_nobody() -> None:
     with ScriptedPeer() as peer:
         run(attempt(peer))
     assert peer.connections == 1
-
-
-# --- what is told when no host would have it -----------------------------------------------------------------------
-
-
-def spoke(code: int, status: str = "deferred") -> Failure:
-    return Failure(f"mx{code}", Outcome(status, code, "4.0.0", f"said {code}", "connect", False))  # type: ignore[arg-type]
-
-
-UNREACHABLE = Failure("", ours("4.4.1", "connect to mx1: refused", "connect"))
-SILENT = Failure("mx2[192.0.2.2]:25", ours("4.4.2", "said nothing", "connect"))
-
-
-@pytest.mark.parametrize(
-    ("failures", "remote", "text"),
-    [
-        ([], "", "there is no host to send to"),
-        ([UNREACHABLE], "", "connect to mx1: refused"),
-        ([spoke(421), UNREACHABLE], "mx421", "said 421"),
-        ([spoke(450), spoke(421)], "mx421", "said 421"),
-        ([UNREACHABLE, SILENT], SILENT.remote, f"connect to mx1: refused; {SILENT.remote}: said nothing"),
-        ([spoke(521, "failed"), UNREACHABLE], "", "connect to mx1: refused"),
-        ([spoke(521, "failed"), spoke(521, "failed")], "mx521", "said 521"),
-    ],
-)
-def test_the_most_telling_reason(failures: list[Failure], remote: str, text: str) -> None:
-    assert verdict(failures)[0] == remote
-    assert verdict(failures)[1].text == text

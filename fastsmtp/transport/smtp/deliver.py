@@ -5,13 +5,13 @@ What each misbehaviour of a server leads to stands in docs/delivery.md.
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from msgspec import Struct
 
 from fastsmtp.clock import Clock
 from fastsmtp.mail.envelope import Envelope
-from fastsmtp.mail.result import DeliveryResult, printable
+from fastsmtp.mail.result import DeliveryResult
 from fastsmtp.smtp.outgoing_values import Event, Outcome
 from fastsmtp.telemetry.maillog import MailLog
 from fastsmtp.transport.smtp.connect import LoopOpener, Opener
@@ -22,10 +22,10 @@ from fastsmtp.transport.smtp.pool import Pool
 from fastsmtp.transport.smtp.settings import OutboundSettings
 from fastsmtp.transport.smtp.tls import Contexts
 from fastsmtp.transport.smtp.tls_report import TlsReport
+from fastsmtp.transport.smtp.verdict import OK, SiteOutcome, result, site, verdict, weight
 
 _DONE: Final = int(Event.DONE)
 _BEFORE_MAIL = ("idle", "rset", "mail")
-_BROKEN_OFF = ("rset", "mail", "rcpt", "data", "body")
 _DEEPEST = 16
 _FAREWELLS = 1.0
 """Seconds that QUITs get at the end of the process."""
@@ -40,17 +40,6 @@ class Job(Struct, frozen=True, gc=False):
     recipients: Sequence[int]
     place: Place
 
-
-class SiteOutcome(Struct, frozen=True, gc=False):
-    """What a delivery says about the site, for whoever decides how much it gets. ``slow-down``: it said 421, or 4xx
-    to something that is not about one recipient, or broke off in the middle; ``unreachable``: no session came
-    about."""
-
-    kind: Literal["ok", "slow-down", "unreachable"]
-    reason: str
-
-
-OK = SiteOutcome("ok", "")
 
 Done = Callable[[Sequence[DeliveryResult], SiteOutcome], None]
 """Called once for each job, on the loop's thread, later than `SmtpTransport.deliver` has returned or from within it
@@ -172,8 +161,8 @@ class Delivery:
         "_opening",
         "_results",
         "_reused",
-        "_slow",
         "_transport",
+        "_worst",
     )
 
     def __init__(self, transport: SmtpTransport, job: Job, done: Done) -> None:
@@ -187,7 +176,7 @@ class Delivery:
         self._opening: Opening | None = None
         self._failures: list[Failure] = []  # of sessions that were lost in a transaction
         self._reused = False
-        self._slow = ""
+        self._worst: Outcome | None = None
 
     def start(self) -> None:
         """Over a connection that is kept, or a new one."""
@@ -232,14 +221,10 @@ class Delivery:
             self._use(connection)
             return
         failures = [*self._failures, *(self._opening.failures if self._opening is not None else ())]
-        remote, outcome = verdict(failures)
         for failure in failures:
             self._weigh(failure.outcome)
-        self._defer(remote, outcome)
-        if not self._slow:
-            self._finish(SiteOutcome("unreachable", outcome.text))
-        else:
-            self._finish()
+        self._defer(*verdict(failures))
+        self._finish()
 
     def _use(self, connection: Connection) -> None:
         connection.owner = self
@@ -321,63 +306,23 @@ class Delivery:
             self._finish()
 
     def _weigh(self, outcome: Outcome) -> None:
-        """Whether a reason not to have sent is about the site."""
-        if outcome.code == 421 or (outcome.code // 100 == 4 and outcome.stage != "rcpt"):
-            self._slow = printable(f"{outcome.code} {outcome.text}")
-        elif outcome.code == 0 and outcome.stage in _BROKEN_OFF:
-            self._slow = outcome.text
+        """Keep the reason for putting off that says most about the site."""
+        if self._worst is None or weight(outcome) >= weight(self._worst):
+            self._worst = outcome
 
     def _defer(self, remote: str, outcome: Outcome) -> None:
         """The result of all who have none."""
         self._results += [result(number, remote, outcome) for number in self._left]
         self._left = []
 
-    def _finish(self, site: SiteOutcome = OK) -> None:
+    def _finish(self) -> None:
         done, self._done = self._done, None
         if done is None:
             return
-        if self._slow:
-            site = SiteOutcome("slow-down", self._slow)
         self._transport.finished(self)
         try:
-            done(self._results, site)
+            done(self._results, OK if self._worst is None else site(self._worst))
         except Exception as error:
             self._transport.log.event(
                 f"internal error after a delivery of {self._job.envelope.id}: {error!r}"
             )
-
-
-def result(number: int, remote: str, outcome: Outcome) -> DeliveryResult:
-    """An outcome as the result of recipient ``number``; "again" that nobody tries again is deferred."""
-    status = outcome.status
-    return DeliveryResult(
-        number,
-        "deferred" if status == "again" else status,
-        outcome.code,
-        outcome.enhanced,
-        outcome.text,
-        remote,
-        "x-fastsmtp" if outcome.ours else "smtp",
-    )
-
-
-def verdict(failures: Sequence[Failure]) -> tuple[str, Outcome]:
-    """What no session with any host comes to: the remote and its outcome. Only what all hosts refuse for good is
-    final; otherwise a host that spoke goes before those that did not, and the last before those before it."""
-    if not failures:
-        return "", ours("4.4.4", "there is no host to send to", "connect")
-    soft = [failure for failure in failures if failure.outcome.status != "failed"]
-    if not soft:
-        return failures[-1]
-    spoken = [failure for failure in soft if failure.outcome.code]
-    if spoken:
-        return spoken[-1]
-    if len(soft) == 1:
-        return soft[0]
-    last = soft[-1]
-    text = "; ".join(dict.fromkeys(_named(failure) for failure in soft))
-    return last.remote, last.outcome._replace(text=printable(text))
-
-
-def _named(failure: Failure) -> str:
-    return f"{failure.remote}: {failure.outcome.text}" if failure.remote else failure.outcome.text
