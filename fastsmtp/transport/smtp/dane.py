@@ -115,42 +115,50 @@ def _match(record: Tlsa, der: bytes) -> bool:
 
 def _leads_to(anchors: Sequence[Tlsa], chain: Sequence[bytes], names: Sequence[str], now: datetime) -> bool:
     """Whether the first certificate is for one of ``names`` and signed, over others of ``chain``, by an anchor."""
-    from cryptography.x509 import load_der_x509_certificate
-
-    try:
-        certificates = [load_der_x509_certificate(der) for der in chain]
-        if not any(matches(pattern, name) for pattern in _names_of(certificates[0]) for name in names):
-            return False
-        rest = list(zip(certificates[1:], chain[1:], strict=True))
-        current = certificates[0]
-        while _valid(current, now):
-            issuer = next((pair for pair in rest if _issued(current, pair[0])), None)
-            if issuer is None:
-                return False
-            if any(_match(record, issuer[1]) for record in anchors):
-                return _valid(issuer[0], now)
-            rest.remove(issuer)
-            current = issuer[0]
-    except ValueError:
-        # A certificate, or an extension of one, that cannot be read.
+    current = _loaded(chain[0])
+    if current is None or not any(matches(pattern, name) for pattern in _names_of(current) for name in names):
         return False
+    rest = [(certificate, der) for der in chain[1:] if (certificate := _loaded(der)) is not None]
+    while _valid(current, now):
+        issuer = next((pair for pair in rest if _issued(current, pair[0])), None)
+        if issuer is None:
+            return False
+        if any(_match(record, issuer[1]) for record in anchors):
+            return _valid(issuer[0], now)
+        rest.remove(issuer)
+        current = issuer[0]
     return False
 
 
+# `cryptography` reads certificates lazily, and has many exceptions for what strangers put into them (versions and
+# names it does not know, extensions twice, algorithms it lacks). Each of them means the same: not this certificate.
+
+
+def _loaded(der: bytes) -> "Certificate | None":
+    from cryptography.x509 import load_der_x509_certificate
+
+    try:
+        return load_der_x509_certificate(der)
+    except Exception:
+        return None
+
+
 def _valid(certificate: "Certificate", now: datetime) -> bool:
-    return certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc
+    try:
+        return certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc
+    except Exception:
+        return False
 
 
 def _issued(certificate: "Certificate", issuer: "Certificate") -> bool:
     """RFC 5280 §6.1: the names link, the issuer may issue, and its key made the signature."""
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.x509 import BasicConstraints, ExtensionNotFound
+    from cryptography.x509 import BasicConstraints
 
     try:
         if not issuer.extensions.get_extension_for_class(BasicConstraints).value.ca:
             return False
         certificate.verify_directly_issued_by(issuer)
-    except (ExtensionNotFound, InvalidSignature, TypeError, ValueError):
+    except Exception:
         return False
     return True
 
@@ -162,12 +170,16 @@ def _names_of(certificate: "Certificate") -> list[str]:
     from cryptography.x509.oid import NameOID
 
     try:
-        place = certificate.extensions.get_extension_for_class(SubjectAlternativeName).value
-        found = place.get_values_for_type(DNSName)
-    except ExtensionNotFound:
-        found = []
-    if not found:
-        found = [str(name.value) for name in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+        try:
+            place = certificate.extensions.get_extension_for_class(SubjectAlternativeName).value
+            found = place.get_values_for_type(DNSName)
+        except ExtensionNotFound:
+            found = []
+        if not found:
+            common = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+            found = [str(name.value) for name in common]
+    except Exception:
+        return []
     return [pattern for text in found if (pattern := _pattern(text)) is not None]
 
 
