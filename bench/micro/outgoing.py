@@ -1,6 +1,6 @@
 """What sending costs: messages of 4 KB over kept connections through `SmtpTransport`, to smtp-sink.
 
-    .venv/bin/python -m bench.micro.outgoing [MESSAGES] [CONNECTIONS] [OCTETS] [--profile]
+    .venv/bin/python -m bench.micro.outgoing [MESSAGES] [CONNECTIONS] [OCTETS] [--uses 1] [--file] [--profile]
 
 Prints for each round messages a second, and the processor time a message of this process, by user and system. A
 delivery begins the next one as soon as it is done, as a scheduler with work does: so many are under way as there are
@@ -86,7 +86,7 @@ class Load:
 
 async def measure(options: argparse.Namespace, port: int, content: Content) -> None:
     """All rounds."""
-    settings = OutboundSettings(uses=1_000_000, idle=Duration(60))
+    settings = OutboundSettings(uses=options.uses, idle=Duration(60))
     clock = SystemClock()
     transport = SmtpTransport(settings, hostname="out.near.test", clock=clock, log=MailLog(clock, slot=0))
     host = Host(name="sink.test", port=port, addresses=Addresses(v4=("127.0.0.1",)))
@@ -111,6 +111,7 @@ def main() -> None:
     parser.add_argument("messages", type=int, nargs="?", default=20_000)
     parser.add_argument("connections", type=int, nargs="?", default=20)
     parser.add_argument("octets", type=int, nargs="?", default=4096)
+    parser.add_argument("--uses", type=int, default=1_000_000, help="messages over one connection")
     parser.add_argument("--file", action="store_true", help="read the message from a file, in pieces")
     parser.add_argument("--profile", action="store_true", help="show where this process's Python time goes")
     options = parser.parse_args()

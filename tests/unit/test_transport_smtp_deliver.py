@@ -424,3 +424,18 @@ def test_a_fault_of_who_is_told_is_logged_and_harms_nobody() -> None:
     with ScriptedPeer() as peer:
         run(attempt(peer))
     assert peer.connections == 1
+
+
+def test_a_fault_of_ours_is_logged_and_the_message_deferred() -> None:
+    async def attempt(peer: ScriptedPeer) -> None:
+        async with World() as world:
+            broken = envelope(Recipient(5, ""))  # type: ignore[arg-type]
+            (result,), _ = await world.send(place(peer), broken)
+            assert (result.status, result.diagnostic) == ("deferred", "x-fastsmtp")
+            assert "internal error" in result.text
+            assert "internal error in a session with mx1.far.test[127.0.0.1]:" in world.logged()
+            assert world.transport.active == 0
+            assert (await world.send(place(peer)))[0][0].status == "relayed"
+
+    with ScriptedPeer() as peer:
+        run(attempt(peer))

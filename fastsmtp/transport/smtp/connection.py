@@ -14,6 +14,7 @@ from msgspec import Struct
 from fastsmtp.smtp.outgoing_dialogue import OutgoingProtocol
 from fastsmtp.smtp.outgoing_plan import Recipient
 from fastsmtp.smtp.outgoing_values import Event
+from fastsmtp.telemetry.maillog import MailLog
 from fastsmtp.transport.smtp.settings import OutboundSettings
 
 READ_BUFFER = 64 * 1024
@@ -53,9 +54,10 @@ class Owner(Protocol):
 
 
 class Lines:
-    """What all connections of a process share: the read buffer, the coarse clock, the time-outs."""
+    """What all connections of a process share: the read buffer, the coarse clock, the time-outs, the log."""
 
-    def __init__(self, settings: OutboundSettings, now: float) -> None:
+    def __init__(self, settings: OutboundSettings, log: MailLog, now: float) -> None:
+        self.log = log
         self.buffer = bytearray(READ_BUFFER)
         self.now = now
         """Monotonic seconds as of the latest `tick`: what time-outs are counted from."""
@@ -97,11 +99,18 @@ class Connection(asyncio.BufferedProtocol):
     )
 
     def __init__(
-        self, lines: Lines, owner: Owner | None, remote: str, hello: bytes, *, lmtp: bool = False
+        self,
+        lines: Lines,
+        owner: Owner | None,
+        remote: str,
+        hello: bytes,
+        *,
+        lmtp: bool = False,
+        encrypted: bool = False,
     ) -> None:
         self.owner = owner
         self.remote = remote
-        self.protocol = OutgoingProtocol(hello, lmtp=lmtp)
+        self.protocol = OutgoingProtocol(hello, lmtp=lmtp, encrypted=encrypted)
         self.opened = lines.now
         self.idle_since = lines.now
         self.uses = 0
@@ -133,7 +142,11 @@ class Connection(asyncio.BufferedProtocol):
         if self._over:
             return
         protocol = self.protocol
-        out = protocol.receive(self._lines.buffer, nbytes)
+        try:
+            out = protocol.receive(self._lines.buffer, nbytes)
+        except Exception as error:
+            self._broken(error)
+            return
         if out:
             self._write(out)
         self._look(protocol.event)
@@ -189,13 +202,17 @@ class Connection(asyncio.BufferedProtocol):
         """Begin a transaction; ``owner`` hears ``DONE`` or ``OVER`` of it, also from within this call."""
         protocol = self.protocol
         self.uses += 1
-        if type(content) is FileContent:
-            self._content = content
-            self._at, self._end = content.offset, content.offset + content.length
-            out = protocol.begin(sender, recipients, params, content.length)
-        else:
-            body = cast("bytes | bytearray | memoryview", content)
-            out = protocol.begin(sender, recipients, params, len(body), body)
+        try:
+            if type(content) is FileContent:
+                self._content = content
+                self._at, self._end = content.offset, content.offset + content.length
+                out = protocol.begin(sender, recipients, params, content.length)
+            else:
+                body = cast("bytes | bytearray | memoryview", content)
+                out = protocol.begin(sender, recipients, params, len(body), body)
+        except Exception as error:
+            self._broken(error)
+            return
         if out:
             self._write(out)
         self._look(protocol.event)
@@ -277,7 +294,12 @@ class Connection(asyncio.BufferedProtocol):
             if piece is None:
                 break
             self._at += len(piece)
-            for part in protocol.body(piece, self._at == self._end):
+            try:
+                parts = protocol.body(piece, self._at == self._end)
+            except Exception as error:
+                self._broken(error)
+                return
+            for part in parts:
                 self._write(part)
             if protocol.event:
                 self._look(protocol.event)
@@ -307,6 +329,11 @@ class Connection(asyncio.BufferedProtocol):
             return
         self.protocol.end(why, enhanced)
         self._look(_OVER)
+
+    def _broken(self, error: Exception) -> None:
+        """A defect of ours: the message is tried again, the operator told what happened."""
+        self._lines.log.event(f"internal error in a session with {self.remote}: {error!r}")
+        self._fail("internal error", "4.3.0")
 
     def _close(self) -> None:
         """The session is over. Nothing that is still to be written matters, and the server may not take it."""

@@ -65,7 +65,7 @@ class SmtpTransport:
         self.hello = hostname.encode("ascii")
         self.clock = clock
         self.log = log
-        self.lines = Lines(settings, now)
+        self.lines = Lines(settings, log, now)
         self.opener: Opener = opener or LoopOpener(settings.source_ipv4, settings.source_ipv6)
         self.contexts = Contexts(settings.ca_file)
         self.report = report or TlsReport()
@@ -286,6 +286,8 @@ class Delivery:
         """The connection ended in a transaction. Who has an answer has it; for the others it depends on how far the
         message had come."""
         trouble = connection.protocol.trouble or ours("4.4.2", "the connection was lost", "idle")
+        if len(outcomes) != len(asked):
+            outcomes = [None] * len(asked)  # the transaction could not even be begun
         self._note(
             connection.remote,
             asked,

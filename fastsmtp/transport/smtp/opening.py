@@ -150,7 +150,10 @@ class Opening:
         self._sessions += 1
         remote = label(host.name, self._address, host.port)
         context = self._context
-        connection = Connection(context.lines, self, remote, context.hello, lmtp=self._place.lmtp)
+        place = self._place
+        connection = Connection(
+            context.lines, self, remote, context.hello, lmtp=place.lmtp, encrypted=place.implicit
+        )
         self._connection = connection
         self._encrypted = self._known = False
         context.spawn(self._attach(connection, outcome))
