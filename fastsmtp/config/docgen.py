@@ -74,12 +74,19 @@ def _parts(cls: type[msgspec.Struct]) -> Iterator[_Part]:
         named = struct_of(each)
         if one is not None:
             yield _Part(f"[{name}]", _about(one), _plain(one))
+            for inner in fields_of(one):
+                if values_of(inner.type) is not None:
+                    yield _free(f"{name}.{inner.encode_name}", inner)
         elif many is not None:
             yield _Part(f"[[{name}]]", _about(many), _plain(many), optional=not field.required)
         elif named is not None:
             yield _Part(f"[{name}.NAME]", _about(named), _plain(named), optional=True)
         elif each is not None:
-            yield _Part(f"[{name}]", _meaning(field), [], optional=True, free=field)
+            yield _free(name, field)
+
+
+def _free(path: str, field: Field) -> _Part:
+    return _Part(f"[{path}]", _meaning(field), [], optional=True, free=field)
 
 
 def _entries(field: Field) -> list[str]:

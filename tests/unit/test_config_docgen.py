@@ -17,6 +17,9 @@ class Table(Struct, frozen=True, kw_only=True):
 
     mode: Annotated[Literal["a", "b"], Meta(description="Which `mode`.")] = "a"
     limit: Annotated[int, Meta(ge=0, description="How many.", extra={"unit": "seconds"})] = 20_000
+    levels: Annotated[
+        dict[str, Literal["a", "b"]], Meta(description="Which `mode` for whom.", examples=[{"x.test": "b"}])
+    ] = {}
 
 
 class Item(Struct, frozen=True, kw_only=True):
@@ -50,6 +53,7 @@ def test_reference() -> None:
     assert "## `[table]`\n\nAbout the `table`.\n" in text
     assert '| `mode` | one of "a", "b" | `"a"` | Which `mode`. |' in text
     assert "| `limit` | int, at least 0 | `20_000` seconds | How many. |" in text
+    assert '## `[table.levels]`\n\nWhich `mode` for whom.\n\nEach value: one of "a", "b".\n' in text
     assert "## `[[items]]`" in text
     assert "| `name` | string | (to be given) | Its name. |" in text
     assert "## `[named.NAME]`\n\nOne item.\n\n| key |" in text
@@ -70,6 +74,7 @@ def test_tables_that_may_be_missing_are_comments() -> None:
     assert '\n\n[[needed]]\n# One item.\n\n# Its name.\nname = "x"\n' in text
     assert '\n\n# [[items]]\n# One item.\n\n# Its name.\n# name = "x"\n' in text
     assert '\n\n# [named.NAME]\n# One item.\n\n# Its name.\n# name = "x"\n' in text
+    assert '\n\n# [table.levels]\n# Which mode for whom.\n\n# "x.test" = "b"\n' in text
     assert '\n\n# [free]\n# Names of things.\n\n# "a@b" = ["c"]\n# d = ["e"]\n' in text
 
 

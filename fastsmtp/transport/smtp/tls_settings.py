@@ -30,8 +30,9 @@ class TlsPolicySettings(Struct, frozen=True, kw_only=True):
     domains: Annotated[
         dict[str, Level],
         Meta(
-            description='The same for single destinations: `"far.test" = "encrypt"`, or `"*.far.test"` for all names '
-            "below one."
+            description='`default` for single destinations: a domain, or `"*.far.test"` for all names below one; the '
+            "longest that matches counts.",
+            examples=[{"far.test": "encrypt", "*.far.test": "verify"}],
         ),
     ] = {}
 
