@@ -1,8 +1,6 @@
 """The resolver against a server on loopback."""
 
 import asyncio
-import itertools
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -285,30 +283,27 @@ def test_whose_ad_bit_is_believed(
 
 
 def test_a_thousand_names_leave_the_loop_free() -> None:
-    """While they are looked up, something else gets its turn often."""
+    """While they are looked up, something else gets its turn after each few of them."""
 
     def prepare(server: DnsServer) -> None:
         for i in range(1000):
             server.add(f"d{i}.test", "MX", f"10 mx{i}.far.test.")
 
-    async def test(
-        resolver: NetworkResolver, server: DnsServer, clock: FakeClock
-    ) -> tuple[float, float, int]:
-        turns, done = [time.perf_counter()], False
+    async def test(resolver: NetworkResolver, server: DnsServer, clock: FakeClock) -> int:
+        turns, done = 0, False
 
         async def other() -> None:
+            nonlocal turns
             while not done:
                 await asyncio.sleep(0)
-                turns.append(time.perf_counter())
+                turns += 1
 
         beside = asyncio.create_task(other())
         found = await asyncio.gather(*(resolver.mx(f"d{i}.test") for i in range(1000)))
         done = True
         await beside
         assert [answer.records[0].host for answer in found] == [f"mx{i}.far.test" for i in range(1000)]
-        waits = [after - before for before, after in itertools.pairwise(turns)]
-        return max(waits), turns[-1] - turns[0], len(turns)
+        return turns
 
-    longest, whole, turns = ask(test, prepare=prepare, timeout=1, tries=10)
-    assert turns > 1000 / PER_TURN
-    assert longest < whole / 5
+    # Each name is a question and an answer. Without a pace it is a handful of turns.
+    assert ask(test, prepare=prepare, timeout=1, tries=10) > 2 * 1000 / PER_TURN - 10
