@@ -14,7 +14,7 @@ K = TypeVar("K")
 
 
 class Kept(Struct, Generic[V], frozen=True):
-    """What a look-up came to: ``value``, which is not None, for ``ttl`` seconds; ``weight`` about its bytes of memory."""
+    """What a look-up came to: ``value``, never None, for ``ttl`` seconds; ``weight`` about its bytes of memory."""
 
     value: V
     ttl: float
