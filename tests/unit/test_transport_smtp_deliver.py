@@ -1,6 +1,7 @@
 """Jobs in, results out: kept connections, transactions, senders, what is tried again, and the end of it all."""
 
 import asyncio
+import contextlib
 import os
 
 import pytest
@@ -439,3 +440,24 @@ def test_a_fault_of_ours_is_logged_and_the_message_deferred() -> None:
 
     with ScriptedPeer() as peer:
         run(attempt(peer))
+
+
+def test_nothing_is_left_open() -> None:
+    def descriptors() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    scripts = [{}, {"greeting": "421 no"}, {"mail": Act.CLOSE}, {"body": "421 no"}, {"greeting": Act.HANG}]
+
+    async def attempt(peers: list[ScriptedPeer]) -> None:
+        async with World() as world:
+            sent = [world.begin(place(*peers[number:]))[1] for number in range(len(peers)) for _ in range(3)]
+            await reached(peers[-1], "greeting", 3)
+            await world.transport.stop(0.2)
+            results = [(await future)[0][0].status for future in sent]
+            assert set(results) == {"relayed", "deferred"}
+
+    before = descriptors()
+    with contextlib.ExitStack() as stack:
+        peers = [stack.enter_context(ScriptedPeer(script)) for script in scripts]
+        run(attempt(peers))
+    assert descriptors() == before
