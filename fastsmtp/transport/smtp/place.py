@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from fastsmtp.sasl.client import Credentials
+from fastsmtp.transport.smtp.dane import DOMAIN_ISSUED
 from fastsmtp.transport.smtp.mx import Host
 from fastsmtp.transport.smtp.policy import Protection
 
@@ -35,5 +36,14 @@ class Place:
         self.implicit = implicit
         self.account = account
         self.credentials = credentials
+        asked = sorted(repr(what) for what in map(_asked, self.hosts, self.protections))
         # a text, because a text's hash is computed once
-        self.key = repr((site, self.protections, lmtp, implicit, account))
+        self.key = repr((site, asked, lmtp, implicit, account))
+
+
+def _asked(host: Host, needs: Protection) -> tuple[object, ...]:
+    """What a connection to ``host`` has to have proven: the same for every domain that is served by it, in whatever
+    order its hosts came. Names count where a certificate is held against them (RFC 7672 §3.1.1 asks for none)."""
+    named = needs.level == "verify" or any(record.usage != DOMAIN_ISSUED for record in needs.tlsa)
+    names = sorted(needs.names) if named else ()
+    return host.name, host.port, needs.level, names, needs.tlsa, needs.requiretls, bool(needs.refused)
