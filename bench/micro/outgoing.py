@@ -32,7 +32,7 @@ from fastsmtp.telemetry.maillog import MailLog
 from fastsmtp.transport.smtp.connection import Content, FileContent
 from fastsmtp.transport.smtp.deliver import Job, SiteOutcome, SmtpTransport
 from fastsmtp.transport.smtp.mx import Host
-from fastsmtp.transport.smtp.place import Place
+from fastsmtp.transport.smtp.place import Place, Target
 from fastsmtp.transport.smtp.policy import Protection
 from fastsmtp.transport.smtp.settings import OutboundSettings
 
@@ -90,7 +90,8 @@ async def measure(options: argparse.Namespace, port: int, content: Content) -> N
     clock = SystemClock()
     transport = SmtpTransport(settings, hostname="out.near.test", clock=clock, log=MailLog(clock, slot=0))
     host = Host(name="sink.test", port=port, addresses=Addresses(v4=("127.0.0.1",)))
-    place = Place("sink.test", [host], [Protection(level="none", reason="bench", domain="sink.test")])
+    needs = Protection(level="none", reason="bench", domain="sink.test")
+    place = Place("sink.test", [Target(host, needs)])
     for _ in range(ROUNDS):
         load = Load(transport, place, content, options.messages)
         before, begun = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()

@@ -15,7 +15,7 @@ from fastsmtp.telemetry.maillog import MailLog
 from fastsmtp.transport.smtp.connection import Content
 from fastsmtp.transport.smtp.deliver import Delivery, Job, SiteOutcome, SmtpTransport
 from fastsmtp.transport.smtp.mx import Host
-from fastsmtp.transport.smtp.place import Place
+from fastsmtp.transport.smtp.place import Place, Target
 from fastsmtp.transport.smtp.policy import Protection
 from fastsmtp.transport.smtp.settings import OutboundSettings
 from tests.fakes.clock import FakeClock
@@ -23,6 +23,7 @@ from tests.fakes.scripted_peer import ScriptedPeer
 
 T = TypeVar("T")
 DEADLINE = 10.0
+NAME = "mx.far.test"
 MESSAGE = b"Subject: hello\r\n\r\n.dots\r\nend\r\n"
 Result = tuple[list[DeliveryResult], SiteOutcome]
 
@@ -38,16 +39,21 @@ def protection(level: Any = "none", **more: Any) -> Protection:
     return Protection(level=level, reason="a test", domain="far.test", **more)
 
 
-def host(peer: ScriptedPeer, name: str = "mx.far.test") -> Host:
+def host(peer: ScriptedPeer, name: str = NAME) -> Host:
     """``peer`` as a host of that name."""
     addresses = Addresses(v6=(peer.address,)) if ":" in peer.address else Addresses(v4=(peer.address,))
     return Host(name=name, port=peer.port, addresses=addresses)
 
 
+def target(peer: ScriptedPeer, needs: Protection | None = None, *, name: str = NAME, **more: Any) -> Target:
+    """``peer`` as a target."""
+    return Target(host(peer, name), needs or protection(), **more)
+
+
 def place(*peers: ScriptedPeer, needs: Protection | None = None, **more: Any) -> Place:
     """A place whose hosts are ``peers``, the first one first, called mx1, mx2 and so on."""
-    hosts = [host(peer, f"mx{number}.far.test") for number, peer in enumerate(peers, 1)]
-    return Place("far.test", hosts, [needs or protection()] * len(hosts), **more)
+    found = [target(peer, needs, name=f"mx{number}.far.test", **more) for number, peer in enumerate(peers, 1)]
+    return Place("far.test", found)
 
 
 def envelope(*recipients: str | Recipient, sender: str = "a@near.test", **params: str) -> Envelope:

@@ -18,7 +18,7 @@ from fastsmtp.mail.envelope import Recipient
 from fastsmtp.mail.result import DeliveryResult
 from fastsmtp.transport.smtp.connection import Content, FileContent
 from fastsmtp.transport.smtp.mx import Host
-from fastsmtp.transport.smtp.place import Place
+from fastsmtp.transport.smtp.place import Place, Target
 from tests.conftest import require_program
 from tests.fakes.outbound import World, envelope, protection, run
 from tests.system.server import free_port
@@ -78,7 +78,8 @@ def postfix(folder: Path, authority: Authority) -> Iterator[Postfix]:
 
 def at(port: int, level: str = "none", *, lmtp: bool = False) -> Place:
     needs = protection(level, names=(NAME,) if level == "verify" else (), sni=NAME)
-    return Place(NAME, [Host(name=NAME, port=port, addresses=Addresses(v4=("127.0.0.1",)))], [needs], lmtp=lmtp)
+    host = Host(name=NAME, port=port, addresses=Addresses(v4=("127.0.0.1",)))
+    return Place(NAME, [Target(host, needs, lmtp=lmtp)])
 
 
 def stored(box: Path) -> bytes:

@@ -14,7 +14,7 @@ import pytest
 from fastsmtp.transport.smtp.connection import FileContent
 from fastsmtp.transport.smtp.place import Place
 from fastsmtp.transport.smtp.verdict import OK
-from tests.fakes.outbound import World, envelope, place, protection, reached, run
+from tests.fakes.outbound import World, envelope, place, protection, reached, run, target
 from tests.fakes.scripted_peer import Act, Bytewise, Script, ScriptedPeer
 from tests.tools.certificates import Authority
 
@@ -271,11 +271,8 @@ def test_the_next_host_gets_it_where_the_table_says_so(
     async def attempt(bad: ScriptedPeer, good: ScriptedPeer) -> None:
         ca = str(authority.file) if fault.more.get("trusted") else ""
         async with World(ca_file=ca) as world:
-            needs = where(fault.level, bad).protections[0]
-            free = where("none", good).protections[0]
-            both = place(bad, good)
-            both = Place(both.site, both.hosts, [needs, free])
-            (result,), _ = await world.send(both)
+            (first,) = where(fault.level, bad).targets
+            (result,), _ = await world.send(Place("far.test", [first, target(good, name="mx2.far.test")]))
             if fault.next:
                 assert (result.status, result.code) == ("relayed", 250)
                 assert result.remote.startswith("mx2.far.test[")

@@ -12,10 +12,10 @@ from fastsmtp.mail.result import DeliveryResult
 from fastsmtp.sasl.client import Credentials
 from fastsmtp.transport.smtp.mx import Host
 from fastsmtp.transport.smtp.opening import MOST_SESSIONS, label
-from fastsmtp.transport.smtp.place import Place
+from fastsmtp.transport.smtp.place import Place, Target
 from fastsmtp.transport.smtp.policy import Protection
 from fastsmtp.transport.smtp.tls_report import Failure, Tally
-from tests.fakes.outbound import World, host, place, protection, run
+from tests.fakes.outbound import World, place, protection, run, target
 from tests.fakes.scripted_peer import Act, ScriptedPeer
 from tests.tools.certificates import Authority
 
@@ -64,7 +64,7 @@ def test_the_other_address_when_one_refuses_and_the_other_host_when_all_do() -> 
         closed.bind(("127.0.0.1", 0))
         dead = Host(name="dead.test", port=closed.getsockname()[1], addresses=Addresses(v4=("127.0.0.1",)))
         both = Host(name="both.test", port=peer.port, addresses=Addresses(v6=("::1",), v4=("127.0.0.1",)))
-        (result,), _ = outcome(Place("s", [dead, both], [protection()] * 2))
+        (result,), _ = outcome(Place("s", [Target(dead, protection()), Target(both, protection())]))
         assert result.remote == f"both.test[127.0.0.1]:{peer.port}"
 
 
@@ -72,7 +72,7 @@ def test_a_host_s_second_address_when_the_first_has_no_session_for_us() -> None:
     bad = ScriptedPeer({"greeting": "421 busy"}, address="127.0.0.2")
     with bad, ScriptedPeer(address="127.0.0.3", port=bad.port) as good:
         one = Host(name="mx", port=bad.port, addresses=Addresses(v4=("127.0.0.2", "127.0.0.3")))
-        (result,), _ = outcome(Place("s", [one], [protection()]))
+        (result,), _ = outcome(Place("s", [Target(one, protection())]))
         assert result.remote == f"mx[127.0.0.3]:{good.port}"
 
 
@@ -88,7 +88,7 @@ def test_ipv6() -> None:
 
 def test_sessions_are_bounded() -> None:
     with ScriptedPeer({"greeting": "421 busy"}) as peer:
-        (result,), _ = outcome(Place("s", [host(peer)] * 50, [protection()] * 50))
+        (result,), _ = outcome(Place("s", [target(peer)] * 50))
         assert (result.status, result.code) == ("deferred", 421)
         assert peer.connections == MOST_SESSIONS
 
@@ -102,7 +102,7 @@ def test_a_host_that_the_policy_refuses_is_not_spoken_to() -> None:
         (result,), _ = outcome(place(peer, needs=hard))
         assert (result.status, result.enhanced, result.text) == ("failed", "5.7.10", "nobody vouches")
         assert peer.connections == 0
-        (result,), _ = outcome(Place("s", [host(peer, "a"), host(peer, "b")], [hard, protection()]))
+        (result,), _ = outcome(Place("s", [target(peer, hard), target(peer)]))
         assert result.status == "relayed"
 
 
@@ -227,3 +227,10 @@ def test_a_server_that_hangs_up_over_a_login() -> None:
     with ScriptedPeer({"auth": Act.CLOSE}, extensions=["AUTH SCRAM-SHA-256"]) as peer:
         (result,), _ = outcome(account(peer, "none"))
         assert (result.status, result.enhanced) == ("deferred", "4.4.2")
+
+
+def test_a_place_may_hold_hosts_of_different_kinds() -> None:
+    with ScriptedPeer({"greeting": "421 no"}) as smtp, ScriptedPeer(lmtp=True) as lmtp:
+        (result,), _ = outcome(Place("s", [target(smtp), target(lmtp, lmtp=True)]))
+        assert result.status == "delivered"
+    assert lmtp.verbs()[0] == "LHLO"

@@ -6,7 +6,7 @@ import pytest
 
 from fastsmtp.dns.base import Addresses, Tlsa
 from fastsmtp.transport.smtp.mx import Host
-from fastsmtp.transport.smtp.place import Place
+from fastsmtp.transport.smtp.place import Place, Target
 from fastsmtp.transport.smtp.policy import Protection
 
 A = Host("a.mx.test", 25, Addresses(v4=("192.0.2.1",)))
@@ -21,7 +21,7 @@ def needs(level: Any = "may", domain: str = "one.test", **more: Any) -> Protecti
 
 
 def key(*pairs: tuple[Host, Protection], **more: Any) -> str:
-    return Place("site", [host for host, _ in pairs], [what for _, what in pairs], **more).key
+    return Place("site", [Target(host, what, **more) for host, what in pairs]).key
 
 
 def test_domains_of_one_site_share_whatever_the_order() -> None:

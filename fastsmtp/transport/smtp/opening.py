@@ -17,7 +17,7 @@ from fastsmtp.transport.smtp import dane, tls
 from fastsmtp.transport.smtp.connect import Connected, Opener, Race, Unreachable, interleave
 from fastsmtp.transport.smtp.connection import Connection, Lines
 from fastsmtp.transport.smtp.mx import Host
-from fastsmtp.transport.smtp.place import Place
+from fastsmtp.transport.smtp.place import Place, Target
 from fastsmtp.transport.smtp.policy import Protection
 from fastsmtp.transport.smtp.settings import OutboundSettings
 from fastsmtp.transport.smtp.tls_report import Result, TlsReport, result_of
@@ -70,9 +70,9 @@ class Opening:
     def __init__(self, context: Context, place: Place, done: Callable[[Connection | None], None]) -> None:
         self.failures: list[Failure] = []
         self._context = context
-        self._place = place
         self._done = done
-        self._hosts = list(zip(place.hosts, place.protections, strict=True))[::-1]
+        self._targets = list(reversed(place.targets))
+        self._target: Target
         self._host: Host
         self._needs: Protection
         self._left: list[str] = []
@@ -89,12 +89,13 @@ class Opening:
         """Find a session, beginning with the address after the one of the session before."""
         if self._sessions >= MOST_SESSIONS:
             self._left = []
-            self._hosts.clear()
+            self._targets.clear()
         while not self._left:
-            if not self._hosts:
+            if not self._targets:
                 self._context.opener.call_later(0, self._no_more)
                 return
-            self._host, self._needs = self._hosts.pop()
+            target = self._target = self._targets.pop()
+            self._host, self._needs = target.host, target.needs
             if self._needs.refused:
                 refusal = ours(self._needs.enhanced, self._needs.refused, "tls")
                 if refusal.enhanced.startswith("5"):
@@ -150,9 +151,9 @@ class Opening:
         self._sessions += 1
         remote = label(host.name, self._address, host.port)
         context = self._context
-        place = self._place
+        target = self._target
         connection = Connection(
-            context.lines, self, remote, context.hello, lmtp=place.lmtp, encrypted=place.implicit
+            context.lines, self, remote, context.hello, lmtp=target.lmtp, encrypted=target.implicit
         )
         self._connection = connection
         self._encrypted = self._known = False
@@ -161,7 +162,7 @@ class Opening:
     async def _attach(self, connection: Connection, outcome: Connected) -> None:
         loop = asyncio.get_running_loop()
         try:
-            if not self._place.implicit:
+            if not self._target.implicit:
                 await loop.create_connection(lambda: connection, sock=outcome.sock)
                 return
             await loop.create_connection(
@@ -193,7 +194,7 @@ class Opening:
         """Take the next step, or be done."""
         protocol = connection.protocol
         if (
-            self._place.implicit
+            self._target.implicit
             and not self._encrypted
             and not self._tls_stands(connection, connection.transport)
         ):
@@ -207,10 +208,9 @@ class Opening:
                 why = "TLS is required, and the server does not offer it"
                 self._fail(connection, ours(_NO_TLS, why, "helo"))
                 return
-        if self._place.credentials is not None and not self._known:
-            mechanism = sasl.choose(
-                protocol.offer.mechanisms, self._place.credentials, encrypted=self._encrypted
-            )
+        credentials = self._target.credentials
+        if credentials is not None and not self._known:
+            mechanism = sasl.choose(protocol.offer.mechanisms, credentials, encrypted=self._encrypted)
             if mechanism is None:
                 self._fail(connection, ours("4.7.0", "the server offers no AUTH that may be used", "auth"))
                 return

@@ -1,6 +1,8 @@
-"""Where mail goes, as the transport is told; made from a route, the DNS and the policy by whoever hands out jobs."""
+"""Where mail goes, as the transport is told: hosts, and what each of them has to prove."""
 
 from collections.abc import Sequence
+
+from msgspec import Struct
 
 from fastsmtp.sasl.client import Credentials
 from fastsmtp.transport.smtp.dane import DOMAIN_ISSUED
@@ -8,42 +10,36 @@ from fastsmtp.transport.smtp.mx import Host
 from fastsmtp.transport.smtp.policy import Protection
 
 
+class Target(Struct, frozen=True):
+    """One host, and how it is spoken to. ``lmtp``: by LMTP. ``implicit``: TLS comes before the greeting, rather than
+    by STARTTLS. ``account`` names ``credentials`` to log in with, both without value where nobody logs in."""
+
+    host: Host
+    needs: Protection
+    lmtp: bool = False
+    implicit: bool = False
+    account: str = ""
+    credentials: Credentials | None = None
+
+
 class Place:
-    """One destination: ``hosts`` in the order of trying, never empty, with one of ``protections`` for each. ``site``
-    names the set of hosts. ``lmtp``: whether they speak it. ``implicit``: TLS comes before the greeting, rather than
-    by STARTTLS. ``account`` names ``credentials`` to log in with, both without value where nobody logs in.
+    """One destination: ``targets`` in the order of trying; ``site`` names the set of hosts. A connection serves every
+    job whose place has an equal ``key``, whoever made it."""
 
-    A connection serves every job whose place has an equal ``key``, whoever made it.
-    """
+    __slots__ = ("key", "site", "targets")
 
-    __slots__ = ("account", "credentials", "hosts", "implicit", "key", "lmtp", "protections", "site")
-
-    def __init__(
-        self,
-        site: str,
-        hosts: Sequence[Host],
-        protections: Sequence[Protection],
-        *,
-        lmtp: bool = False,
-        implicit: bool = False,
-        account: str = "",
-        credentials: Credentials | None = None,
-    ) -> None:
+    def __init__(self, site: str, targets: Sequence[Target]) -> None:
         self.site = site
-        self.hosts = tuple(hosts)
-        self.protections = tuple(protections)
-        self.lmtp = lmtp
-        self.implicit = implicit
-        self.account = account
-        self.credentials = credentials
-        asked = sorted(repr(what) for what in map(_asked, self.hosts, self.protections))
+        self.targets = tuple(targets)
         # a text, because a text's hash is computed once
-        self.key = repr((site, asked, lmtp, implicit, account))
+        self.key = repr((site, sorted(repr(_asked(target)) for target in self.targets)))
 
 
-def _asked(host: Host, needs: Protection) -> tuple[object, ...]:
-    """What a connection to ``host`` has to have proven: the same for every domain that is served by it, in whatever
-    order its hosts came. Names count where a certificate is held against them (RFC 7672 §3.1.1 asks for none)."""
+def _asked(target: Target) -> tuple[object, ...]:
+    """What a connection has to have proven: the same for every domain that is served by the host, in whatever order
+    its hosts came. Names count where a certificate is held against them (RFC 7672 §3.1.1 asks for none)."""
+    host, needs = target.host, target.needs
     named = needs.level == "verify" or any(record.usage != DOMAIN_ISSUED for record in needs.tlsa)
     names = sorted(needs.names) if named else ()
-    return host.name, host.port, needs.level, names, needs.tlsa, needs.requiretls, bool(needs.refused)
+    proven = (needs.level, names, needs.tlsa, needs.requiretls, bool(needs.refused))
+    return host.name, host.port, target.lmtp, target.implicit, target.account, proven
