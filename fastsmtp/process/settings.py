@@ -20,6 +20,7 @@ from fastsmtp.config.load import load_toml
 from fastsmtp.config.values import Endpoint, check_hostname, parse_endpoint
 from fastsmtp.limits.settings import LimitSettings
 from fastsmtp.mailbox.settings import MailboxSettings
+from fastsmtp.queue.plan.settings import PlanSettings
 from fastsmtp.queue.settings import QueueSettings
 from fastsmtp.routing.credentials import Credential
 from fastsmtp.routing.relay import Recipients
@@ -149,6 +150,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     limits: LimitSettings = LimitSettings()
     spool: SpoolSettings = SpoolSettings()
     delivery: QueueSettings = QueueSettings()
+    queue: PlanSettings = PlanSettings()
 
     def __post_init__(self) -> None:
         problems = list(_contradictions(self))

@@ -13,8 +13,8 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
 class PlanSettings(Struct, frozen=True, kw_only=True):
-    """When mail to other hosts is tried, and how much of it at once. A *site* is a destination as the set of hosts
-    that take its mail; docs/queue.md tells how it is paced."""
+    """When mail to other hosts is tried, and how much of it at once. A site is a destination as the set of hosts that
+    take its mail; docs/queue.md tells how it is paced."""
 
     retry: Annotated[
         tuple[Annotated[Duration, Meta(extra={"between": ("1s", "7d")})], ...],
