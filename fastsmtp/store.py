@@ -30,7 +30,7 @@ class StoreError(Exception):
 class Store:
     """One environment in the directory ``path`` with the named ``databases``.
 
-    ``sync`` and ``metasync`` are LMDB's: with both, a commit returns when it is on stable storage. ``created`` is
+    With ``sync`` a commit returns when it is on stable storage. ``created`` is
     called by `open` before a new environment counts as one; when it raises `StorageError`, it does not.
     """
 
@@ -42,7 +42,6 @@ class Store:
         format_number: int,
         map_size: int,
         sync: bool = True,
-        metasync: bool = True,
         created: Callable[[], None] | None = None,
     ) -> None:
         self.path = path
@@ -52,7 +51,6 @@ class Store:
         self._names = databases
         self._format = b"%d" % format_number
         self._sync = sync
-        self._metasync = metasync
         self._created = created
         self._known = False
         self._env: Any = None
@@ -119,10 +117,6 @@ class Store:
         with self._looking, self._ours().begin(buffers=True) as txn:
             yield txn
 
-    def sync(self) -> None:
-        """Flush what earlier commits left to the system."""
-        self._ours().sync(True)
-
     def high_water(self) -> int:
         """Bytes of the data file that hold pages, used or free."""
         page: int = self._page
@@ -153,7 +147,6 @@ class Store:
                 max_readers=16,
                 mode=0o600,
                 sync=self._sync,
-                metasync=self._metasync,
                 readahead=False,
                 max_spare_txns=4,
             )

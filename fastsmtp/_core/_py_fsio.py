@@ -139,6 +139,21 @@ def count_crlf(buffer: Any, offset: int, length: int) -> int:
     return bytes(_range(buffer, offset, length)).count(b"\r\n")
 
 
+def append(fd: int, data: Any, offset: int, sync: bool) -> int:
+    """Write all of ``data`` at ``offset``, durably if asked for; the errno."""
+    rest = memoryview(data)
+    try:
+        while rest:
+            written = os.pwrite(fd, rest, offset)
+            rest = rest[written:]
+            offset += written
+        if sync:
+            os.fdatasync(fd)
+    except OSError as problem:
+        return problem.errno or errno.EIO
+    return 0
+
+
 def syncfs(fd: int) -> int:
     """All that was written on the file system of ``fd`` is on stable storage; the errno."""
     libc = ctypes.CDLL(None, use_errno=True)

@@ -36,6 +36,9 @@ def copy_file(source: int, length: int, directory: int, name: bytes, sync: bool 
 def count_crlf(buffer: Buffer, offset: int, length: int) -> int:
     """How many CRLF the range holds. Raises ValueError for a range outside the buffer."""
 
+def append(fd: int, data: Buffer, offset: int, sync: bool) -> int:
+    """Write all of ``data`` at ``offset`` by pwrite(2), then, if asked for, fdatasync(2). The errno."""
+
 def syncfs(fd: int) -> int:
     """syncfs(2): all that was written on the file system of ``fd`` is on stable storage. The errno."""
 

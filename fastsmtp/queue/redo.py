@@ -52,7 +52,7 @@ class Redo:
             return
         broken: set[bytes] = set()
         try:
-            self._outbox.change(lambda txn: None)  # what was settled is gone, and cannot be settled twice
+            self._outbox.change(lambda changes: None)  # what was settled is gone, and cannot be settled twice
             for key, intent in list(self._left.items()):
                 broken |= self._finish(key, intent)
             self._told &= broken
@@ -81,14 +81,14 @@ class Redo:
             return work.broken
         else:
             self._outbox.settle(None, done, failed.extend)
-        self._outbox.change(lambda txn: None)
+        self._outbox.change(lambda changes: None)
         if failed:  # all of it stays, and is looked through once more
             return work.broken
         if left:  # the smaller intent is there before the whole one is gone
             rest = Intent(intent.at, intent.host, intent.path, intent.lf, left, intent.places)
             self._left[self._outbox.intend(rest)] = rest
             self._outbox.settle(key, [])
-            self._outbox.change(lambda txn: None)
+            self._outbox.change(lambda changes: None)
         del self._left[key]
         self._log.event(f"delivery: finished what was begun earlier, {work.count} file(s)")
         return work.broken
@@ -103,7 +103,9 @@ class Redo:
             envelope = letter.envelope
             try:
                 size = self._size(unit, letter, intent.lf)
-            except FileNotFoundError:  # delivery will see that the body file is gone, and set the letter aside
+            except (
+                FileNotFoundError
+            ):  # delivery will see that the body file is gone, and set the letter aside
                 survivors[index] = list(pending_of(letter))
                 continue
             except OSError as error:

@@ -1,9 +1,9 @@
 """Keeps the data file longer than LMDB needs it, by written pages, and knows when there is no room left.
 
 A commit that makes a file grow also waits for the file system's journal. So the file is extended by zeros ahead
-of LMDB's last page, on another thread, and the writer keeps its transactions below what is written: the two
+of LMDB's last page, on another thread, and the keeper keeps its transactions below what is written: the two
 never touch the same bytes. When the disk is full or the map's end is reached, mail is admitted only while more
-than the reserve is free, so that results and removals always fit.
+than the reserve is free, so that what was promised always fits.
 """
 
 import os
@@ -56,7 +56,7 @@ class Growth:
             self._changed.wait_for(lambda: not self._busy)
 
     def grow(self, high: int) -> None:
-        """See to it that enough is written beyond ``high``. Called by the writer between transactions."""
+        """See to it that enough is written beyond ``high``. Called between transactions."""
         with self._changed:
             self._written = max(self._written, high)
             if self._busy or self._closed or self._written >= self._map_size:
@@ -83,6 +83,17 @@ class Growth:
                 return self._written + need + self._reserve <= self._map_size
             # While the file cannot grow, its own thread is not at work: LMDB may use what is free in it.
             return self._written - used() >= need + self._reserve
+
+    def fits(self, high: int, need: int, used: Callable[[], int]) -> bool:
+        """Whether ``need`` more bytes can be put into the tree some time, the reserve left alone; never waits."""
+        need += MARGIN + self._reserve
+        self.grow(high)
+        with self._changed:
+            if high + need <= self._written:
+                return True
+            if self._failed_at is None and self._written < self._map_size:
+                return high + need <= self._map_size
+            return self._written - used() >= need
 
     def settle(self) -> None:
         """Wait until nothing is being written: a transaction that ignores the limit may follow."""

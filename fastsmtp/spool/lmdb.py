@@ -1,6 +1,6 @@
 """The spool of one worker slot in LMDB: see docs/spool.md.
 
-``path`` holds ``data.mdb`` and ``lock.mdb`` (LMDB's), ``lock`` (ours), ``body/`` (large bodies) and
+``path`` holds ``journal``, ``data.mdb`` and ``lock.mdb`` (LMDB's), ``lock`` (ours), ``body/`` (large bodies) and
 ``corrupt/`` (what was set aside).
 """
 
@@ -14,13 +14,19 @@ from fastsmtp.spool.base import BodyFile, Done, SpoolError, SpoolFailed
 from fastsmtp.spool.bodies import BodyPool, FileBody
 from fastsmtp.spool.faults import no_fault
 from fastsmtp.spool.growth import Growth
+from fastsmtp.spool.journal import Journal
+from fastsmtp.spool.keeper import Keeper
 from fastsmtp.spool.outbox import Outbox
 from fastsmtp.spool.record import FORMAT
 from fastsmtp.spool.recover import keep_bodies, remove_orphans
-from fastsmtp.spool.settings import Durability, SpoolSettings
-from fastsmtp.spool.writer import DATABASES, Insert, Job, Writer, most_bytes
+from fastsmtp.spool.settings import JOURNAL_REGIONS, Durability, SpoolSettings
+from fastsmtp.spool.tables import APPLIED, DATABASES, PACK, STATE, Tables
+from fastsmtp.spool.writer import Insert, Job, Writer, most_bytes
 from fastsmtp.store import StorageError, Store, StoreError
 from fastsmtp.telemetry.maillog import MailLog
+
+_WRITTEN_AT_START = 2
+"""Regions of the journal."""
 
 
 class LmdbSpool:
@@ -53,8 +59,7 @@ class LmdbSpool:
             format_number=FORMAT,
             map_size=settings.map_size,
             sync=durability != "none",
-            metasync=durability == "full",
-            created=self._keep_bodies,
+            created=self._created,
         )
         self._bodies = BodyPool(path / "body", post, fault, log.event)
         self._growth = Growth(
@@ -65,8 +70,30 @@ class LmdbSpool:
             run=self._bodies.run,
             monotonic=clock.monotonic,
         )
-        self.outbox = Outbox(
+        self._settings = settings
+        self._event = log.event
+        self._found = True
+        self._journal = Journal(
+            path / "journal",
+            region_bytes=settings.region_bytes,
+            most_regions=JOURNAL_REGIONS,
+            sync=durability == "full",
+            late=durability == "relaxed",
+        )
+        self._tables = Tables(self._store, self._journal)
+        self._keeper = Keeper(
             self._store,
+            self._tables,
+            self._journal,
+            self._growth,
+            most_bytes=most_bytes(settings),
+            event=log.event,
+            clock=clock,
+            fault=fault,
+        )
+        self.outbox = Outbox(
+            path,
+            self._tables,
             job=self._job,
             wake_writer=self._wake,
             remove_body=self._remove_body,
@@ -75,9 +102,11 @@ class LmdbSpool:
             clock=clock,
         )
         self._writer = Writer(
-            self._store,
-            self._growth,
+            self._journal,
+            self._tables,
+            self._keeper,
             settings,
+            path=path,
             post=post,
             committed=self.outbox.note,
             held_back=self.outbox.held_back,
@@ -97,19 +126,23 @@ class LmdbSpool:
             raise SpoolError(str(error)) from None
         try:
             self._bodies.start()
-            orphans = remove_orphans(self._store, self._bodies.path)
-            self._growth.start(self._store.high_water())
-            self._writer.start()
+            sequence = self._replay()
+            orphans = remove_orphans(self._tables, self._bodies.path)
+            self._keeper.start()
+            self._writer.start(sequence)
         except (SpoolError, *StorageError) as error:
             self._growth.stop()
             self._bodies.stop()
             self._bodies.close()
+            self._journal.close()
             self._store.close()
             if isinstance(error, SpoolError):
                 raise
             raise SpoolError(f"{self._store.path}: {error}") from None
         if orphans:
-            self._log.event(f"spool {self._store.path}: removed {orphans} body file(s) of mail never accepted")
+            self._log.event(
+                f"spool {self._store.path}: removed {orphans} body file(s) of mail never accepted"
+            )
         self._running = True
 
     def stop(self) -> None:
@@ -120,7 +153,9 @@ class LmdbSpool:
             self._growth.stop()
             self._bodies.stop()
             self._writer.stop()
+            self._keeper.stop(self._writer.sequence - 1)
             self._bodies.close()
+            self._journal.close()
             self._store.close()
 
     def new_id(self) -> str:
@@ -140,7 +175,9 @@ class LmdbSpool:
         """See `Spool.open_body`."""
         return self._bodies.open(queue_id, prefix)
 
-    def submit(self, envelope: Envelope, prefix: bytes, body: bytes | bytearray | BodyFile, done: Done) -> None:
+    def submit(
+        self, envelope: Envelope, prefix: bytes, body: bytes | bytearray | BodyFile, done: Done
+    ) -> None:
         """See `Spool.submit`."""
         if isinstance(body, (bytes, bytearray)):
             self._writer.insert(Insert(envelope, prefix, body, None, done))
@@ -159,13 +196,47 @@ class LmdbSpool:
 
     def attach(self) -> None:
         """Delivery begins: see `Outbox.attach`. Returns when mail stored from now on is handed over."""
-        self.outbox.change(lambda txn: self.outbox.attach(self._writer.sequence))
+        self.outbox.change(lambda changes: self.outbox.attach(self._writer.sequence))
 
     def _job(self, job: Job) -> None:
         if not self._running:
             job.finish(SpoolFailed(f"{self._store.path}: the spool is not open"))
             return
         self._writer.job(job)
+
+    def _replay(self) -> int:
+        """What stood in the journal is in the tables again; the number of the next commit."""
+        journal, tables = self._journal, self._tables
+        if not journal.open() and self._found:
+            self._event(
+                f"spool {self._store.path}: the journal is gone; if anybody removed it, mail that was accepted last "
+                "is gone with it"
+            )
+        with tables.reading(STATE, APPLIED) as value:
+            last = applied = 0 if value is None else int.from_bytes(value, "big")
+        for region, number, changes in journal.replay(applied):
+            tables.apply(region, 0, changes)
+            last = number
+        for line in journal.damage:
+            self._event(f"spool {line}")
+        with self._store.read() as txn:  # a pack's key is a number of these too, and must never be used again
+            cursor = txn.cursor(db=self._store.db[PACK])
+            if cursor.last():
+                last = max(last, int.from_bytes(cursor.key(), "big"))
+        if journal.region_bytes != self._settings.region_bytes and self._keeper.flush(last):
+            journal.remake(self._settings.region_bytes)
+        while len(journal.regions) < _WRITTEN_AT_START:
+            try:
+                journal.extend()
+            except OSError as problem:
+                if not journal.regions:
+                    raise SpoolError(f"{self._store.path}/journal: {problem.strerror}") from None
+                break
+        return last + 1
+
+    def _created(self) -> None:
+        self._found = False
+        self._keep_bodies()
 
     def _keep_bodies(self) -> None:
         corrupt = self._store.path / "corrupt"

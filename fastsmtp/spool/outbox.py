@@ -9,8 +9,8 @@ any other a single's, which is its queue id.
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -21,8 +21,8 @@ from fastsmtp.clock import Clock
 from fastsmtp.spool.base import SpoolError, SpoolFailed
 from fastsmtp.spool.corrupt import set_aside
 from fastsmtp.spool.record import Damaged, Intent, Letter, read_pack, read_single, record_of, single
-from fastsmtp.spool.writer import BODY, INTENT, KEY_BYTES, MAIL, PACK, Job, envelope_size
-from fastsmtp.store import Store
+from fastsmtp.spool.tables import BODY, INTENT, MAIL, PACK, Tables
+from fastsmtp.spool.writer import KEY_BYTES, Changes, Job, envelope_size
 from fastsmtp.telemetry.maillog import MailLog
 
 MOST_WAITING = 20_000
@@ -63,12 +63,23 @@ class _Parts:
 class Scan:
     """A walk over all packs below ``end`` and then all singles."""
 
-    __slots__ = ("end", "position", "singles")
+    __slots__ = ("done", "end", "position", "singles")
 
     def __init__(self, end: bytes) -> None:
         self.end = end
         self.position = b""
         self.singles = False
+        self.done = False
+
+    def go_on(self, position: bytes | None) -> None:
+        """At that key; None: the table is through."""
+        if position is not None:
+            self.position = position
+        elif self.singles:
+            self.done = True
+        else:
+            self.singles = True
+            self.position = b""
 
 
 class Outbox:
@@ -76,7 +87,8 @@ class Outbox:
 
     def __init__(
         self,
-        store: Store,
+        path: Path,
+        tables: Tables,
         *,
         job: Callable[[Job], None],
         wake_writer: Callable[[], None],
@@ -86,8 +98,9 @@ class Outbox:
         clock: Clock,
     ) -> None:
         self._most_bytes = most_bytes
-        self.bodies: Path = store.path / "body"
-        self._store = store
+        self.bodies = path / "body"
+        self._path = path
+        self._tables = tables
         self._job = job
         self._wake_writer = wake_writer
         self._remove_body = remove_body
@@ -197,21 +210,18 @@ class Outbox:
                 return 0, 0.0
         return self._waiting, self._clock.monotonic() - at
 
-    @contextmanager
-    def reading(self, key: bytes) -> Iterator[Any]:
-        """The value of a unit, as memory of the map, for a short time; None when it is gone."""
-        with self._store.read() as txn:
-            yield txn.get(key, db=self._store.db[_table(key)])
+    def reading(self, key: bytes) -> AbstractContextManager[Any]:
+        """The value of a unit, as memory of a mapped file, for a short time; None when it is gone."""
+        return self._tables.reading(_table(key), key)
 
     def load(self, key: bytes) -> Unit | None:
         """A unit by its key, decoded; None when it is gone."""
-        with self._store.read() as txn:
-            value = txn.get(key, db=self._store.db[_table(key)])
+        with self.reading(key) as value:
             return None if value is None else self._unit(key, value)
 
     def scan(self) -> Scan:
         """Begin a scan. What is settled but not committed yet is waited for, and fresh mail left out."""
-        self.change(lambda txn: None)
+        self.change(lambda changes: None)
         end = self._noted
         try:
             end = min(end, int.from_bytes(self._fresh[0].key, "big"))
@@ -223,31 +233,24 @@ class Outbox:
         """Further units of ``scan``, about ``limit`` messages; none when it is at its end."""
         units: list[Unit] = []
         count = 0
-        with self._store.read() as txn:
-            while count < limit:
-                cursor = txn.cursor(db=self._store.db[MAIL if scan.singles else PACK])
-                found = cursor.set_range(scan.position) if scan.position else cursor.first()
-                while found and count < limit:
-                    key = bytes(cursor.key())
-                    if not scan.singles and key >= scan.end:
+        while not scan.done and count < limit:
+            table, end = (MAIL, None) if scan.singles else (PACK, scan.end)
+            with self._tables.page(table, scan.position, end, limit) as (found, following):
+                for key, value in found:
+                    if count >= limit:
+                        following = key
                         break
-                    unit = self._unit(key, cursor.value())
+                    unit = self._unit(key, value)
                     count += len(unit.letters) or 1
                     units.append(unit)
-                    scan.position = key + b"\0"
-                    found = cursor.next()
-                if count < limit:
-                    if scan.singles:
-                        break
-                    scan.singles = True
-                    scan.position = b""
+            scan.go_on(following)
         return units
 
     def intents(self) -> list[tuple[bytes, Intent]]:
         """The intents an earlier run left, oldest first."""
         decode = msgspec.msgpack.Decoder(Intent).decode
-        with self._store.read() as txn:
-            found = [(bytes(key), decode(value)) for key, value in txn.cursor(db=self._store.db[INTENT])]
+        with self._tables.page(INTENT) as (values, _):
+            found = [(key, decode(value)) for key, value in values]
         self._intents = max([self._intents, *(int.from_bytes(key, "big") for key, _ in found)])
         return found
 
@@ -256,7 +259,7 @@ class Outbox:
         self._intents += 1
         key = self._intents.to_bytes(KEY_BYTES, "big")
         value = msgspec.msgpack.encode(intent)
-        self.change(lambda txn: txn.put(key, value, db=self._store.db[INTENT]), size=len(value))
+        self.change(lambda changes: changes.put(INTENT, key, value, new=True), size=len(value))
         return key
 
     def settle(
@@ -289,23 +292,21 @@ class Outbox:
                 if letter.filed and index not in survivors:
                     gone.append(letter.envelope.id)
 
-        def apply(txn: Any) -> None:
+        def apply(changes: Changes) -> None:
             if parts.broken and parts.intent is not None:
                 # Without the intent, what is left of the units would be delivered again.
-                raise SpoolFailed(f"{self._store.path}: the commit before failed")
+                raise SpoolFailed(f"{self._path}: the commit before failed")
             for unit, survivors in settled:
-                self._settle(txn, unit, survivors)
+                self._settle(changes, unit, survivors)
             for queue_id in gone:
-                txn.delete(queue_id.encode(), db=self._store.db[BODY])
+                changes.delete(BODY, queue_id.encode())
             if last and parts.intent is not None:
-                txn.delete(parts.intent, db=self._store.db[INTENT])
+                changes.delete(INTENT, parts.intent)
 
         def done(error: SpoolError | None) -> None:
             if error is not None:
                 if not parts.broken:
-                    self._log.event(
-                        f"spool {error}: delivered mail could not be removed, it is tried again"
-                    )
+                    self._log.event(f"spool {error}: delivered mail could not be removed, it is tried again")
                 parts.broken = True
                 if parts.failed is not None:
                     parts.failed([unit.key for unit, _ in settled])
@@ -324,7 +325,9 @@ class Outbox:
                 content = bytes(value[letter.offset : letter.offset + letter.length])
         path = self._aside(letter.envelope.id, content, reason, letter)
         for recipient in letter.envelope.recipients:
-            self._log.failed(letter.envelope.id, to=recipient.address, reason=f"{reason}; set aside as {path}")
+            self._log.failed(
+                letter.envelope.id, to=recipient.address, reason=f"{reason}; set aside as {path}"
+            )
 
     def suspect(self, key: bytes) -> None:
         """A worker died with this unit in hand: a pack becomes singles, each with a death to its name; a single
@@ -341,16 +344,16 @@ class Outbox:
                 self.set_aside(unit, index, f"{_LAST_DEATH} workers died while delivering it")
             else:
                 kept[index] = pending_of(letter)
-        self._log.event(f"spool {self._store.path}: a worker died delivering {len(kept) or 'one'} message(s)")
+        self._log.event(f"spool {self._path}: a worker died delivering {len(kept) or 'one'} message(s)")
         self.settle(None, [(unit, kept)])
-        self.change(lambda txn: None)
+        self.change(lambda changes: None)
 
-    def change(self, apply: Callable[[Any], object], size: int = 0) -> None:
+    def change(self, apply: Callable[[Changes], object], size: int = 0) -> None:
         """Commit a change now and wait for it, and for all that was settled before. Raises `SpoolError`."""
         answer: SimpleQueue[SpoolError | None] = SimpleQueue()
 
-        def applied(txn: Any) -> None:
-            apply(txn)
+        def applied(changes: Changes) -> None:
+            apply(changes)
 
         self._job(Job(applied, answer.put, urgent=True, size=size))
         while True:
@@ -358,25 +361,24 @@ class Outbox:
                 error = answer.get(timeout=_PATIENCE)
             except Empty:
                 if self._stopping:
-                    raise SpoolFailed(f"{self._store.path}: stopped while storage does not answer") from None
+                    raise SpoolFailed(f"{self._path}: stopped while storage does not answer") from None
                 continue
             if error is not None:
                 raise error
             return
 
-    def _settle(self, txn: Any, unit: Unit, survivors: Survivors) -> None:
-        db = self._store.db
+    def _settle(self, changes: Changes, unit: Unit, survivors: Survivors) -> None:
         table = _table(unit.key)
         if survivors:
-            value = txn.get(unit.key, db=db[table])
-            if value is None:
-                raise SpoolFailed(f"{self._store.path}: a message to be kept is gone")
-            for index, pending in survivors.items():
-                letter = unit.letters[index]
-                record = record_of(value, letter)
-                txn.put(letter.envelope.id.encode(), single(record, pending, letter.deaths), db=db[MAIL])
+            with changes.reading(table, unit.key) as value:
+                if value is None:
+                    raise SpoolFailed(f"{self._path}: a message to be kept is gone")
+                for index, pending in survivors.items():
+                    letter = unit.letters[index]
+                    kept = single(record_of(value, letter), pending, letter.deaths)
+                    changes.put(MAIL, letter.envelope.id.encode(), kept, new=table is PACK)
         if not survivors or table is PACK:
-            txn.delete(unit.key, db=db[table])
+            changes.delete(table, unit.key)
 
     def _unit(self, key: bytes, value: Any) -> Unit:
         letters: list[Letter] = []
@@ -395,11 +397,11 @@ class Outbox:
 
     def _damaged(self, name: str, value: Any, damage: Damaged) -> None:
         path = self._aside(name, bytes(value[damage.start : damage.end]), str(damage), None)
-        self._log.event(f"spool {self._store.path}: {damage}; its bytes are set aside as {path}")
+        self._log.event(f"spool {self._path}: {damage}; its bytes are set aside as {path}")
 
     def _aside(self, name: str, content: Any, reason: str, letter: Letter | None) -> Path:
         return set_aside(
-            self._store.path / "corrupt",
+            self._path / "corrupt",
             os.path.basename(name),
             content,
             reason,

@@ -10,17 +10,15 @@ from pathlib import Path
 
 from fastsmtp.mail.ids import LENGTH
 from fastsmtp.spool.corrupt import sync_directories
-from fastsmtp.spool.writer import BODY
-from fastsmtp.store import Store
+from fastsmtp.spool.tables import BODY, Tables
 
 _ID = re.compile(f"[0-9A-Za-z]{{{LENGTH}}}")
 
 
-def remove_orphans(store: Store, bodies: Path) -> int:
+def remove_orphans(tables: Tables, bodies: Path) -> int:
     """S2 and S6: remove body files no record speaks of; how many there were. Nobody else may be at work."""
     names = _names(bodies)
-    with store.read() as txn:
-        orphans = [name for name in names if txn.get(name.encode(), db=store.db[BODY]) is None]
+    orphans = [name for name in names if not tables.has(BODY, name.encode())]
     for name in orphans:
         os.unlink(bodies / name)
     return len(orphans)

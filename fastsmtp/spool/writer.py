@@ -1,29 +1,32 @@
-"""The writer: the one thread that writes the environment, and the moment after which 250 may be said.
+"""The writer: the one thread that appends to the journal, and the moment after which 250 may be said.
 
-Group commit without a timer: a transaction takes whatever queued while the last one ran. New messages become
+Group commit without a timer: a frame takes whatever queued while the last one was written. New messages become
 one pack, which is one value; intents and removals ride along. A removal never causes a commit of its own under
-load, and waits `LAZY` seconds at most when idle. When storage fails the environment is opened anew, what was
-in the failed transaction is answered and undone, and the writer goes on by itself.
+load, and waits `LAZY` seconds at most when idle. When storage fails, what was in the failed frame is answered;
+nothing is appended until the keeper has moved all that was committed into the tree, and by that made the failed
+frame void; then the writer goes on by itself.
 """
 
 import os
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
-
-import msgspec
 
 from fastsmtp._core import fsio
 from fastsmtp.clock import Clock
 from fastsmtp.mail.envelope import Envelope
 from fastsmtp.spool.base import Done, SpoolError, SpoolFailed, SpoolFull
 from fastsmtp.spool.faults import told
-from fastsmtp.spool.growth import Growth
-from fastsmtp.spool.record import Intent, Letter, filed_record, record_parts
+from fastsmtp.spool.journal import Frame, Journal, Region
+from fastsmtp.spool.keeper import Keeper, disk_full
+from fastsmtp.spool.record import Letter, filed_record, record_parts
 from fastsmtp.spool.settings import SpoolSettings
-from fastsmtp.store import CORRUPTED, MapFull, StorageError, Store, StoreError
+from fastsmtp.spool.tables import BODY, NUMBER, PACK, Tables
+from fastsmtp.store import StorageError
 from fastsmtp.threads import make_way
 
 LAZY = 0.2
@@ -31,24 +34,22 @@ _YIELDS = 2
 """How often the loop, if it has work, goes first before a commit takes what is there: no timer, and larger commits
 exactly when the CPU is short."""
 _PROBE = 1.0
-_PROBE_DAMAGED = 5.0
-"""Seconds until storage in trouble is tried again; damage inside the database seldom passes by itself."""
+"""Seconds until storage in trouble is tried again."""
+_ROOM = 0.05
+"""Seconds between two looks whether the journal has room again; a reader may be what it waits for."""
 _SAME_TROUBLE = 60.0
 """Seconds within which trouble that comes back in the same words is still the same trouble."""
-_PROBE_KEY = b"probe"
 _SYNC_EVERY = 1.0
 KEY_BYTES = 8
 """Of a pack's key, and an intent's; a single's is longer."""
 _RECORD = 256
 """About the bytes of a record's header and of an envelope with one recipient."""
-PACK, INTENT, MAIL, BODY = b"pack", b"intent", b"mail", b"body"
-DATABASES = (PACK, INTENT, MAIL, BODY)
-_decode_intent = msgspec.msgpack.Decoder(Intent).decode
 
 
 def most_bytes(settings: SpoolSettings) -> int:
-    """Bytes of values put by one transaction: a pack may have to be rewritten within the reserve."""
-    return min(settings.pack_bytes, settings.reserve // 4)
+    """Bytes of values put by one commit: mail and changes share a region of the journal, and in the tree a pack
+    may have to be rewritten within the reserve."""
+    return min(settings.pack_bytes, settings.reserve // 4, settings.region_bytes // 4)
 
 
 def envelope_size(envelope: Envelope) -> int:
@@ -84,15 +85,37 @@ class Insert:
         self.size = self.length + envelope_size(envelope)
 
 
+class Changes:
+    """What a commit is to change, by table and key; and what it finds there now."""
+
+    __slots__ = ("_frame", "_tables")
+
+    def __init__(self, frame: Frame, tables: Tables) -> None:
+        self._frame = frame
+        self._tables = tables
+
+    def put(self, table: bytes, key: bytes, value: bytes, *, new: bool = False) -> None:
+        """The value of ``key``; ``new`` when it has none for certain."""
+        self._frame.put(NUMBER[table], key, value, new=new)
+
+    def delete(self, table: bytes, key: bytes) -> None:
+        """No value."""
+        self._frame.delete(NUMBER[table], key)
+
+    def reading(self, table: bytes, key: bytes) -> AbstractContextManager[Any]:
+        """See `Tables.reading`: as it was before this commit."""
+        return self._tables.reading(table, key)
+
+
 class Job:
-    """A change delivery wants: ``apply`` in a transaction (perhaps more than once), then ``done`` on the writer's
-    thread. ``size`` is about the bytes it puts."""
+    """A change delivery wants: ``apply`` says what (perhaps more than once), then ``done`` is called on the
+    writer's thread. ``size`` is about the bytes it puts."""
 
     __slots__ = ("apply", "done", "finished", "size", "urgent")
 
     def __init__(
         self,
-        apply: Callable[[Any], None],
+        apply: Callable[[Changes], None],
         done: Callable[[SpoolError | None], None],
         *,
         urgent: bool,
@@ -116,10 +139,12 @@ class Writer:
 
     def __init__(
         self,
-        store: Store,
-        growth: Growth,
+        journal: Journal,
+        tables: Tables,
+        keeper: Keeper,
         settings: SpoolSettings,
         *,
+        path: Path,
         post: Callable[[Callable[[], None]], object],
         committed: Callable[[bytes, list[Letter]], None],
         held_back: Callable[[], bool],
@@ -130,9 +155,12 @@ class Writer:
         sync_later: bool,
     ) -> None:
         self.trouble: SpoolError | None = None
-        self.sequence = 0
-        self._store = store
-        self._growth = growth
+        self.sequence = 1
+        """The number of the next commit, and the key of its pack."""
+        self._path = path
+        self._journal = journal
+        self._tables = tables
+        self._keeper = keeper
         self._settings = settings
         self.most_bytes = most_bytes(settings)
         self._post = post
@@ -150,21 +178,21 @@ class Writer:
         self._urgent = False
         self._one_by_one = 0
         self._in_hand: tuple[list[Insert], list[Job]] = ([], [])
-        self._undo: list[tuple[bytes, list[bytes]]] = []
+        self._region: Region | None = None
+        self._torn = False
+        self._void: list[str] = []
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._sleeping = False
         self._stopping = False
         self._probed_at = 0.0
-        self._probe_every = _PROBE
         self._told = ""
         self._told_at = 0.0
-        self._reopen_told = ""
         self._well_told = True
         self._thread = threading.Thread(target=self._run, name="spool-writer", daemon=True)
 
-    def start(self) -> None:
-        """The store is open; go on behind its last pack."""
-        self.sequence = self._last_key() + 1
+    def start(self, sequence: int) -> None:
+        """The journal is open, and all its changes are in the tables; go on with this number."""
+        self.sequence = sequence
         self._thread.start()
 
     def stop(self) -> None:
@@ -204,9 +232,9 @@ class Writer:
                     break
         if self._unsynced_since:
             try:
-                self._store.sync()
-            except StorageError as problem:
-                self._event(f"spool {self._store.path}: {problem}")
+                self._journal.sync()
+            except OSError as problem:
+                self._event(f"spool {self._path}: {problem}")
 
     def _turn(self) -> None:
         self._fault("writer-woken")
@@ -225,7 +253,7 @@ class Writer:
     def _stumbled(self, problem: Exception) -> bool:
         """Answer what was in hand, whose fate is unknown; when it is time to end, all that waits too, and true."""
         stopping = self._stopping
-        error = SpoolFailed(f"{self._store.path}: the writer stumbled: {told(problem)}")
+        error = SpoolFailed(f"{self._path}: the writer stumbled: {told(problem)}")
         inserts, jobs = self._in_hand
         self._in_hand = ([], [])
         if stopping:
@@ -298,62 +326,118 @@ class Writer:
         return taken
 
     def _commit(self, inserts: list[Insert], jobs: list[Job]) -> None:
+        if self._torn and not self._mend():
+            self._refuse(inserts, self.trouble or SpoolFailed(f"{self._path}: storage failed"))
+            self._again(jobs, alone=True)
+            return
         try:
             parts, letters = self._pack(inserts)
         except Exception as problem:  # one message's own fault
             self._isolate(problem, inserts, jobs)
             return
         size = sum(map(len, parts))
-        error = self._admit(size, jobs)
+        # In trouble room for more is asked for, so that it neither ends nor comes back with each small message.
+        error = self._keeper.admit(max(size, self.most_bytes) if self.trouble is not None else size)
         if error is not None and inserts:
             self._enter(error)
             self._refuse(inserts, error)
             inserts = []
         if not inserts and not jobs:
             return
-        key = self.sequence.to_bytes(KEY_BYTES, "big")
-        filed = [insert.envelope.id.encode() for insert in inserts if insert.filed is not None]
+        number = self.sequence
+        key = number.to_bytes(KEY_BYTES, "big")
+        frame = Frame()
         try:
-            with self._store.write() as txn:
-                for old, bodies in self._undo:
-                    self._remove(txn, old, bodies)
-                if inserts:
-                    if not txn.put(key, b"".join(parts), db=self._store.db[PACK], append=True):
-                        raise SpoolFailed(f"the key {key.hex()} is in use")
-                    for queue_id in filed:
-                        txn.put(queue_id, b"", db=self._store.db[BODY])
-                for job in jobs:
-                    job.apply(txn)
-                self._fault("commit-begin")
-            self._fault("commit-end")
-        except MapFull:
             if inserts:
-                full = SpoolFull(f"{self._store.path}: the map is full; raise spool.map_size")
-                self._enter(full)
-                self._refuse(inserts, full)
+                frame.put(NUMBER[PACK], key, *parts, new=True)
+                for insert in inserts:
+                    if insert.filed is not None:
+                        frame.put(NUMBER[BODY], insert.envelope.id.encode(), b"", new=True)
+            changes = Changes(frame, self._tables)
+            for job in jobs:
+                job.apply(changes)
+            self._fault("commit-begin")
+        except StorageError as problem:
+            self._broken(problem)
+            self._refuse(inserts, self.trouble or SpoolFailed(f"{self._path}: {problem}"))
             self._again(jobs, alone=not inserts)
             return
-        except StorageError as problem:
-            if inserts:
-                self._undo.append((key, filed))
-                self.sequence += 1
-            self._broken(problem, inserts, jobs)
-            return
         except Exception as problem:  # a job's own fault: it must not take the others with it
-            self.sequence += 1
             self._isolate(problem, inserts, jobs)
             return
+        if frame:
+            try:
+                error = self._wait_for_room(frame.size, mail=bool(inserts))
+            except SpoolFull as problem:  # more than fits at all
+                self._isolate(problem, inserts, jobs)
+                return
+            if error is not None:
+                self._enter(error)
+                self._refuse(inserts, error)
+                self._again(jobs, alone=not inserts)
+                return
+            try:
+                self._append(frame)
+            except StorageError as problem:
+                self._torn = True  # the frame may stand there, whole or in part
+                self._void += [insert.envelope.id for insert in inserts if insert.filed is not None]
+                self._broken(problem)
+                self._answer(inserts, self.trouble)
+                self._again(jobs, alone=not inserts)
+                return
         if self._sync_later:
             self._unsynced_since = self._unsynced_since or self._clock.monotonic()
-        self._undone()
         if inserts:
-            self.sequence += 1
             self._answer(inserts, None)
             self._committed(key, letters)
             if self.trouble is not None:
                 self._well()
         for job in jobs:
             job.finish(None)
+
+    def _append(self, frame: Frame) -> None:
+        """Make it durable, then let readers see it. Raises OSError."""
+        number = self.sequence
+        self.sequence += 1
+        data, changes = frame.seal(number)
+        region, start, error = self._journal.append(data)
+        if error:
+            raise OSError(error, os.strerror(error))
+        self._fault("commit-end")
+        self._tables.apply(region, start, changes)
+        if region is not self._region:
+            self._region = region
+            self._keeper.wake()
+
+    def _wait_for_room(self, size: int, *, mail: bool) -> SpoolError | None:
+        """Until the journal has room; why there is none while the tree takes nothing. What changes may use is
+        kept free of mail. Raises `SpoolFull` when there can never be so much room."""
+        while not self._journal.room(size, spare=1 if mail else 0):
+            self._keeper.wait(_ROOM)
+            if self._keeper.trouble is not None:
+                return self._keeper.trouble
+        return None
+
+    def _mend(self) -> bool:
+        """After an append that failed: move all that was committed into the tree, which makes void what failed,
+        and go on in another part of the journal; whether that went well."""
+        if not self._keeper.flush(self.sequence - 1):
+            if self._keeper.trouble is not None:
+                self._enter(self._keeper.trouble)
+            return False
+        try:
+            if self._journal.in_place():
+                self._journal.skip()
+            else:
+                self._journal.remake(self._journal.region_bytes)
+        except (OSError, SpoolError) as problem:
+            self._broken(problem)
+            return False
+        self._torn = False
+        for queue_id in self._void:
+            self._remove_body(queue_id)
+        self._void.clear()
+        return True
 
     def _pack(self, inserts: list[Insert]) -> tuple[list[Any], list[Letter]]:
         parts: list[Any] = []
@@ -372,17 +456,6 @@ class Writer:
             letters.append(Letter(insert.envelope, at, insert.length))
             at += insert.length
         return parts, letters
-
-    def _admit(self, size: int, jobs: list[Job]) -> SpoolError | None:
-        need = size + sum(job.size for job in jobs)
-        try:
-            if self._growth.admit(self._store.high_water(), need, self._store.used):
-                return None
-        except StorageError as problem:
-            return SpoolFailed(f"{self._store.path}: {problem}")
-        return SpoolFull(
-            f"{self._store.path}: no room but the reserve; free disk space, or raise spool.map_size when there is"
-        )
 
     def _answer(self, inserts: list[Insert], error: SpoolError | None) -> None:
         if not inserts:
@@ -417,10 +490,9 @@ class Writer:
 
     def _well(self) -> None:
         self.trouble = None
-        self._probe_every = _PROBE
         if not self._well_told:
             self._well_told = True
-            self._event(f"spool {self._store.path}: well again")
+            self._event(f"spool {self._path}: well again")
 
     def _again(self, jobs: list[Job], *, alone: bool) -> None:
         """Jobs whose transaction failed: first without the mail that made it fail, then later."""
@@ -428,7 +500,7 @@ class Writer:
             return
         if alone and self._stopping:
             for job in jobs:
-                job.finish(SpoolFailed(f"{self._store.path}: stopped while storage failed"))
+                job.finish(SpoolFailed(f"{self._path}: stopped while storage failed"))
             return
         self._in_hand = (self._in_hand[0], [])
         self._jobs.extendleft(reversed(jobs))
@@ -440,30 +512,15 @@ class Writer:
     def _pause(self) -> None:
         """Wait a while with mail refused; a stop cuts it short."""
         try:
-            self._bell.get(timeout=self._probe_every)
+            self._bell.get(timeout=_PROBE)
         except Empty:
             pass
 
-    def _broken(self, problem: BaseException, inserts: list[Insert], jobs: list[Job]) -> None:
-        error: SpoolError
-        if self._disk_full():
-            error = SpoolFull(f"{self._store.path}: the disk is full ({problem})")
+    def _broken(self, problem: BaseException) -> None:
+        if disk_full(self._path):
+            self._enter(SpoolFull(f"{self._path}: the disk is full ({problem})"))
         else:
-            error = SpoolFailed(f"{self._store.path}: {problem}")
-        self._enter(error)
-        self._probe_every = _PROBE_DAMAGED if isinstance(problem, CORRUPTED) else _PROBE
-        self._answer(inserts, error)  # the records may stand there all the same, so their bodies stay
-        self._reopen()
-        self._again(jobs, alone=not inserts)
-
-    def _reopen(self) -> None:
-        try:
-            self._growth.settle()
-            self._store.reopen()
-        except StoreError as error:
-            if str(error) != self._reopen_told:
-                self._event(f"spool {error}")
-            self._reopen_told = str(error)
+            self._enter(SpoolFailed(f"{self._path}: {problem}"))
 
     def _isolate(self, problem: Exception, inserts: list[Insert], jobs: list[Job]) -> None:
         """One message or change made the transaction fail by a fault of its own: the others are done without it,
@@ -472,7 +529,7 @@ class Writer:
             if isinstance(problem, SpoolError):
                 error = problem
             else:
-                error = SpoolFailed(f"{self._store.path}: {told(problem)}")
+                error = SpoolFailed(f"{self._path}: {told(problem)}")
                 self._event(f"spool {error}")
             self._refuse(inserts, error)
             for job in jobs:
@@ -490,76 +547,34 @@ class Writer:
             self._one_by_one = len(jobs)
             self._urgent = True
 
-    def _disk_full(self) -> bool:
-        try:
-            state = os.statvfs(self._store.path)
-        except OSError:
-            return False
-        return state.f_bavail * state.f_frsize < (1 << 20)
-
     def _after(self) -> None:
-        """What is due between transactions: a probe while in trouble, the late sync of ``relaxed``."""
+        """What is due between commits: a probe while in trouble, the late sync of ``relaxed``."""
         now = self._clock.monotonic()
-        if self.trouble is not None and now - self._probed_at >= self._probe_every:
+        if self.trouble is not None and now - self._probed_at >= _PROBE:
             self._probed_at = now
             self._probe()
         if self._unsynced_since and now - self._unsynced_since >= _SYNC_EVERY:
             self._unsynced_since = now
             try:
-                self._store.sync()
-            except StorageError as problem:
-                self._broken(problem, [], [])
+                self._journal.sync()
+            except OSError as problem:
+                self._torn = True
+                self._broken(problem)
             else:
                 self._unsynced_since = 0.0
 
     def _probe(self) -> None:
-        if not self._store.is_open:
-            self._reopen()
-        if self._admit(self._settings.pack_bytes, []) is not None:
+        """See whether mail can be taken again, by a commit of nothing."""
+        self._keeper.wait(_PROBE)
+        if (self._torn and not self._mend()) or self._keeper.admit(self.most_bytes) is not None:
             return
+        frame = Frame()
         try:
-            with self._store.write() as txn:
-                for key, bodies in self._undo:
-                    self._remove(txn, key, bodies)
-                key = self.sequence.to_bytes(KEY_BYTES, "big")
-                txn.put(key, b"", db=self._store.db[PACK], append=True)
-                txn.delete(key, db=self._store.db[PACK])
-                txn.put(_PROBE_KEY, b"", db=self._store.db[BODY])
-                txn.delete(_PROBE_KEY, db=self._store.db[BODY])
+            if not self._journal.room(frame.size, spare=1):
+                return
+            self._append(frame)
         except StorageError as problem:
-            self._broken(problem, [], [])
+            self._torn = True
+            self._broken(problem)
             return
-        self._undone()
         self._well()
-
-    def _remove(self, txn: Any, key: bytes, bodies: list[bytes]) -> None:
-        txn.delete(key, db=self._store.db[PACK])
-        for queue_id in bodies:
-            txn.delete(queue_id, db=self._store.db[BODY])
-
-    def _undone(self) -> None:
-        """What failed to commit is gone for certain."""
-        for _, bodies in self._undo:
-            for queue_id in bodies:
-                self._remove_body(queue_id.decode())
-        self._undo.clear()
-
-    def _last_key(self) -> int:
-        """The last key in use: of a pack, or named by an intent, whose packs may be gone when it was settled in
-        parts. A new pack under such a key would be taken for one that is delivered."""
-        with self._store.read() as txn:
-            last = 0
-            cursor = txn.cursor(db=self._store.db[PACK])
-            if cursor.last():
-                last = int.from_bytes(cursor.key(), "big")
-            for key, value in txn.cursor(db=self._store.db[INTENT]):
-                try:
-                    units = _decode_intent(value).units
-                except msgspec.MsgspecError as error:
-                    name = bytes(key).hex()
-                    raise SpoolFailed(
-                        f"{self._store.path}: the intent {name} cannot be read ({error}); set the spool aside"
-                    ) from None
-                keys = (unit.key for unit in units if len(unit.key) == KEY_BYTES)
-                last = max([last, *(int.from_bytes(key, "big") for key in keys)])
-        return last

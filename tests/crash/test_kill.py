@@ -62,8 +62,9 @@ def test_whole_group(ordeal: Ordeal) -> None:
         {"durability": "none", "workers": 1},
         {"durability": "relaxed", "spool": {"inline_limit": 0}},
         {"spool": {"inline_limit": 1 << 20, "pack_messages": 3}, "workers": 3},
+        {"spool": {"journal": 1 << 20, "inline_limit": 16384}, "workers": 1},
     ],
-    ids=["shared files", "no durability", "all bodies in files", "all bodies in packs"],
+    ids=["shared files", "no durability", "all bodies in files", "all bodies in packs", "a small journal"],
 )
 def test_whole_group_with_other_settings(tmp_path: Path, settings: dict[str, Any]) -> None:
     """Whatever the settings say, the death of all processes takes nothing."""

@@ -39,13 +39,18 @@ def has_accepted(load: Load, goal: int) -> bool:
     return len(load.accepted) >= goal
 
 
-@pytest.mark.parametrize("moving", [False, True], ids=["nobody reads", "a reader moves mail"])
-def test_power_cuts(tmp_path: Path, image: Image, moving: bool) -> None:
+@pytest.mark.parametrize(
+    ("moving", "spool"),
+    [(False, {}), (True, {}), (True, {"journal": 1 << 20, "inline_limit": 16384})],
+    ids=["nobody reads", "a reader moves mail", "a small journal"],
+)
+def test_power_cuts(tmp_path: Path, image: Image, moving: bool, spool: dict[str, int]) -> None:
     """Several cuts in a row on the same file system, and one audit over all that was ever accepted."""
     server = Site(
         tmp_path / "site",
         data_dir=str(image.mount / "data"),
         mailboxes={"path": str(image.mount / "mail") + "/{domain}/{user}"},
+        spool=spool,
     )
     server.data, server.mail = image.mount / "data", image.mount / "mail"
     loads: list[Load] = []
@@ -68,6 +73,7 @@ def test_power_cuts(tmp_path: Path, image: Image, moving: bool) -> None:
             image.detach()
             image.attach()
             assert audit.records(server.data), "every record of the survivor can be read"
+            assert audit.damage(server.data) == []
         server.start()
         sent = [each for load in loads for each in load.sent]
         until("all accepted mail stands there", lambda: not audit.awaited(sent, surviving(server)), 30, 0.2)

@@ -17,10 +17,11 @@ from fastsmtp.spool.base import SpoolError
 from fastsmtp.spool.lmdb import LmdbSpool
 from fastsmtp.spool.settings import SpoolSettings
 from fastsmtp.spool.suspects import SuspectBoard
+from fastsmtp.spool.tables import BODY, INTENT, MAIL, PACK
 from fastsmtp.telemetry.maillog import MailLog
 from fastsmtp.transport.maildir import MaildirTransport
 
-SMALL = SpoolSettings(map_size=64 << 20, reserve=1 << 20, ahead=1 << 20, inline_limit=8192)
+SMALL = SpoolSettings(map_size=64 << 20, reserve=1 << 20, ahead=1 << 20, inline_limit=8192, journal=8 << 20)
 PREFIX = b"Return-Path: <sender@example.org>\r\nReceived: by mx.example.org\r\n"
 
 
@@ -167,9 +168,8 @@ class PostOffice:
 
     def left(self) -> dict[str, int]:
         """By database: what the spool holds."""
-        store = self.spool._store
-        with store.read() as txn:
-            counts = {name.decode(): txn.stat(db)["entries"] for name, db in store.db.items()}
+        tables = self.spool._tables
+        counts = {name.decode(): sum(1 for _ in tables.keys(name)) for name in (PACK, INTENT, MAIL, BODY)}
         bodies = len(os.listdir(self.base / "spool/body"))
         return {name: count for name, count in {**counts, "files": bodies}.items() if count}
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import lmdb
 
+from fastsmtp.spool.journal import Journal
+from fastsmtp.spool.tables import APPLIED, STATE
 from tests.tools import arrived
 from tests.tools.load import Sent
 
@@ -58,12 +60,29 @@ def records(data_dir: Path) -> dict[str, int]:
             with env.begin() as txn:
                 names = [bytes(name).decode() for name, _ in txn.cursor()]
             for name in names:
-                if name == "meta":
+                if name in ("meta", "journal"):  # what the spool notes about itself
                     continue
                 database = env.open_db(name.encode(), create=False)
                 with env.begin(db=database) as txn:
                     counts[f"{slot}/{name}"] = sum(1 for _, value in txn.cursor() if value is not None)
     return counts
+
+
+def damage(data_dir: Path) -> list[str]:
+    """What cannot be read of the journals, as a start would tell it. The server must not be running."""
+    found = []
+    for path in sorted(data_dir.glob("spool/*/journal")):
+        journal = Journal(path, region_bytes=1 << 20, most_regions=8, sync=True, late=False)
+        journal.open()
+        with lmdb.open(str(path.parent), readonly=True, lock=False, max_dbs=16, create=False) as env:
+            database = env.open_db(STATE, create=False)
+            with env.begin(db=database) as txn:
+                applied = int.from_bytes(txn.get(APPLIED) or b"", "big")
+        for _ in journal.replay(applied):
+            pass
+        found += journal.damage
+        journal.close()
+    return found
 
 
 def left_behind(data_dir: Path, mail: Path) -> list[str]:

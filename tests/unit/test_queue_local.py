@@ -15,7 +15,7 @@ from fastsmtp.mailbox.settings import MailboxSettings
 from fastsmtp.queue.local import LocalRunner
 from fastsmtp.spool.record import Letter
 from fastsmtp.spool.suspects import SuspectBoard
-from fastsmtp.spool.writer import MAIL, PACK
+from fastsmtp.spool.tables import MAIL, PACK
 from tests.fakes.post_office import PREFIX, LeapingClock, PostOffice, until
 
 Make = Callable[..., PostOffice]
@@ -188,7 +188,9 @@ def test_a_file_that_vanishes_from_tmp_is_written_anew(make: Make) -> None:
     assert len(office.files("u@x")) == len(office.files("v@x")) == 1
 
 
-def test_a_failed_sync_writes_the_batch_under_fresh_inodes(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_sync_writes_the_batch_under_fresh_inodes(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     office = make()
     real = office.mailboxes.sync
     births: list[int] = []
@@ -236,12 +238,11 @@ def test_a_damaged_record_is_set_aside_and_the_rest_goes_on(make: Make) -> None:
     ids = [office.submit(b"body %d" % n, "u@x") for n in range(10)]
     gate.set()
     office.accepted(*ids)
-    store = office.spool._store
-    with store.read() as txn:
-        packs = {bytes(key): bytes(value) for key, value in txn.cursor(db=store.db[PACK])}
+    with office.spool._tables.page(PACK) as (found, _):
+        packs = {key: bytes(value) for key, value in found}
     office.spool.outbox.change(
-        lambda txn: [
-            txn.put(key, value.replace(b"body 4", b"bOdy 4"), db=store.db[PACK]) for key, value in packs.items()
+        lambda changes: [
+            changes.put(PACK, key, value.replace(b"body 4", b"bOdy 4")) for key, value in packs.items()
         ]
     )
     office.deliver()
@@ -256,9 +257,8 @@ def test_a_damaged_record_is_set_aside_and_the_rest_goes_on(make: Make) -> None:
 def test_a_unit_that_is_damaged_altogether_does_not_come_back(make: Make) -> None:
     office = make()
     office.accepted(office.submit(b"x", "u@x"))
-    store = office.spool._store
-    office.spool.outbox.change(lambda txn: txn.put(b"0" * 13, b"no single", db=store.db[MAIL]))
-    office.spool.outbox.change(lambda txn: txn.put((1).to_bytes(8, "big"), b"no pack", db=store.db[PACK]))
+    office.spool.outbox.change(lambda changes: changes.put(MAIL, b"0" * 13, b"no single"))
+    office.spool.outbox.change(lambda changes: changes.put(PACK, (1).to_bytes(8, "big"), b"no pack"))
     office.deliver()
     office.settled()
     assert len(list((office.base / "spool/corrupt").glob("*.eml"))) == 2
@@ -330,7 +330,7 @@ def test_intake_waits_when_delivery_lags(make: Make, monkeypatch: pytest.MonkeyP
     office.turn(0.05)
     assert late not in office.answers
     assert office.spool.unhealthy() is None
-    office.spool.outbox.change(lambda txn: None)  # other changes go on
+    office.spool.outbox.change(lambda changes: None)  # other changes go on
     assert late not in office.answers
     gate.set()
     office.accepted(late)
@@ -456,7 +456,9 @@ def test_trouble_at_the_end_does_not_deliver_again(
     assert len(taken) == 1
 
 
-def test_what_could_not_be_removed_is_not_delivered_again(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_could_not_be_removed_is_not_delivered_again(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = LeapingClock()
     office = make(clock=clock)
     broken = [True]

@@ -11,7 +11,7 @@ from fastsmtp.mail.envelope import Envelope, Recipient
 from fastsmtp.spool.base import SpoolError, SpoolFailed, SpoolFull
 from fastsmtp.spool.record import Intent, IntentUnit, Letter, read_pack
 from fastsmtp.spool.settings import SpoolSettings
-from fastsmtp.spool.writer import PACK
+from fastsmtp.spool.tables import PACK
 from fastsmtp.store import Store, StoreError
 from tests.fakes.post_office import PREFIX, LeapingClock, PostOffice, until
 
@@ -19,8 +19,8 @@ from tests.fakes.post_office import PREFIX, LeapingClock, PostOffice, until
 def stored(office: PostOffice) -> dict[str, bytes]:
     """By id: what the packs hold."""
     found = {}
-    with office.spool._store.read() as txn:
-        for _, value in txn.cursor(db=office.spool._store.db[PACK]):
+    with office.spool._tables.page(PACK) as (packs, _):
+        for _, value in packs:
             for letter in read_pack(value):
                 assert isinstance(letter, Letter)
                 if letter.filed:
@@ -64,7 +64,8 @@ def test_one_commit_takes_what_queued_meanwhile(tmp_path: Path) -> None:
         if step == "writer-woken":
             gate.wait(10)
 
-    office = PostOffice(tmp_path, fault=fault, settings=SpoolSettings(map_size=64 << 20, pack_messages=60)).open()
+    settings = SpoolSettings(map_size=64 << 20, reserve=1 << 20, pack_messages=60)
+    office = PostOffice(tmp_path, fault=fault, settings=settings).open()
     ids = [office.submit(b"x", "a@b") for _ in range(120)]
     gate.set()
     office.accepted(*ids)
@@ -192,11 +193,11 @@ def test_a_body_that_cannot_be_written_is_answered(tmp_path: Path) -> None:
 def test_an_environment_that_cannot_be_opened_again_is_tried_until_it_can(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = threading.Event()
+    broken: set[str] = set()
 
     def fault(step: str) -> None:
-        if step == "commit-end" and broken.is_set():
-            broken.clear()
+        if step in broken:
+            broken.remove(step)
             raise OSError(5, "Input/output error")
 
     office = PostOffice(tmp_path, fault=fault).open()
@@ -211,7 +212,7 @@ def test_an_environment_that_cannot_be_opened_again_is_tried_until_it_can(
         real(store)
 
     monkeypatch.setattr(Store, "_open_env", open_env)
-    broken.set()
+    broken |= {"commit-end", "move-end"}
     office.submit(b"lost", "a@b")
     until(lambda: len(tries) == 3, each=lambda: office.turn(0.01))
     until(lambda: office.spool.unhealthy() is None)
@@ -232,9 +233,11 @@ def test_a_key_that_an_intent_names_is_not_used_again(tmp_path: Path) -> None:
     units = outbox.next(scan, 1000)
     assert len(units) == 5
     path = str(tmp_path / "mail") + "/{domain}/{user}"
-    outbox.intend(Intent(office.clock.now(), "mx.example.org", path, False, [IntentUnit(u.key, []) for u in units]))
+    outbox.intend(
+        Intent(office.clock.now(), "mx.example.org", path, False, [IntentUnit(u.key, []) for u in units])
+    )
     outbox.settle(None, [(unit, {}) for unit in units])
-    outbox.change(lambda txn: None)
+    outbox.change(lambda changes: None)
     office.close()
     (tmp_path / "mail/b/a/tmp").mkdir(parents=True)
     (tmp_path / "mail/b/a/new").mkdir()
@@ -312,9 +315,12 @@ def test_relaxed_syncs_once_after_mail_and_not_when_idle(
     clock = LeapingClock()
     office = PostOffice(tmp_path, durability="relaxed", clock=clock).open()
     writer = office.spool._writer
+    office.accepted(office.submit(b"x", "a@b"))
+    clock.pass_by(2)
+    writer.wake()
+    until(lambda: not writer._unsynced_since)
     syncs: list[int] = []
-    monkeypatch.setattr(office.spool._store, "sync", lambda: syncs.append(1))
-    assert not writer._unsynced_since
+    monkeypatch.setattr(office.spool._journal, "sync", lambda: syncs.append(1))
     office.accepted(office.submit(b"x", "a@b"))
     assert writer._unsynced_since
     clock.pass_by(2)

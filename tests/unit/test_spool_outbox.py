@@ -8,6 +8,7 @@ from fastsmtp.spool.base import SpoolError
 from fastsmtp.spool.outbox import Unit, pending_of
 from fastsmtp.spool.record import Intent, IntentUnit
 from fastsmtp.spool.settings import SpoolSettings
+from fastsmtp.spool.tables import INTENT
 from fastsmtp.spool.writer import Job, envelope_size, most_bytes
 from tests.fakes.post_office import LeapingClock, PostOffice
 
@@ -33,7 +34,7 @@ def test_fresh_mail_is_handed_over_in_order_and_measured(tmp_path: Path) -> None
     office.spool.attach()
     fresh = [office.submit(b"x", "a@b") for _ in range(50)]
     office.accepted(*fresh)
-    outbox.change(lambda txn: None)
+    outbox.change(lambda changes: None)
     assert outbox.backlog()[0] == 50
     assert ids(everything(office)) == [old], "a scan leaves fresh mail out"
     taken = outbox.take(10_000)
@@ -79,7 +80,7 @@ def test_intents_are_kept_until_settled(tmp_path: Path) -> None:
     assert outbox.intents() == [(key, intent)]
     assert outbox.intend(intent) > key
     outbox.settle(key, [(unit, {})])
-    outbox.change(lambda txn: None)
+    outbox.change(lambda changes: None)
     assert [k for k, _ in outbox.intents()] == [outbox.intents()[0][0]]
     assert outbox.load(unit.key) is None
     office.close()
@@ -88,11 +89,11 @@ def test_intents_are_kept_until_settled(tmp_path: Path) -> None:
 def test_a_change_that_fails_takes_no_other_with_it(tmp_path: Path) -> None:
     office = PostOffice(tmp_path).open()
     with pytest.raises(SpoolError, match="odd"):
-        office.spool.outbox.change(lambda txn: (_ for _ in ()).throw(ValueError("odd")).__next__())
+        office.spool.outbox.change(lambda changes: (_ for _ in ()).throw(ValueError("odd")).__next__())
     office.accepted(office.submit(b"x", "a@b"))
     office.close()
     with pytest.raises(SpoolError, match="not open"):
-        office.spool.outbox.change(lambda txn: None)
+        office.spool.outbox.change(lambda changes: None)
 
 
 def test_envelopes_count_in_what_one_commit_puts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,15 +134,15 @@ def test_what_cannot_be_removed_is_told_and_keeps_its_intent(
     real = outbox._settle
     first = units[0].key
 
-    def broken(txn: object, unit: Unit, survivors: object) -> None:
+    def broken(changes: object, unit: Unit, survivors: object) -> None:
         if unit.key == first:
             raise ValueError("odd")
-        real(txn, unit, survivors)  # type: ignore[arg-type]
+        real(changes, unit, survivors)  # type: ignore[arg-type]
 
     monkeypatch.setattr(outbox, "_settle", broken)
     stay: list[bytes] = []
     outbox.settle(key, [(unit, {0: [0]} if unit is units[4] else {}) for unit in units], failed=stay.extend)
-    outbox.change(lambda txn: None)
+    outbox.change(lambda changes: None)
     assert first in stay
     assert units[-1].key in stay, "the intent stays, and with it the units of its own commit"
     assert [k for k, _ in outbox.intents()] == [key]
@@ -159,7 +160,7 @@ def test_a_suspect_that_an_intent_names_is_left_alone(tmp_path: Path) -> None:
     outbox.suspect(unit.key)
     assert outbox.load(unit.key) is not None
     assert office.left() == {"pack": 1, "intent": 1}
-    outbox.change(lambda txn: txn.delete(key, db=office.spool._store.db[b"intent"]))
+    outbox.change(lambda changes: changes.delete(INTENT, key))
     outbox.suspect(unit.key)
     assert office.left() == {"mail": 1}
     office.close()

@@ -16,8 +16,8 @@ def test_orphans_are_counted(tmp_path: Path) -> None:
     body = tmp_path / "spool/body"
     (body / ORPHAN).write_bytes(b"x")
     (body / "README").write_bytes(b"x")
-    assert remove_orphans(office.spool._store, body) == 1
-    assert remove_orphans(office.spool._store, body) == 0
+    assert remove_orphans(office.spool._tables, body) == 1
+    assert remove_orphans(office.spool._tables, body) == 0
     assert [file.name for file in body.iterdir()] == ["README"]
     office.close()
 

@@ -19,6 +19,7 @@ cdef extern from "<stdio.h>" nogil:
 cdef extern from "<unistd.h>" nogil:
     ssize_t c_write "write"(int fd, const void *data, size_t length)
     ssize_t pread(int fd, void *data, size_t length, long long offset)
+    ssize_t pwrite(int fd, const void *data, size_t length, long long offset)
     int c_close "close"(int fd)
     int unlinkat(int dirfd, const char *path, int flags)
     int linkat(int from_fd, const char *from_name, int to_fd, const char *to_name, int flags)
@@ -261,6 +262,31 @@ def count_crlf(buffer, Py_ssize_t offset, Py_ssize_t length):
     finally:
         PyBuffer_Release(&view)
     return count
+
+
+def append(int fd, data, long long offset, bint sync):
+    cdef Py_buffer view
+    cdef const char *at
+    cdef ssize_t left, written
+    cdef int error = 0
+    PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+    try:
+        with nogil:
+            at = <const char *>view.buf
+            left = view.len
+            while left > 0 and not error:
+                written = pwrite(fd, at, <size_t>left, offset)
+                if written >= 0:
+                    at += written
+                    left -= written
+                    offset += written
+                elif errno != EINTR:
+                    error = errno
+            if sync and not error and c_fdatasync(fd) < 0:
+                error = errno
+    finally:
+        PyBuffer_Release(&view)
+    return error
 
 
 def syncfs(int fd):

@@ -1,0 +1,342 @@
+"""The journal: a file written before it is needed and used round and round, where every change is durable first.
+
+A frame is one group commit: the values it puts, the keys it deletes, under a number that only grows. It goes into
+blocks that are on disk already, so it costs one write and one flush of the device, and nothing of the file system.
+The file is divided into regions, used in turn; a region is used again when nothing in it is wanted any more
+(`Region.live`) and nobody looks at it (`Region.pins`): see tables.py. What is wanted for long is moved into the
+tree by keeper.py.
+
+On disk: a block of 4096 bytes that says the size of the regions, then the regions. Frames begin at multiples of 512
+bytes, so that no sector holds parts of two.
+"""
+
+import contextlib
+import mmap
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from zlib import crc32
+
+from fastsmtp._core import fsio
+from fastsmtp.spool.base import SpoolError, SpoolFull
+
+_FILE_MAGIC = b"\xf5fsmtpJ\n"
+_FILE = struct.Struct("<8sQI")  # magic, size of a region, crc32 of both
+_FILE_BYTES = 4096
+_MAGIC = b"\xf5fsmtpF\n"
+_START = struct.Struct("<8sI")  # magic, crc32 of the rest of the head
+_REST = struct.Struct("<QIII")  # number, length of what follows, crc32 of it, how many changes it is
+_HEAD = _START.size + _REST.size
+_CHANGE = struct.Struct("<BBHI")  # what, table, length of the key, length of the value
+_PUT, _DELETE = 0, 1
+_SECTOR = 512
+_ZEROS = bytes(1 << 20)
+LEAST_REGIONS = 4
+
+
+class Region:
+    """A part of the file. ``live``: how many entries of the tables stand in it; ``pins``: who is looking at it.
+    Both belong to tables.py. ``index`` is its place in the file, ``end`` where its next frame may begin."""
+
+    __slots__ = ("end", "entries", "index", "live", "pins", "view")
+
+    def __init__(self, index: int, view: memoryview) -> None:
+        self.index = index
+        self.view = view
+        self.end = 0
+        self.live = 0
+        self.pins = 0
+        self.entries: list[tuple[int, bytes, Any]] = []
+
+
+class Change(NamedTuple):
+    """One change of a frame: the value's place in its region, or ``end`` -1 where the key is deleted. ``new``:
+    the writer knows that the tree has no such key."""
+
+    table: int
+    key: bytes
+    start: int
+    end: int
+    new: bool
+
+
+class Frame:
+    """A frame being made: `put` and `delete`, then `seal`."""
+
+    __slots__ = ("_at", "_changes", "_parts")
+
+    def __init__(self) -> None:
+        self._parts: list[bytes | bytearray | memoryview] = [bytes(_HEAD)]
+        self._changes: list[Change] = []
+        self._at = _HEAD
+
+    def put(self, table: int, key: bytes, *parts: bytes | bytearray | memoryview, new: bool = False) -> None:
+        """The value of ``key`` is ``parts``, one after another."""
+        length = sum(map(len, parts))
+        start = self._at + _CHANGE.size + len(key)
+        self._parts += (_CHANGE.pack(_PUT, table, len(key), length), key, *parts)
+        self._at = start + length
+        self._changes.append(Change(table, key, start, self._at, new))
+
+    def delete(self, table: int, key: bytes) -> None:
+        """There is no ``key`` any more."""
+        self._parts += (_CHANGE.pack(_DELETE, table, len(key), 0), key)
+        self._at += _CHANGE.size + len(key)
+        self._changes.append(Change(table, key, 0, -1, False))
+
+    def __bool__(self) -> bool:
+        return bool(self._changes)
+
+    @property
+    def size(self) -> int:
+        """Bytes it takes."""
+        return _padded(self._at)
+
+    def seal(self, number: int) -> tuple[bytearray, list[Change]]:
+        """Its bytes under ``number``, and its changes with places relative to its start."""
+        data = bytearray().join(self._parts)
+        rest = _REST.pack(number, self._at - _HEAD, crc32(memoryview(data)[_HEAD:]), len(self._changes))
+        data[:_HEAD] = _START.pack(_MAGIC, crc32(rest)) + rest
+        return data, self._changes
+
+
+class Journal:
+    """The file ``path``. The writer appends, the keeper extends. ``sync``: a frame is durable when it is
+    appended; ``late``: somebody calls `sync` each second. Raises OSError where not said otherwise."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        region_bytes: int,
+        most_regions: int,
+        sync: bool,
+        late: bool,
+    ) -> None:
+        self.regions: list[Region] = []
+        """By age, the oldest first; the one being written is the last."""
+        self.damage: list[str] = []
+        self.region_bytes = region_bytes
+        self._path = path
+        self._most = max(LEAST_REGIONS, most_regions)
+        self._sync = sync
+        self._late = late
+        self._fd = -1
+        self._current: Region | None = None
+        self._cannot_extend = False
+
+    # --- opening ----------------------------------------------------------------------------------
+    def open(self) -> bool:
+        """Open, or make anew; whether it was there. Raises `SpoolError` when what is there is no journal."""
+        found = self._path.exists()
+        if not found:
+            self._create()
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        magic, size, check = _FILE.unpack(os.pread(self._fd, _FILE.size, 0).ljust(_FILE.size, b"\0"))
+        if magic != _FILE_MAGIC or crc32(_FILE.pack(magic, size, 0)[:-4]) != check or not size:
+            raise SpoolError(
+                f"{self._path}: not a journal we can read, and accepted mail may stand in it; restore it, or set "
+                "it aside"
+            )
+        self.region_bytes = size
+        count = (os.fstat(self._fd).st_size - _FILE_BYTES) // size
+        self.regions = [self._map(index) for index in range(count)]
+        return found
+
+    def close(self) -> None:
+        """Close; what was mapped goes when nobody looks at it."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        self.regions = []
+        self._current = None
+
+    def remake(self, region_bytes: int) -> None:
+        """Begin a new file with regions of another size; nothing in the old one is wanted any more."""
+        self.close()
+        self.region_bytes = region_bytes
+        self._create()
+        self.open()
+
+    def _create(self) -> None:
+        path = self._path.with_name(self._path.name + ".new")
+        head = _FILE.pack(_FILE_MAGIC, self.region_bytes, 0)[:-4]
+        content = (head + struct.pack("<I", crc32(head))).ljust(_FILE_BYTES, b"\0")
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(fd, content)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.rename(path, self._path)
+        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def _map(self, index: int) -> Region:
+        # A map begins at a page, and so does a region: _FILE_BYTES and the size of a region are whole pages.
+        area = mmap.mmap(
+            self._fd,
+            self.region_bytes,
+            flags=mmap.MAP_SHARED,
+            prot=mmap.PROT_READ,
+            offset=_FILE_BYTES + index * self.region_bytes,
+        )
+        return Region(index, memoryview(area))
+
+    # --- after a crash ----------------------------------------------------------------------------
+    def replay(self, applied: int) -> Iterator[tuple[Region, int, list[Change]]]:
+        """All frames after number ``applied``, in order: region, number, and changes with places in it. Then
+        appending goes on in the region after the last one. ``damage`` says what could not be read."""
+        found = [(region, self._frames(region)) for region in self.regions]
+        found.sort(key=lambda one: one[1][0][0] if one[1] else 0)
+        self.regions = [region for region, _ in found]
+        last = 0
+        for region, frames in found:
+            for number, changes in frames:
+                if number > applied:
+                    if last and number != last + 1:
+                        self.damage.append(f"{self._path}: changes {last + 1} to {number - 1} are missing")
+                    last = number
+                    yield region, number, changes
+            if frames:
+                self._current = region
+        if self._current is not None:
+            self._current.end = self.region_bytes  # its end may be torn: go on in the next
+
+    def _frames(self, region: Region) -> list[tuple[int, list[Change]]]:
+        frames: list[tuple[int, list[Change]]] = []
+        view, at, last = region.view, 0, 0
+        while (start := self._next_frame(region, at)) >= 0:
+            number, length, crc, count = _REST.unpack_from(view, start + _START.size)
+            end = start + _HEAD + length
+            if number <= last or end > len(view) or crc32(view[start + _HEAD : end]) != crc:
+                at = start + _SECTOR
+                continue
+            if frames and start != at:
+                self.damage.append(f"{self._path}: {start - at} bytes before change {number} cannot be read")
+            frames.append((number, _changes(view, start + _HEAD, count)))
+            last, at = number, _padded(end)
+        return frames
+
+    def _next_frame(self, region: Region, at: int) -> int:
+        """Where the next readable head begins, from ``at`` on; -1: nowhere."""
+        view = region.view
+        while at + _HEAD <= len(view):
+            magic, check = _START.unpack_from(view, at)
+            if magic == _MAGIC and crc32(view[at + _START.size : at + _HEAD]) == check:
+                return at
+            at += _SECTOR
+        return -1
+
+    # --- appending --------------------------------------------------------------------------------
+    def room(self, size: int, spare: int) -> bool:
+        """Whether a frame of ``size`` bytes can be appended so that ``spare`` regions are left. Raises
+        `SpoolFull` when it never can."""
+        if size > self.region_bytes:
+            raise SpoolFull(
+                f"{self._path}: {size} bytes are more than a part of it holds; raise spool.journal"
+            )
+        current = self._current
+        fits = current is not None and current.end + size <= self.region_bytes
+        if fits:
+            return self.ahead() >= spare
+        return self._unused() > 0 and self.ahead() > spare
+
+    def ahead(self) -> int:
+        """How many regions can be used after the current one, those the file may grow by counted."""
+        grow = 0 if self._cannot_extend else self._most - len(self.regions)
+        return grow + self._unused()
+
+    def _unused(self) -> int:
+        """How many of the oldest are unused. Only the oldest is ever written over, so that what is left after a
+        crash is always the latest."""
+        count = 0
+        for region in self.regions:
+            if region is self._current or region.live or region.pins:
+                break
+            count += 1
+        return count
+
+    def append(self, data: bytes | bytearray) -> tuple[Region, int, int]:
+        """Write a frame and make it durable: its region, where it begins there, and an errno. After an error
+        nothing is to be appended until `skip`. There must be `room`."""
+        region = self._current
+        if region is None or region.end + len(data) > self.region_bytes:
+            if not self._unused():
+                raise RuntimeError("an append without room")
+            if self._late:
+                self.sync()  # what made the region unused must be on disk before it is written over
+            region = self._current = self.regions.pop(0)
+            self.regions.append(region)
+            region.end = 0
+            region.entries = []
+        start = region.end
+        at = _FILE_BYTES + region.index * self.region_bytes + start
+        error = fsio.append(self._fd, data, at, self._sync)
+        if not error:
+            region.end = _padded(start + len(data))
+        return region, start, error
+
+    def skip(self) -> None:
+        """Go on in the next region: what the end of this one holds is not known."""
+        if self._current is not None:
+            self._current.end = self.region_bytes
+
+    def sync(self) -> None:
+        """Make durable what was appended without."""
+        os.fdatasync(self._fd)
+
+    def in_place(self) -> bool:
+        """Whether the file still stands under its name."""
+        try:
+            state, ours = os.stat(self._path), os.fstat(self._fd)
+        except OSError:
+            return False
+        return (state.st_dev, state.st_ino) == (ours.st_dev, ours.st_ino)
+
+    def used(self) -> list[Region]:
+        """The regions that hold what is wanted, oldest first, without the one being written."""
+        return [one for one in self.regions if one.live and one is not self._current]
+
+    # --- growing ----------------------------------------------------------------------------------
+    def short(self) -> bool:
+        """Whether the file should grow: there is no region to go on in."""
+        return len(self.regions) < self._most and (len(self.regions) < 2 or not self._unused())
+
+    def extend(self) -> None:
+        """Write one more region."""
+        index = len(self.regions)
+        at = _FILE_BYTES + index * self.region_bytes
+        end = at + self.region_bytes
+        try:
+            while at < end:
+                at += os.pwrite(self._fd, _ZEROS[: end - at], at)
+            os.fsync(self._fd)
+            self.regions.insert(0, self._map(index))
+        except OSError:
+            self._cannot_extend = True
+            raise
+        self._cannot_extend = False
+
+
+def _padded(size: int) -> int:
+    return -(-size // _SECTOR) * _SECTOR
+
+
+def _changes(view: memoryview, at: int, count: int) -> list[Change]:
+    changes = []
+    for _ in range(count):
+        what, table, key_length, length = _CHANGE.unpack_from(view, at)
+        at += _CHANGE.size
+        key = bytes(view[at : at + key_length])
+        at += key_length
+        changes.append(Change(table, key, at, at + length if what == _PUT else -1, False))
+        at += length
+    return changes

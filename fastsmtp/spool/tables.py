@@ -1,0 +1,191 @@
+"""What the spool holds, by table and key: the journal's last changes in front of the tree.
+
+An *entry* is the last change of a key that the tree does not have yet: where the value stands in the journal, or
+that the key is deleted. The value itself is never copied into memory: a reader looks at the mapped file, which a
+pin keeps from being written over. Mail delivered at once never enters the tree: its entry comes and goes.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from heapq import nsmallest
+from typing import Any
+
+from fastsmtp.spool.journal import Change, Journal, Region
+from fastsmtp.store import Store
+
+PACK, INTENT, MAIL, BODY, STATE = b"pack", b"intent", b"mail", b"body", b"journal"
+DATABASES = (PACK, INTENT, MAIL, BODY, STATE)
+"""The tree's databases. The journal knows them by their place here, so the order is part of the format."""
+_PAGE = 4096
+NUMBER = {name: number for number, name in enumerate(DATABASES)}
+APPLIED = b"applied"
+"""Key of ``journal``: all changes up to this number are in the tree."""
+
+
+class Entry:
+    """The last change of a key; ``end`` is -1 when it is deleted. ``new``: the tree has no such key."""
+
+    __slots__ = ("end", "new", "region", "start")
+
+    def __init__(self, region: Region, start: int, end: int, new: bool) -> None:
+        self.region = region
+        self.start = start
+        self.end = end
+        self.new = new
+
+
+Batch = list[tuple[int, bytes, Entry]]
+
+
+class Tables:
+    """Changed by the writer (`apply`) and the keeper (`moved`), read by anybody."""
+
+    def __init__(self, store: Store, journal: Journal) -> None:
+        self.bytes = 0
+        """What the entries would take there, in whole pages."""
+        self._store = store
+        self._journal = journal
+        self._entries: list[dict[bytes, Entry]] = [{} for _ in DATABASES]
+        self._lock = threading.Lock()
+
+    # --- changes ------------------------------------------------------------------------------------
+    def apply(self, region: Region, at: int, changes: Sequence[Change]) -> None:
+        """A frame that begins at ``at`` of ``region`` is durable."""
+        with self._lock:
+            for table, key, start, end, new in changes:
+                entries = self._entries[table]
+                old = entries.get(key)
+                if old is not None:
+                    old.region.live -= 1
+                    self.bytes -= _weight(old)
+                    new = old.new
+                if end >= 0:
+                    entry = Entry(region, at + start, at + end, new)
+                    self.bytes += _weight(entry)
+                elif new:  # neither the tree nor the journal has it any more
+                    del entries[key]
+                    continue
+                else:
+                    entry = Entry(region, 0, -1, False)
+                entries[key] = entry
+                region.live += 1
+                region.entries.append((table, key, entry))
+
+    def next_to_move(self, region: Region, most_bytes: int, most: int) -> Batch:
+        """Some of what stands in ``region`` and is to be moved into the tree; pinned until `moved` or `kept`."""
+        batch: Batch = []
+        size = 0
+        with self._lock:
+            waiting = region.entries
+            while waiting and len(batch) < most and size < most_bytes:
+                table, key, taken = waiting.pop()
+                entry: Entry = taken
+                if self._entries[table].get(key) is taken:
+                    entry.new = False
+                    size += entry.end - entry.start
+                    batch.append((table, key, entry))
+            region.pins += 1
+        return batch
+
+    def moved(self, region: Region, batch: Batch) -> None:
+        """The tree has them, durably."""
+        with self._lock:
+            region.pins -= 1
+            for table, key, entry in batch:
+                entries = self._entries[table]
+                if entries.get(key) is entry:
+                    del entries[key]
+                    region.live -= 1
+                    self.bytes -= _weight(entry)
+
+    def kept(self, region: Region, batch: Batch) -> None:
+        """The tree could not take them."""
+        with self._lock:
+            region.pins -= 1
+            region.entries += batch
+
+    # --- reading ------------------------------------------------------------------------------------
+    @contextmanager
+    def reading(self, table: bytes, key: bytes) -> Iterator[Any]:
+        """The value of a key, as memory of a mapped file, for a short time; None when there is none."""
+        with self._lock:
+            entry = self._entries[NUMBER[table]].get(key)
+            if entry is not None:
+                entry.region.pins += 1
+        if entry is None:
+            with self._store.read() as txn:
+                yield txn.get(key, db=self._store.db[table])
+            return
+        try:
+            yield None if entry.end < 0 else entry.region.view[entry.start : entry.end]
+        finally:
+            with self._lock:
+                entry.region.pins -= 1
+
+    @contextmanager
+    def page(
+        self, table: bytes, start: bytes = b"", end: bytes | None = None, limit: int = 1 << 62
+    ) -> Iterator[tuple[list[tuple[bytes, Any]], bytes | None]]:
+        """Up to ``limit`` keys from ``start`` on, below ``end``, with their values, and where to go on (None: there
+        are no more)."""
+        with self._lock:
+            entries = self._entries[NUMBER[table]]
+            keys = nsmallest(
+                limit + 1, (key for key in entries if key >= start and (end is None or key < end))
+            )
+            ours = [(key, entries[key]) for key in keys]
+            for _, entry in ours:
+                entry.region.pins += 1
+        try:
+            with self._store.read() as txn:
+                yield _merged(ours, txn.cursor(db=self._store.db[table]), start, end, limit)
+        finally:
+            with self._lock:
+                for _, entry in ours:
+                    entry.region.pins -= 1
+
+    def keys(self, table: bytes) -> Iterator[bytes]:
+        """All keys, in order; in pages, so that nothing is held up meanwhile."""
+        position: bytes | None = b""
+        while position is not None:
+            with self.page(table, position, limit=1000) as (found, position):
+                names = [key for key, _ in found]
+            yield from names
+
+    def has(self, table: bytes, key: bytes) -> bool:
+        """Whether there is such a key."""
+        with self.reading(table, key) as value:
+            return value is not None
+
+
+def _weight(entry: Entry) -> int:
+    return 0 if entry.end < 0 else (entry.end - entry.start + 2 * _PAGE) // _PAGE * _PAGE
+
+
+def _merged(
+    ours: list[tuple[bytes, Entry]], cursor: Any, start: bytes, end: bytes | None, limit: int
+) -> tuple[list[tuple[bytes, Any]], bytes | None]:
+    found: list[tuple[bytes, Any]] = []
+    more = cursor.set_range(start) if start else cursor.first()
+    theirs = bytes(cursor.key()) if more else None
+    looked = 0  # of ours; one more than `limit` were asked for, so that the last is never looked at
+    while True:
+        if theirs is not None and end is not None and theirs >= end:
+            theirs = None
+        mine = ours[looked][0] if looked < len(ours) else None
+        if mine is None and theirs is None:
+            return found, None
+        key = mine if theirs is None or (mine is not None and mine <= theirs) else theirs
+        assert key is not None
+        if len(found) >= limit or looked >= limit:
+            return found, key
+        if key == mine:
+            entry = ours[looked][1]
+            looked += 1
+            if entry.end >= 0:
+                found.append((key, entry.region.view[entry.start : entry.end]))
+        else:
+            found.append((key, cursor.value()))
+        if key == theirs:
+            theirs = bytes(cursor.key()) if cursor.next() else None
