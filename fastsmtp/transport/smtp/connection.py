@@ -28,6 +28,11 @@ PIECES_AT_ONCE = 16
 FAREWELL = 5.0
 """Seconds for the answer to QUIT; then the connection is dropped."""
 
+_MANY = ("rcpt", "body")
+"""Stages at which more than one answer may be due."""
+_TOGETHER = 10
+"""How often the time for one answer all of them together have."""
+
 _NOTHING: Final = int(Event.NOTHING)
 _BODY: Final = int(Event.BODY)
 _OVER: Final = int(Event.OVER)
@@ -84,8 +89,10 @@ class Connection(asyncio.BufferedProtocol):
         "_at",
         "_content",
         "_end",
+        "_latest",
         "_lines",
         "_over",
+        "_stage",
         "_transport",
         "deadline",
         "idle_since",
@@ -114,6 +121,8 @@ class Connection(asyncio.BufferedProtocol):
         self.opened = lines.now
         self.idle_since = lines.now
         self.uses = 0
+        self._stage = "connect"  # that the deadline is for
+        self._latest = 0.0
         self.waited = lines.patience["connect"]
         self.deadline = lines.now + self.waited
         self._lines = lines
@@ -149,6 +158,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         if out:
             self._write(out)
+            self._stage = ""
         self._look(protocol.event)
 
     def eof_received(self) -> bool:
@@ -215,12 +225,14 @@ class Connection(asyncio.BufferedProtocol):
             return
         if out:
             self._write(out)
+        self._stage = ""
         self._look(protocol.event)
 
     def say(self, out: bytes) -> None:
         """Write what the protocol gave for a step of the opening: STARTTLS, AUTH."""
         if out:
             self._write(out)
+        self._stage = ""
         self._look(self.protocol.event)
 
     def secured(self, transport: asyncio.Transport) -> None:
@@ -267,11 +279,24 @@ class Connection(asyncio.BufferedProtocol):
         self.waited = seconds
         self.deadline = self._lines.now + seconds
 
+    def _wait_on(self) -> None:
+        """For the rest of the answers to what was written. A server that sends an answer bit by bit wins no time by
+        it; where many answers are due, each may take its time, but not all of them together."""
+        stage = self.protocol.stage
+        patience = self._lines.patience[stage]
+        if stage != self._stage:
+            self._stage = stage
+            self._latest = self._lines.now + _TOGETHER * patience
+        elif stage not in _MANY:
+            return
+        if not self.paused:
+            self.waited = patience
+            self.deadline = min(self._lines.now + patience, self._latest)
+
     def _look(self, event: int) -> None:
         """After each step of the protocol."""
         if event == _NOTHING:
-            if not self.paused:
-                self._wait(self._lines.patience[self.protocol.stage])
+            self._wait_on()
         elif event == _BODY:
             self._pump()
         else:
