@@ -74,16 +74,6 @@ class PlanSettings(Struct, frozen=True, kw_only=True):
     messages_per_site_per_minute: Annotated[
         int, Meta(ge=0, le=1_000_000, description="Messages to one site in a minute; 0 = no limit.")
     ] = 0
-    deliveries_per_connection: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="Messages over one connection until it is closed.")
-    ] = 100
-    idle_connection: Annotated[
-        Duration,
-        Meta(
-            description="How long a connection to another host is kept open for the next message; `0s`: not at all.",
-            extra={"between": ("0s", "5m")},
-        ),
-    ] = Duration(5)
 
     def __post_init__(self) -> None:
         if not self.retry:
