@@ -53,6 +53,7 @@ def hangs_from(start: float) -> Host:
         ("dying", dies(WARM, LATENCY)),
         ("dying hanging", hangs_from(WARM)),
         ("slow", works(30.0)),
+        ("slow", works(6.0)),
     ],
 )
 def test_a_hundred_sites_that_do_not_work_cost_those_that_do_a_tenth_at_most(name: str, host: Host) -> None:
@@ -63,8 +64,8 @@ def test_a_hundred_sites_that_do_not_work_cost_those_that_do_a_tenth_at_most(nam
 
 def test_slow_sites_do_not_stand_still_for_it() -> None:
     relay = crowd({f"slow{i}": works(30.0) for i in range(100)})
-    delivered = {mail.site for _, mail in relay.delivered}
-    assert {f"slow{i}" for i in range(100)} <= delivered
+    delivered = sum(at > END - 60 and mail.site.startswith("slow") for at, mail in relay.delivered)
+    assert delivered == pytest.approx(60 / 30 * CONNECTIONS / 4, rel=0.1), "they have a quarter, beside"
 
 
 def test_without_others_slow_sites_have_more_than_their_share() -> None:
@@ -74,7 +75,7 @@ def test_without_others_slow_sites_have_more_than_their_share() -> None:
         for _ in range(10):
             relay.receive(site)
     relay.run(END)
-    assert relay.board.in_flight >= CONNECTIONS / 2
+    assert relay.board.in_flight == CONNECTIONS / 2 + CONNECTIONS / 4
 
 
 def test_thousands_of_silent_sites_cost_those_that_work_nothing() -> None:

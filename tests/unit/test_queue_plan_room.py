@@ -46,13 +46,14 @@ def test_what_lingers_makes_way_while_there_is_spare_room() -> None:
 def test_slow_sites_have_a_share_of_their_own() -> None:
     room, slow = Room(4, spare=4, slow=1), Site("slow.test", LIMITS, 0.0)
     slow.slow = True
-    entered(room, 0.0, slow)
+    assert room.free_for_slow
+    first = entered(room, 0.0, slow)
+    assert not room.free_for_slow
+    assert room.frees_at() is None, "it takes nobody's place"
     assert room.half_empty
     entered(room, 0.0, slow)
-    assert not room.half_empty
-    assert room.free_for_slow
-    third = entered(room, 0.0, slow)
-    assert not room.free_for_slow
-    assert [len(room), room.free] == [3, True], "the third takes nobody's place"
-    room.leave(third)
+    entered(room, 0.0, slow)
+    assert not room.half_empty, "these two do"
+    assert len(room) == 3
+    room.leave(first)
     assert room.free_for_slow

@@ -130,6 +130,14 @@ def test_a_mail_that_a_site_chokes_on_does_not_pause_it_but_several_do() -> None
     assert played.site.state(played.now).reason == "takes no mail: connection closed after DATA"
 
 
+def test_a_failing_site_that_breaks_off_again_has_its_next_pause() -> None:
+    played = Played()
+    played.one(Outcome.UNREACHABLE)
+    played.now += 60
+    played.one(Outcome.SLOWER)
+    assert played.site.opens_at(played.now) == played.now + 300
+
+
 def test_unreachable_pauses_by_the_schedule_and_leaves_one_attempt() -> None:
     played = Played()
     played.grow_to(10)

@@ -64,11 +64,18 @@ def test_a_flood_of_sooner_ones_pushes_the_later_ones_out() -> None:
         window.add(float(i), "x")
         assert len(window) <= 200
     assert window.next_at() == 1.0
-    while window.wants() is None:
+    index = [(float(i), "x") for i in range(1, 1001)]
+    for i in range(1, 1001):
+        assert window.next_at() == i, "without a gap"
         window.due(1e9)
-    start = window.wants()
-    assert start is not None
-    assert start[0] > 100
+        fill(window, index)
+    assert window.next_at() is None
+
+
+def test_the_entry_at_the_end_is_the_indexs() -> None:
+    window = filled([(float(i), "x") for i in range(100)], 10)
+    window.add(10.0, "x")
+    assert len(window) == 10
 
 
 def test_what_was_removed_is_not_given() -> None:
@@ -77,6 +84,7 @@ def test_what_was_removed_is_not_given() -> None:
         window.remove(float(i), "x")
     window.remove(5000.0, "never there")
     assert len(window) == 1
+    assert len(window._heap) < 100, "nor kept"
     assert [window.due(1e9) for _ in range(2)] == ["x", None]
 
 
@@ -98,12 +106,13 @@ class WindowAgainstIndex(RuleBasedStateMachine):
         self.index: list[Entry] = []
         self.number = 0
 
-    @rule(at=TIMES)
-    def written(self, at: float) -> None:
-        self.number += 1
-        entry = (at, f"id{self.number % 7}.{self.number}")
-        bisect.insort(self.index, entry)
-        self.window.add(*entry)
+    @rule(times=st.lists(TIMES, min_size=1, max_size=6))
+    def written(self, times: list[float]) -> None:
+        for at in times:
+            self.number += 1
+            entry = (at, f"id{self.number % 7}.{self.number}")
+            bisect.insort(self.index, entry)
+            self.window.add(*entry)
 
     @rule(data=st.data())
     def removed(self, data: st.DataObject) -> None:

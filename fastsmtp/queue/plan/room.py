@@ -80,7 +80,7 @@ class Room:
 
     def enter(self, slot: Slot) -> None:
         """It begins."""
-        if slot.site.slow and not self.half_empty:
+        if slot.site.slow and self.free_for_slow:
             self._lingering.add(slot)
         else:
             self._counted[slot] = None

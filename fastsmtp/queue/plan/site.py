@@ -215,8 +215,7 @@ class Site:
             self._strikes += 1
             if self._strikes < STRIKES and self.health != "failing":
                 return
-        if not self.in_flight:
-            self._pause("takes no mail", words, now, schedule, rng)
+        self._pause("takes no mail", words, now, schedule, rng)
 
     def _pause(self, cause: str, words: str, now: float, schedule: RetrySchedule, rng: Random) -> None:
         if self.health != "failing":

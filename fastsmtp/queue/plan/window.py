@@ -77,9 +77,8 @@ class DueWindow:
         than one beyond these is read."""
         rest = iter(entries)
         for entry in islice(rest, max(0, self._size - len(self._known))):
-            if entry not in self._known:
-                self._known.add(entry)
-                heappush(self._heap, entry)
+            self._known.add(entry)
+            heappush(self._heap, entry)
         self._end = next(rest, _END)
 
     def _first(self) -> Entry | None:
