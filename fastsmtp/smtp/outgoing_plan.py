@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from fastsmtp.mail.seven_bit import to_seven_bit
 from fastsmtp.smtp.grammar import parse_mailbox
 from fastsmtp.smtp.outgoing_body import EIGHT_BIT
 from fastsmtp.smtp.outgoing_values import Offer, Outcome
@@ -90,15 +91,15 @@ def make(
     plan = Plan(b"", [], [], [], body=body)
     words = ""
     refusal = None
+    if params or not ascii_body or "8BITMIME" not in keywords:
+        words, refusal = _content(plan, keywords, params or {}, ascii_body)
+        if plan.body is not body and plan.body is not None:
+            size = len(plan.body)
     if "SIZE" in keywords:
         # RFC 1870 §6.1: what is larger than announced is not even tried.
         if offer.size and size > offer.size:
             refusal = TOO_BIG
-        words = f" SIZE={size}"
-    if params or not ascii_body or "8BITMIME" not in keywords:
-        more, why = _content(plan, keywords, params or {}, body, ascii_body)
-        words += more
-        refusal = refusal or why
+        words = f" SIZE={size}{words}"
     utf8 = "SMTPUTF8" in keywords and "8BITMIME" in keywords  # RFC 6531 §3.1 item 3: never without it
     uses_utf8 = False
     if params:
@@ -127,22 +128,39 @@ def make(
     return plan
 
 
+def wants_whole(offer: Offer, params: Mapping[str, str] | None) -> bool:
+    """Whether a content has to be given whole to have a chance with this server: it may have to be converted, or
+    looked into."""
+    if not params:
+        return "8BITMIME" not in offer.keywords
+    if params.get("BODY") == "BINARYMIME" and not {"BINARYMIME", "CHUNKING"} <= offer.keywords:
+        return True
+    wanted = {"8BITMIME", "SMTPUTF8"} if "SMTPUTF8" in params else {"8BITMIME"}
+    return not wanted <= offer.keywords
+
+
 def _content(
-    plan: Plan, keywords: frozenset[str], params: Mapping[str, str], body: Content | None, ascii_body: bool
+    plan: Plan, keywords: frozenset[str], params: Mapping[str, str], ascii_body: bool
 ) -> tuple[str, Outcome | None]:
-    """What MAIL says about the content, and why the server must not get it."""
+    """What MAIL says about the content, and why the server must not get it; it is converted where it has to be."""
     declared = params.get("BODY", "")
     if declared == "BINARYMIME":
         if "BINARYMIME" in keywords and "CHUNKING" in keywords:
             plan.chunked = plan.binary = True
             return " BODY=BINARYMIME", None
         # RFC 3030 §3: without both extensions it is to be converted, or given back.
-        return "", NO_BINARY
+        return "", None if _convert(plan) else NO_BINARY
     if "8BITMIME" in keywords:
         # RFC 6152 §3: 8-bit content is declared, whether the one who brought it did so or not.
         return (" BODY=8BITMIME" if declared == "8BITMIME" or not ascii_body else ""), None
-    plan.seven = body is None
-    return "", None if ascii_body else NO_EIGHT_BIT
+    plan.seven = plan.body is None
+    return "", None if ascii_body or _convert(plan) else NO_EIGHT_BIT
+
+
+def _convert(plan: Plan) -> bool:
+    converted = None if plan.body is None else to_seven_bit(bytes(plan.body))
+    plan.body = converted
+    return converted is not None
 
 
 def _header_is_ascii(body: Content) -> bool:

@@ -484,3 +484,22 @@ def test_a_clean_piece_is_handed_on_as_it_is(make: Make) -> None:
 def test_the_core_that_is_chosen_is_the_one_in_use() -> None:
     module = "fastsmtp._core.outgoing" if _core.COMPILED else "fastsmtp.smtp.outgoing"
     assert OutgoingProtocol.__module__ == module
+
+
+def test_eight_bit_content_is_converted_for_a_server_that_takes_none(make: Make) -> None:
+    body = b"Subject: x\r\nContent-Type: text/plain; charset=utf-8\r\nMIME-Version: 1.0\r\n\r\n.\xc3\xa9\r\n"
+    seen = converse(
+        make, [GREETING, b"250 mx\r\n", OK, OK, GO_ON, OK], [send(body=body, params={"BODY": "8BITMIME"})]
+    )
+    assert seen.written == (
+        EHLO
+        + MAIL
+        + b"\r\n"
+        + TO
+        + b"DATA\r\n"
+        + body.split(b"\r\n\r\n")[0]
+        + b"\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n..=C3=A9\r\n.\r\n"
+    )
+    assert seen.statuses == [["relayed"]]
+    seen = converse(make, [GREETING, b"250 mx\r\n"], [send(body=b"Subject: \xe9\r\n\r\nx\r\n")])
+    assert seen.outcomes[0][0].enhanced == "5.6.3"

@@ -199,3 +199,33 @@ def test_limits() -> None:
 def test_unfit() -> None:
     assert plans.unfit(3) is plans.NO_EIGHT_BIT
     assert plans.unfit(1) is plans.unfit(2) is plans.BARE_LINE_END
+
+
+def test_content_is_converted_where_it_must_be() -> None:
+    made = plan(offer("SIZE"), params={"BODY": "8BITMIME"}, body=EIGHT, size=len(EIGHT))
+    assert made.body is not None
+    assert bytes(made.body).endswith(b"quoted-printable\r\n\r\nh=C3=A9llo\r\n")
+    assert made.mail == b"MAIL FROM:<a@here.test> SIZE=%d\r\n" % len(made.body)
+    binary = b"Content-Transfer-Encoding: binary\r\n\r\na\nb"
+    made = plan(offer("8BITMIME"), params={"BODY": "BINARYMIME"}, body=binary)
+    assert made.body is not None
+    assert bytes(made.body).endswith(b"base64\r\nMIME-Version: 1.0\r\n\r\nYQpi\r\n")
+    assert refused(offer(), body=UTF8_HEADER) is plans.NO_EIGHT_BIT
+    assert refused(offer("SIZE", size=len(EIGHT)), body=EIGHT, size=len(EIGHT)) is plans.TOO_BIG
+    assert plan(offer("8BITMIME"), body=EIGHT).body is EIGHT
+
+
+@pytest.mark.parametrize(
+    ("offered", "params", "wanted"),
+    [
+        (offer("8BITMIME"), None, False),
+        (offer(), None, True),
+        (offer("8BITMIME"), {"BODY": "8BITMIME"}, False),
+        (offer("8BITMIME"), {"BODY": "BINARYMIME"}, True),
+        (offer("BINARYMIME", "CHUNKING", "8BITMIME"), {"BODY": "BINARYMIME"}, False),
+        (offer("8BITMIME"), {"SMTPUTF8": ""}, True),
+        (offer("8BITMIME", "SMTPUTF8"), {"SMTPUTF8": ""}, False),
+    ],
+)
+def test_wants_whole(offered: Offer, params: dict[str, str] | None, wanted: bool) -> None:
+    assert plans.wants_whole(offered, params) is wanted
