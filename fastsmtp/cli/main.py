@@ -15,6 +15,7 @@ from fastsmtp.cli.options import Stop
 COMMANDS = {
     "serve": "Run the server.",
     "check": "Check a settings file.",
+    "route": "Show where mail goes.",
     "bench": "Measure a server under load.",
     "sink": "Swallow mail, slowly or rudely if wished.",
     "version": "Show versions and which core runs.",

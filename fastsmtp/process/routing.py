@@ -1,13 +1,16 @@
 """From the settings and the files they name to the tables of the router, at a start and when a file changes."""
 
+import secrets
 from pathlib import Path
 
+from fastsmtp.clock import SystemClock
 from fastsmtp.process.settings import Settings, load_settings, routing_of, srs_domain
 from fastsmtp.routing.credentials import read_credentials
 from fastsmtp.routing.relay import Recipients, read_recipients
 from fastsmtp.routing.reload import Signature, signature
+from fastsmtp.routing.router import Router
 from fastsmtp.routing.settings import VERIFY
-from fastsmtp.routing.srs import Srs
+from fastsmtp.routing.srs import SECRET_FILE, Srs, read_secret
 from fastsmtp.routing.tables import RoutingTables
 
 
@@ -48,3 +51,19 @@ class SettingsSource:
 
     def _look(self, file: Path) -> None:
         self.seen[file] = signature(file)
+
+
+def router_of(settings: Settings) -> tuple[Router, list[str]]:
+    """A router as the server's, for somebody who asks; and what keeps it from being quite the same. Raises
+    `SettingsError`."""
+    notes = []
+    file = settings.data_dir / SECRET_FILE
+    try:
+        secret, why = read_secret(file), f"its first start makes {file}"
+    except (OSError, ValueError) as error:
+        secret, why = None, str(error)
+    if secret is None:
+        notes.append(f"the codes in return addresses are not the server's: {why}")
+        secret = secrets.token_bytes(32)
+    tables, srs = SettingsSource(None, settings, secret).load()
+    return Router(tables, SystemClock(), srs), notes

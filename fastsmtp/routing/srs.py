@@ -54,9 +54,9 @@ class Srs:
     def reverse(self, local: str, now: float) -> str | Reply | None:
         """The sender whom mail for ``local@`` our domain is for, the reply when we did not make that address or
         it is too old, None when it is none of this kind."""
-        kind, _, rest = local.partition("=")
-        kind = kind.upper()
-        if kind == "SRS0":
+        kind, equals, rest = local.partition("=")
+        kind = kind.upper() + equals
+        if kind == "SRS0=":
             code, day, domain, user = _split(rest, 4)
             if not self._made(code, day, domain, user):
                 return SRS_FORGED
@@ -65,7 +65,7 @@ class Srs:
             if (age + 1) % _DAYS > VALID_DAYS + 1:
                 return SRS_EXPIRED
             found = spell(user, domain)
-        elif kind == "SRS1":
+        elif kind == "SRS1=":
             code, host, rest = _split(rest, 3)
             if not self._made(code, host, rest):
                 return SRS_FORGED
