@@ -20,9 +20,10 @@ FORMAT = 2
 _MAGIC = b"\xf5fsmtp\x01\n"
 _START = struct.Struct("<8sI")  # magic, crc32 of the rest of the header
 _REST = struct.Struct("<IIIIQ")  # crc32 of what follows the header, flags, lengths: envelope, prefix, body
+# Of a filed record the length of the prefix is that of what other hosts do not get: the start of the file.
 _HEADER = _START.size + _REST.size
 _HEAD = struct.Struct("<I")
-_FILED = 1
+_FILED, _SHARED = 1, 2
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Envelope).decode
 
@@ -39,7 +40,8 @@ class Damaged(Exception):
 class Letter(msgspec.Struct, gc=False):
     """One message as delivery sees it: its content is ``length`` bytes at ``offset`` of the value, or, when
     ``filed``, a file of that length. ``pending`` are the numbers of the recipients to be served, None for all.
-    ``deaths`` is how many workers died while delivering it."""
+    ``deaths`` is how many workers died while delivering it. ``shared``: another record speaks of the file too.
+    ``skip``: the bytes at the start of the file that other hosts do not get."""
 
     envelope: Envelope
     offset: int
@@ -47,6 +49,8 @@ class Letter(msgspec.Struct, gc=False):
     filed: bool = False
     pending: list[int] | None = None
     deaths: int = 0
+    shared: bool = False
+    skip: int = 0
 
 
 class Head(msgspec.Struct, array_like=True, gc=False):
@@ -85,10 +89,11 @@ def record_parts(envelope: Envelope, prefix: bytes, body: bytes | bytearray) -> 
     return _START.pack(_MAGIC, crc32(rest)) + rest, packed
 
 
-def filed_record(envelope: Envelope, size: int) -> bytes:
-    """The record of a message whose content is a file of ``size`` bytes."""
+def filed_record(envelope: Envelope, size: int, *, skip: int = 0, shared: bool = False) -> bytes:
+    """The record of a message whose content is a file of ``size`` bytes; see `Letter` for the others."""
     packed = _encode(envelope)
-    rest = _REST.pack(crc32(packed), _FILED, len(packed), 0, size)
+    flags = _FILED | (_SHARED if shared else 0)
+    rest = _REST.pack(crc32(packed), flags, len(packed), skip, size - skip)
     return _START.pack(_MAGIC, crc32(rest)) + rest + packed
 
 
@@ -113,7 +118,29 @@ def read_record(value: Any, start: int = 0) -> tuple[Letter, int]:
         envelope = _decode(view[start + _HEADER : offset])
     except msgspec.MsgspecError as error:
         raise Damaged(start, end, f"an envelope cannot be read: {error}") from None
-    return Letter(envelope, offset, prefix + body, bool(flags & _FILED)), end
+    letter = Letter(envelope, offset, prefix + body)
+    if flags & _FILED:
+        letter.filed = True
+        letter.shared = bool(flags & _SHARED)
+        letter.skip = prefix
+    return letter, end
+
+
+def read_envelope(value: Any) -> tuple[Envelope, int, bool]:
+    """The envelope of a record, the length of the content other hosts get, and whether that is a file; without
+    looking at the content. Raises `Damaged`."""
+    view = memoryview(value)
+    if len(view) >= _HEADER:
+        magic, check = _START.unpack_from(view)
+        if magic == _MAGIC and crc32(view[_START.size : _HEADER]) == check:
+            _, flags, packed, prefix, body = _REST.unpack_from(view, _START.size)
+            filed = bool(flags & _FILED)
+            try:
+                envelope = _decode(view[_HEADER : _HEADER + packed])
+            except msgspec.MsgspecError as error:
+                raise Damaged(0, len(view), f"an envelope cannot be read: {error}") from None
+            return envelope, body if filed else prefix + body, filed
+    raise Damaged(0, len(view), "a record's header is damaged")
 
 
 def read_pack(value: Any) -> Iterator[Letter | Damaged]:

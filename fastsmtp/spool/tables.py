@@ -15,7 +15,11 @@ from fastsmtp.spool.journal import Change, Journal, Region
 from fastsmtp.store import Store
 
 PACK, INTENT, MAIL, BODY, STATE = b"pack", b"intent", b"mail", b"body", b"journal"
-DATABASES = (PACK, INTENT, MAIL, BODY, STATE)
+RELAY, WAIT = b"relay", b"wait"
+BY_DOMAIN, BY_RCPT, BY_SENDER, BY_FROM = b"by-domain", b"by-rcpt", b"by-sender", b"by-from"
+BY_CODE, BY_DUE = b"by-code", b"by-due"
+INDEXES = (BY_DOMAIN, BY_RCPT, BY_SENDER, BY_FROM, BY_CODE, BY_DUE)
+DATABASES = (PACK, INTENT, MAIL, BODY, STATE, RELAY, WAIT, *INDEXES)
 """The tree's databases. The journal knows them by their place here, so the order is part of the format."""
 _PAGE = 4096
 NUMBER = {name: number for number, name in enumerate(DATABASES)}

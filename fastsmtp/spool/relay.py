@@ -1,0 +1,408 @@
+"""What the queue for other hosts sees of the spool: relay records, and what is known of those that wait.
+
+A relay record is written once, by the commit before 250, and goes when every recipient is final. As long as its
+first attempt is not over it is *fresh*: it has no row in ``wait``, and an attempt that succeeds at once costs one
+record and its removal, nothing else. What is left over waits: with a due time of its own, with its site (found by
+the domain when the site opens), or held.
+
+All methods but `note` are called on the loop's thread, where the call-backs come too. What is asked for here does
+not show what `settle` is about to remove or change: a message is never begun twice because a commit takes its time.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fastsmtp.clock import Clock
+from fastsmtp.mail.envelope import Envelope
+from fastsmtp.spool.base import SpoolError
+from fastsmtp.spool.changes import Changes, Job
+from fastsmtp.spool.corrupt import set_aside
+from fastsmtp.spool.record import Damaged, read_envelope, read_record
+from fastsmtp.spool.tables import BY_DOMAIN, BY_DUE, RELAY, WAIT, Tables
+from fastsmtp.spool.waiting import (
+    IS_HELD,
+    OWN_DUE,
+    Waiting,
+    decode_waiting,
+    domain_of,
+    domain_start,
+    due_key,
+    due_of,
+    encode_waiting,
+    id_of,
+    index_rows,
+)
+from fastsmtp.telemetry.maillog import MailLog
+
+PIECE = 500
+"""Changes of one job, at most: what a commit is to put is bounded, and new mail never waits for more."""
+_LOOK = 5000
+"""Rows one call looks at, at most; about 10 ms."""
+_MOST_FRESH = 100_000
+"""Fresh records kept in mind; of more than that, all are looked for on the disk."""
+_FREED_PER_BYTE = 8
+_ROW = 128
+"""About the bytes of an index row in a frame, and in the tree."""
+
+
+class Defer(NamedTuple):
+    """The message waits, as ``waiting`` says. What an operator has said of holding it meanwhile stands."""
+
+    id: str
+    waiting: Waiting
+
+
+class Finish(NamedTuple):
+    """All recipients of the message are final."""
+
+    id: str
+
+
+class Page(NamedTuple):
+    """Some ids (or domains), and where to go on; None: there are no more. A page may be shorter than was asked for,
+    or empty, and yet not be the last: the work of one call is bounded."""
+
+    found: list[str]
+    position: bytes | None
+
+
+class Mail(NamedTuple):
+    """A relay record. Its content, without Return-Path, is ``view``, which counts until the reader is left; or,
+    when ``path`` is not None, ``length`` bytes from ``offset`` of that file, which stays until `Finish`."""
+
+    envelope: Envelope
+    view: memoryview | None
+    path: Path | None
+    offset: int
+    length: int
+
+
+Settled = Callable[[SpoolError | None], None]
+
+
+class RelayBox:
+    """See the module. ``post`` calls a callable on the loop's thread, from any thread."""
+
+    def __init__(
+        self,
+        path: Path,
+        tables: Tables,
+        *,
+        job: Callable[[Job], None],
+        remove_body: Callable[[str], None],
+        post: Callable[[Callable[[], None]], object],
+        most_bytes: int,
+        log: MailLog,
+        clock: Clock,
+    ) -> None:
+        self.on_fresh: Callable[[Envelope, int], None] | None = None
+        """Called for each relay record that was committed, with its envelope and the length of its content; those
+        of one commit in one turn of the loop, after their 250."""
+        self.on_changed: Callable[[Sequence[str]], None] | None = None
+        """Called with the ids of what an operator has changed: held, released, made due, or removed."""
+        self.bodies = path / "body"
+        self._path = path
+        self._tables = tables
+        self._job = job
+        self._remove_body = remove_body
+        self._post = post
+        self._most_bytes = most_bytes
+        self._log = log
+        self._clock = clock
+        self._settling: dict[str, int] = {}
+        self._fresh: set[str] = set()
+        self._fresh_known = False
+        self._walked = b""
+        self._lock = threading.Lock()
+
+    # --- the writer's side ----------------------------------------------------------------------
+    def note(self, letters: list[tuple[Envelope, int]]) -> None:
+        """These were committed. Called on the writer's thread."""
+        self._post(lambda: self._arrived(letters))
+
+    def _arrived(self, letters: list[tuple[Envelope, int]]) -> None:
+        on_fresh = self.on_fresh
+        for envelope, length in letters:
+            self._is_fresh(envelope.id)
+            if on_fresh is not None:
+                on_fresh(envelope, length)
+
+    # --- settling -------------------------------------------------------------------------------
+    def defer(self, queue_id: str, waiting: Waiting, done: Settled) -> None:
+        """See `Defer`; ``done`` is called when it is committed, or cannot be."""
+        self.settle([Defer(queue_id, waiting)], done)
+
+    def finish(self, queue_id: str, done: Settled) -> None:
+        """See `Finish`. A bounce is to be accepted by the intake before: a crash in between sends it twice, and
+        never loses it."""
+        self.settle([Finish(queue_id)], done)
+
+    def settle(self, changes: Sequence[Defer | Finish], done: Settled) -> None:
+        """Commit many changes, in pieces of bounded size; ``done`` is called once, with the first error if there
+        was one. A message that is gone meanwhile stays gone. Storage that fails is tried again until it does not: an
+        error comes only when the spool ends."""
+        pieces = list(self._pieces(changes))
+        left = len(pieces)
+        first: SpoolError | None = None
+
+        def one(piece: list[Defer | Finish], error: SpoolError | None) -> None:
+            nonlocal left, first
+            self._no_longer_settling(piece)
+            first = first or error
+            left -= 1
+            if not left:
+                done(first)
+
+        for change in changes:
+            self._settling[change.id] = self._settling.get(change.id, 0) + 1
+        if not pieces:
+            self._post(lambda: done(None))
+        for piece, size in pieces:
+            self._commit(piece, size, one)
+
+    def _pieces(self, changes: Sequence[Defer | Finish]) -> Iterator[tuple[list[Defer | Finish], int]]:
+        piece: list[Defer | Finish] = []
+        size = 0
+        for change in changes:
+            needs = _needs(change)
+            if piece and (len(piece) >= PIECE or size + needs > self._most_bytes):
+                yield piece, size
+                piece, size = [], 0
+            piece.append(change)
+            size += needs
+        if piece:
+            yield piece, size
+
+    def _commit(
+        self,
+        piece: list[Defer | Finish],
+        size: int,
+        one: Callable[[list[Defer | Finish], SpoolError | None], None],
+    ) -> None:
+        gone: list[str] = []
+
+        def apply(changes: Changes) -> None:
+            gone.clear()
+            for change in piece:
+                if isinstance(change, Finish):
+                    gone.extend(remove(changes, change.id))
+                else:
+                    wait(changes, change.id, change.waiting)
+
+        def done(error: SpoolError | None) -> None:
+            if error is None:
+                for queue_id in gone:
+                    self._remove_body(queue_id)
+            self._post(lambda: one(piece, error))
+
+        self._job(Job(apply, done, urgent=False, size=size))
+
+    def _no_longer_settling(self, piece: Iterable[Defer | Finish]) -> None:
+        for change in piece:
+            self._fresh.discard(change.id)
+            left = self._settling[change.id] - 1
+            if left:
+                self._settling[change.id] = left
+            else:
+                del self._settling[change.id]
+
+    # --- reading --------------------------------------------------------------------------------
+    @contextmanager
+    def reading(self, queue_id: str) -> Iterator[Mail | None]:
+        """A message, for a short time: while it is looked at, the journal cannot go on beyond it. None when it is
+        gone, or cannot be read (then it is set aside)."""
+        with self._tables.reading(RELAY, queue_id.encode()) as value:
+            if value is None:
+                yield None
+                return
+            try:
+                letter, _ = read_record(value)
+            except Damaged as damage:
+                self._damaged(queue_id, bytes(value), damage)
+                yield None
+                return
+            length = letter.length - letter.skip
+            if letter.filed:
+                yield Mail(letter.envelope, None, self.bodies / queue_id, letter.skip, length)
+            else:
+                view = memoryview(value)[letter.offset : letter.offset + length]
+                yield Mail(letter.envelope, view, None, 0, length)
+
+    def load(self, queue_id: str) -> tuple[Envelope, Waiting | None] | None:
+        """A message's envelope and what is known of it, None as long as it is fresh; None when it is gone."""
+        key = queue_id.encode()
+        with self._tables.reading(RELAY, key) as value:
+            if value is None:
+                return None
+            try:
+                envelope, _, _ = read_envelope(value)
+            except Damaged as damage:
+                self._damaged(queue_id, bytes(value), damage)
+                return None
+        return envelope, self.waiting(queue_id)
+
+    def waiting(self, queue_id: str) -> Waiting | None:
+        """What is known of a message that waits."""
+        with self._tables.reading(WAIT, queue_id.encode()) as value:
+            return None if value is None else decode_waiting(value)
+
+    def fresh(self, position: bytes, limit: int) -> Page:
+        """Relay records without a row in ``wait``, from ``position`` (b"" at first) on, in order of their ids. What
+        was handed over by `on_fresh` is among them."""
+        if self._fresh_known:
+            start = position.decode()
+            ids = sorted(queue_id for queue_id in self._fresh if queue_id >= start)
+            following = ids[limit].encode() if len(ids) > limit else None
+            return Page([one for one in ids[:limit] if one not in self._settling], following)
+        found, following = self._walk(position, limit)
+        if position <= self._walked:
+            for queue_id in found:
+                self._is_fresh(queue_id)
+            self._walked = following or self._walked
+            self._fresh_known = following is None and len(self._fresh) < _MOST_FRESH
+        return Page([one for one in found if one not in self._settling], following)
+
+    def _walk(self, position: bytes, limit: int) -> tuple[list[str], bytes | None]:
+        with self._tables.page(RELAY, position, limit=_LOOK) as (records, following):
+            keys = [key for key, _ in records]
+        with self._tables.page(WAIT, position, following) as (rows, _):
+            waiting = {key for key, _ in rows}
+        found = [key for key in keys if key not in waiting]
+        if len(found) > limit:
+            following = found[limit]
+        return [key.decode() for key in found[:limit]], following
+
+    def _is_fresh(self, queue_id: str) -> None:
+        self._fresh.add(queue_id)
+        if len(self._fresh) > _MOST_FRESH:
+            self._fresh.clear()
+            self._fresh_known = False
+            self._walked = b""
+
+    def due(self, before: float, limit: int, position: bytes = b"") -> Page:
+        """What is due before a time (seconds since 1970 UTC), by due time. What is being tried is among it."""
+        return self._rows(BY_DUE, position, due_key(before), limit)
+
+    def next_due(self, after: float = 0.0) -> float | None:
+        """The first due time at or after ``after``; None when nothing has one."""
+        position: bytes | None = due_key(after)
+        while position is not None:
+            with self._tables.page(BY_DUE, position, limit=PIECE) as (rows, position):
+                for key, _ in rows:
+                    return due_of(key)
+        return None
+
+    def domains(self, position: bytes, limit: int) -> Page:
+        """The domains mail waits for, in order of their labels from the right; held mail counts here."""
+        found: list[str] = []
+        following: bytes | None = position
+        for _ in range(limit):
+            if following is None:
+                break
+            with self._tables.page(BY_DOMAIN, following, limit=PIECE) as (rows, after):
+                key = rows[0][0] if rows else None
+            if key is None:
+                following = after
+                continue
+            found.append(domain_of(key))
+            following = key.partition(b"\0")[0] + b"\1"
+        return Page(found, following)
+
+    def of_domain(self, domain: str, position: bytes, limit: int) -> Page:
+        """The messages that wait with a site for recipients in ``domain``, in order of the recipients; neither those
+        held nor those whose recipients there have due times of their own."""
+        start = domain_start(domain) + b"\0"
+        return self._rows(
+            BY_DOMAIN, max(position, start), start[:-1] + b"\1", limit, without=IS_HELD | OWN_DUE
+        )
+
+    def _rows(self, table: bytes, position: bytes, end: bytes, limit: int, *, without: int = 0) -> Page:
+        found: dict[str, None] = {}
+        with self._tables.page(table, position, end, _LOOK) as (rows, following):
+            keys = [(bytes(key), value[0] if len(value) else 0) for key, value in rows]
+        for key, flags in keys:
+            if len(found) >= limit:
+                following = key
+                break
+            queue_id = id_of(key)
+            if not flags & without and queue_id not in self._settling:
+                found[queue_id] = None
+        return Page(list(found), following)
+
+    # --- damage ---------------------------------------------------------------------------------
+    def _damaged(self, queue_id: str, content: bytes, damage: Damaged) -> None:
+        """Keep the bytes for a person, and forget the record."""
+        path = set_aside(self._path / "corrupt", queue_id, content, str(damage), self._clock.now(), None)
+        self._log.event(f"spool {self._path}: {damage}; its bytes are set aside as {path}")
+        self.finish(queue_id, lambda error: None)
+
+
+def wait(changes: Changes, queue_id: str, waiting: Waiting) -> None:
+    """The message waits; nothing happens when it is gone."""
+    key = queue_id.encode()
+    envelope = _envelope(changes, key)
+    if envelope is None:
+        return
+    old = _row(changes, key)
+    if old is not None:
+        waiting = Waiting(waiting.queued_at, waiting.noticed, old.held, waiting.rcpts)
+    change_row(changes, envelope, old, waiting)
+
+
+def change_row(changes: Changes, envelope: Envelope, old: Waiting | None, row: Waiting | None) -> None:
+    """Replace a row of ``wait``, and the index rows with it."""
+    key = envelope.id.encode()
+    before, after = index_rows(envelope, old), index_rows(envelope, row)
+    for at in before.keys() - after.keys():
+        changes.delete(*at)
+    for at, value in after.items():
+        if before.get(at) != value:
+            changes.put(*at, value, new=at not in before)
+    if row is not None:
+        changes.put(WAIT, key, encode_waiting(row), new=old is None)
+    elif old is not None:
+        changes.delete(WAIT, key)
+
+
+def remove(changes: Changes, queue_id: str) -> list[str]:
+    """The message goes, with all that is known of it; its id when its body file may go too."""
+    key = queue_id.encode()
+    if not changes.holds(RELAY, key):
+        return []
+    filed = False
+    with changes.reading(RELAY, key) as value:
+        try:
+            envelope, _, filed = read_envelope(value)
+            change_row(changes, envelope, _row(changes, key), None)
+        except Damaged:
+            changes.delete(WAIT, key)
+    changes.delete(RELAY, key)
+    return [queue_id] if filed and changes.release(queue_id) else []
+
+
+def _envelope(changes: Changes, key: bytes) -> Envelope | None:
+    if not changes.holds(RELAY, key):
+        return None
+    with changes.reading(RELAY, key) as value:
+        try:
+            return read_envelope(value)[0]
+        except Damaged:
+            return None  # whoever reads it sets it aside
+
+
+def _row(changes: Changes, key: bytes) -> Waiting | None:
+    value: Any = changes.current(WAIT, key)
+    return None if value is None else decode_waiting(value)
+
+
+def _needs(change: Defer | Finish) -> int:
+    """About the bytes the change puts."""
+    if isinstance(change, Finish):
+        return _ROW
+    size = 4 * _ROW
+    for rcpt in change.waiting.rcpts:
+        size += 4 * _ROW + len(rcpt.text) + len(rcpt.remote)
+    return size

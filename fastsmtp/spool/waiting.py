@@ -1,0 +1,135 @@
+"""What is known of relay mail that waits, and the rows of the index tables that follow from it.
+
+`index_rows` is the one place that says which rows a message has: they are put, changed and deleted in the frame
+that changes its row in ``wait``, by comparing what it had with what it shall have.
+
+All keys end in a NUL and the queue id. Only the start of an address that is too long for a key stands in it, so a
+row says where to look, never that a message fits.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from fastsmtp.mail.envelope import Envelope
+from fastsmtp.mail.ids import LENGTH
+from fastsmtp.spool.tables import BY_CODE, BY_DOMAIN, BY_DUE, BY_FROM, BY_RCPT, BY_SENDER
+
+LONGEST_KEY = 500
+"""Bytes; LMDB takes 511."""
+ID_BYTES = LENGTH + 1
+"""What ends a key: a NUL and the queue id."""
+HELD = b"held"
+"""In ``by-code``, beside the codes: what is held."""
+
+SEVERAL, IS_HELD, OWN_DUE = 1, 2, 4
+"""A row's value is empty, or one byte with these flags: its message waits for more than one recipient (so that it may
+have more than one row in a range); it is held; its recipient has a due time of its own."""
+
+
+class RcptState(msgspec.Struct, array_like=True, gc=False):
+    """A recipient that is not final yet: ``number`` in the relay record's envelope.
+
+    ``attempts`` counts those that reached a site, ``last_at`` is when the last one ended (seconds since 1970 UTC, 0
+    before the first), ``due`` when the next one may begin, 0: when its site takes mail again. The others are the
+    last `DeliveryResult`'s (mail/result.py).
+    """
+
+    number: int
+    attempts: int = 0
+    last_at: float = 0.0
+    due: float = 0.0
+    status: Literal["", "delivered", "relayed", "deferred", "failed"] = ""
+    code: int = 0
+    enhanced: str = ""
+    text: str = ""
+    remote: str = ""
+
+
+class Waiting(msgspec.Struct, array_like=True, gc=False):
+    """The row of ``wait``: ``queued_at`` in seconds since 1970 UTC; ``noticed``, the sender was told of the delay;
+    ``held``, an operator wants it left alone; ``rcpts``, those that are not final, at least one."""
+
+    queued_at: float
+    noticed: bool
+    held: bool
+    rcpts: list[RcptState]
+
+    def due(self) -> float:
+        """The first due time of a recipient that has one of its own, 0 without."""
+        return min((rcpt.due for rcpt in self.rcpts if rcpt.due), default=0.0)
+
+
+encode_waiting = msgspec.msgpack.Encoder().encode
+decode_waiting = msgspec.msgpack.Decoder(Waiting).decode
+
+Row = tuple[bytes, bytes]
+"""An index table, and a key."""
+
+
+def address_key(address: str) -> bytes:
+    """``address`` as it stands in ``by-rcpt`` and ``by-from``: lower case, cut where a key ends."""
+    return address.lower().encode("utf-8", "surrogateescape")[: LONGEST_KEY - ID_BYTES]
+
+
+def domain_start(domain: str) -> bytes:
+    """``domain`` as it stands in ``by-domain`` and ``by-sender``: lower case, the last label first."""
+    return ".".join(reversed(domain.lower().split("."))).encode("utf-8", "surrogateescape")
+
+
+def domain_key(address: str) -> bytes:
+    """``address`` as it stands in ``by-domain`` and ``by-sender``: its domain, a NUL, the local part."""
+    local, _, domain = address.rpartition("@")
+    local_bytes = local.lower().encode("utf-8", "surrogateescape")
+    return (domain_start(domain) + b"\0" + local_bytes)[: LONGEST_KEY - ID_BYTES]
+
+
+def domain_of(key: bytes) -> str:
+    """The domain of a key of ``by-domain``."""
+    labels = key[:-ID_BYTES].partition(b"\0")[0].decode("utf-8", "surrogateescape")
+    return ".".join(reversed(labels.split(".")))
+
+
+def due_key(due: float) -> bytes:
+    """A time as it stands in ``by-due``."""
+    return max(0, int(due * 1000)).to_bytes(8, "big")
+
+
+def due_of(key: bytes) -> float:
+    """The time of a key of ``by-due``."""
+    return int.from_bytes(key[:8], "big") / 1000
+
+
+def id_of(key: bytes) -> str:
+    """The queue id of a key."""
+    return key[-LENGTH:].decode("ascii")
+
+
+def index_rows(envelope: Envelope, waiting: Waiting | None) -> dict[Row, bytes]:
+    """The rows of a message, with their values; none without ``waiting``."""
+    if waiting is None:
+        return {}
+    end = b"\0" + envelope.id.encode()
+    flags = (SEVERAL if len(waiting.rcpts) > 1 else 0) | (IS_HELD if waiting.held else 0)
+    value = bytes((flags,)) if flags else b""
+    own = bytes((flags | OWN_DUE,))
+    sender = envelope.sender
+    rows = {
+        (BY_SENDER, domain_key(sender) + end): value,
+        (BY_FROM, address_key(sender) + end): value,
+    }
+    for rcpt in waiting.rcpts:
+        address = envelope.recipients[rcpt.number].address
+        key = (BY_DOMAIN, domain_key(address) + end)
+        # Of two recipients whose rows are one, it must be found if one of them waits with its site.
+        if not rcpt.due or key not in rows:
+            rows[key] = own if rcpt.due else value
+        rows[BY_RCPT, address_key(address) + end] = value
+        rows[BY_CODE, b"%03d" % rcpt.code + end] = value
+    if waiting.held:
+        rows[BY_CODE, HELD + end] = value
+    else:
+        due = waiting.due()
+        if due:
+            rows[BY_DUE, due_key(due) + end] = value
+    return rows
