@@ -155,6 +155,29 @@ def test_a_slow_site_is_quick_again_by_a_quick_delivery() -> None:
     assert ["slow to answer" in state.reason for state in reasons if state is not None] == [True, True, False]
 
 
+def test_slow_sites_take_turns() -> None:
+    board = make()
+    known(board, "a", "b", window=4)
+    for name in ("a", "b"):
+        board.offer(name, 1, NOW)
+        board.ended(took(board)[0], Outcome.DONE, NOW + PATIENCE)
+    for name in ("a", "b"):
+        board.offer(name, 10, NOW + PATIENCE)
+    assert names(took(board, NOW + PATIENCE)) == ["a", "b"] * 4
+
+
+def test_a_time_that_was_set_for_a_forgotten_site_does_not_touch_its_successor() -> None:
+    board = make()
+    board.offer("a", 1, NOW)
+    board.ended(took(board)[0], Outcome.UNREACHABLE, NOW)
+    board.withdraw("a", 1, NOW)
+    board.retry("a", NOW + 1)
+    assert board.state("a", NOW + 1) is None
+    board.offer("a", 1, NOW + 2)
+    assert names(took(board, NOW + 60)) == ["a"]
+    assert board.state("a", NOW + 60) is not None
+
+
 def test_first_contacts_are_the_oldest_and_the_newest_in_turn() -> None:
     board = make(connections=16)
     for i in range(10):

@@ -83,6 +83,26 @@ def test_the_reason_stands_until_the_window_has_come_back() -> None:
     assert played.site.state(played.now).reason == ""
 
 
+def test_a_halved_window_has_to_be_used_up_before_it_grows() -> None:
+    played = Played()
+    played.grow_to(8)
+    played.one(Outcome.SLOWER)
+    for _ in range(20):
+        played.one(Outcome.DONE)
+    assert played.site.window == 4
+
+
+def test_after_two_halvings_the_reason_stands_until_all_is_regained() -> None:
+    played = Played()
+    played.grow_to(8)
+    played.one(Outcome.SLOWER, "first")
+    played.one(Outcome.SLOWER, "second")
+    played.grow_to(7)
+    assert played.site.state(played.now).reason == "slowed from 4 at once to 2: second"
+    played.grow_to(8)
+    assert played.site.state(played.now).reason == ""
+
+
 def test_what_runs_above_a_halved_window_ends_before_more_begins() -> None:
     played = Played()
     played.grow_to(8)
