@@ -4,7 +4,6 @@ from msgspec import Struct
 
 from fastsmtp.mail.address import Address
 from fastsmtp.mail.reply import BAD_RECIPIENT_SYNTAX, RECIPIENT_OK, RELAY_DENIED, Reply
-from fastsmtp.routing.addresses import split
 from fastsmtp.routing.route import Expansion, LocalRoute, RemoteRoute
 from fastsmtp.routing.router import Router
 from fastsmtp.smtp.grammar import parse_path
@@ -83,6 +82,6 @@ def checked_sender(text: str) -> str:
     """A sender as MAIL would name it, without brackets, empty for the null sender; raises ValueError."""
     bare = text[1:-1] if text.startswith("<") and text.endswith(">") else text
     parsed = parse_path(f"<{bare}>", BAD_RECIPIENT_SYNTAX)
-    if isinstance(parsed, Reply) or parsed[1] or (parsed[0].text and not split(parsed[0].text)[1]):
+    if isinstance(parsed, Reply) or parsed[1] or (parsed[0].text and not parsed[0].domain):
         raise ValueError(f'expected an address such as "alice@example.org", or "<>", got "{text}"')
     return parsed[0].text

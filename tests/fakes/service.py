@@ -25,7 +25,8 @@ _STAMP = re.compile(r"^\S+ fastsmtp\[\d+/0\] ", re.MULTILINE)
 
 
 class World:
-    """A `SessionService` of ``hostname``, which has the users alice and bob of ``local.test``."""
+    """A `SessionService` of ``hostname``, which has ``users`` in ``local.test``; one address stands
+    for five at most."""
 
     def __init__(
         self,
@@ -34,12 +35,13 @@ class World:
         hostname: str = "mx.test",
         banner_delay: float = 0,
         aliases: dict[str, tuple[str, ...]] | None = None,
+        users: tuple[str, ...] = ("alice", "bob"),
         **limits: Any,
     ) -> None:
         chosen = {"message_size": 100_000, "recipients": 5, "errors": 3, "command_timeout": 300, **limits}
         settings = LimitSettings(**chosen)
         mailboxes = SimpleNamespace(
-            domains=("local.test",), users=("alice", "bob"), unknown_users="reject", postmaster="alice"
+            domains=("local.test",), users=users, unknown_users="reject", postmaster="alice"
         )
         self.tables = build_tables(
             StaticDirectory(mailboxes),

@@ -174,6 +174,115 @@ def test_a_client_that_may_relay_is_told_apart(world: World) -> None:
     assert case.session.on_rcpt(Address("x", "other.test", "x@other.test"), None) == reply.RELAY_NOT_YET
 
 
+ALIASES = {
+    "team@local.test": ("alice@local.test", "bob@local.test"),
+    "bobs@local.test": ("bob@local.test",),
+    "out@local.test": ("alice@local.test", "x@far.test"),
+    "@local.test": ("alice@local.test",),
+}
+TEAM = Address("team", "local.test", "team@local.test")
+BOBS = Address("bobs", "local.test", "bobs@local.test")
+
+
+def test_an_alias_becomes_its_recipients() -> None:
+    world = World(aliases=ALIASES)
+    case = Case(world)
+    case.envelope(TEAM)
+    case.message()
+    world.spool.commit()
+    [(envelope, whole)] = world.spool.stored
+    assert [(one.address, one.mailbox, one.original, one.sender) for one in envelope.recipients] == [
+        ("alice@local.test", "alice@local.test", "team@local.test", None),
+        ("bob@local.test", "bob@local.test", "team@local.test", None),
+    ]
+    assert b"for <" not in whole
+    world.close()
+
+
+def test_one_copy_over_aliases() -> None:
+    world = World(aliases=ALIASES)
+    case = Case(world)
+    case.envelope(BOBS, TEAM)
+    for again in (TEAM, BOBS, ALICE, BOB):
+        assert case.session.on_rcpt(again, None) == reply.RECIPIENT_AGAIN
+    case.message()
+    world.spool.commit()
+    [(envelope, _)] = world.spool.stored
+    assert [(one.mailbox, one.original) for one in envelope.recipients] == [
+        ("bob@local.test", "bobs@local.test"),
+        ("alice@local.test", "team@local.test"),
+    ]
+    world.close()
+
+
+def test_what_an_alias_stands_for_is_not_disclosed() -> None:
+    world = World(aliases=ALIASES)
+    case = Case(world)
+    case.envelope(BOBS)
+    case.message()
+    world.spool.commit()
+    assert b"for <bobs@local.test>" in world.spool.stored[0][1]
+    world.close()
+
+
+def test_an_alias_to_other_hosts_has_no_queue_yet() -> None:
+    world = World(aliases=ALIASES)
+    case = Case(world)
+    case.session.on_mail(SENDER, None)
+    assert case.session.on_rcpt(Address("out", "local.test", "out@local.test"), None) == reply.RELAY_NOT_YET
+    assert "to=<out@local.test>" in world.logged()[0]
+    world.close()
+
+
+def test_aliases_bring_a_message_to_no_more_recipients_than_allowed() -> None:
+    users = ("alice", "b", "c", "d", "e", "f")
+    names = [f"{user}@local.test" for user in users]
+    world = World(users=users, aliases={"one@local.test": (names[5],), "all@local.test": tuple(names[:5])})
+    case = Case(world)
+    case.envelope(Address("one", "local.test", "one@local.test"))
+    everybody = Address("all", "local.test", "all@local.test")
+    assert case.session.on_rcpt(everybody, None) == reply.TOO_MANY_RECIPIENTS
+    assert world.logged()[0].endswith('to=<all@local.test> reply="452 4.5.3 too many recipients"')
+    case.message()
+    case.envelope(everybody)
+    case.message()
+    world.spool.commit()
+    assert [len(envelope.recipients) for envelope, _ in world.spool.stored] == [1, 5]
+    world.close()
+
+
+def test_a_message_that_goes_in_circles() -> None:
+    world = World()
+    case = Case(world)
+    case.envelope()
+    assert case.session.on_data(False) is None
+    case.session.on_body(b"Received: x\r\n" * 101 + b"\r\nbody\r\n")
+    assert case.session.on_body_end() == reply.TOO_MANY_HOPS
+    assert world.spool.waiting == []
+    assert world.logged()[0].startswith(
+        'rejected stage=DATA client=192.0.2.1 from=<a@b.test> reply="554 5.4.6'
+    )
+    case.envelope()
+    case.message(b"Received: x\r\n" * 100 + b"\r\n" + b"Received: x\r\n" * 100)
+    world.spool.commit()
+    assert len(world.spool.stored) == 1
+    world.close()
+
+
+def test_a_large_message_that_goes_in_circles() -> None:
+    """Its header outgrows what is kept in memory."""
+    world = World()
+    case = Case(world)
+    case.envelope()
+    assert case.session.on_data(False) is None
+    for _ in range(101):
+        case.session.on_body(b"Received: " + b"x" * 500 + b"\r\n")
+    case.session.on_body(b"\r\nbody\r\n")
+    assert case.session.on_body_end() == reply.TOO_MANY_HOPS
+    assert world.spool.files[0].aborted
+    world.close()
+
+
 def test_the_guard_refuses(case: Case) -> None:
     for _ in range(2):
         assert case.session.on_mail(SENDER, None) is None

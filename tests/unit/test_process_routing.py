@@ -1,0 +1,106 @@
+"""From a settings file to tables, and again when it has changed."""
+
+from pathlib import Path
+
+import pytest
+
+from fastsmtp.config.errors import SettingsError
+from fastsmtp.mail.reply import MAILBOX_UNKNOWN
+from fastsmtp.process.routing import SettingsSource, router_of
+from fastsmtp.process.settings import load_settings, srs_domain
+from fastsmtp.routing.credentials import Credential
+from fastsmtp.routing.route import Hop, LocalRoute, RemoteRoute
+from fastsmtp.routing.srs import make_secret
+
+TEXT = """
+hostname = "mx.example.org"
+data_dir = "data"
+[[listeners]]
+address = "127.0.0.1:0"
+[mailboxes]
+domains = ["Example.org"]
+users = ["alice"]
+postmaster = "alice"
+path = "mail/{domain}/{user}"
+[relay]
+domains = ["corp.test"]
+recipients = "list"
+[[routes]]
+match = "corp.test"
+to = "h.test:587"
+credentials = "c"
+[credentials.c]
+user = "u"
+password_file = "password"
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "list").write_text("dora@corp.test\n")
+    (tmp_path / "password").write_text("geheim\n")
+    file = tmp_path / "fastsmtp.toml"
+    file.write_text(TEXT)
+    return file
+
+
+def test_everything_that_is_read_is_watched(file: Path) -> None:
+    source = SettingsSource(file, load_settings(file), b"s" * 32)
+    tables, srs = source.load()
+    assert set(source.seen) == {file, file.parent / "list", file.parent / "password"}
+    assert tables.place("alice", "example.org") == LocalRoute("alice@example.org")
+    assert tables.place("dora", "corp.test") == RemoteRoute(
+        (Hop("smtp", "h.test", 587, "c", "verify"),), "corp.test"
+    )
+    assert tables.place("emil", "corp.test") is MAILBOX_UNKNOWN
+    assert tables.credentials == {"c": Credential("u", "geheim")}
+    assert srs is not None
+    assert srs.domain == "example.org"
+
+
+def test_the_next_time_it_is_what_the_file_says_then(file: Path) -> None:
+    source = SettingsSource(file, load_settings(file), None)
+    source.load()
+    file.write_text(
+        TEXT.replace('users = ["alice"]', 'users = ["alice", "bob"]').replace('"list"', '"other"')
+    )
+    with pytest.raises(SettingsError, match=r"relay\.recipients: cannot read .*/other"):
+        source.load()
+    assert file.parent / "other" in source.seen
+    (file.parent / "other").write_text("@corp.test\n")
+    tables, srs = source.load()
+    assert srs is None
+    assert tables.place("bob", "example.org") == LocalRoute("bob@example.org")
+    assert isinstance(tables.place("emil", "corp.test"), RemoteRoute)
+    # a worker that starts while the file is broken has what the server was started with
+    file.write_text("hostname = ")
+    with pytest.raises(SettingsError, match=r"fastsmtp\.toml:1"):
+        source.load()
+    tables, _ = source.fall_back()
+    assert tables.place("bob", "example.org") is MAILBOX_UNKNOWN
+
+
+def test_without_a_file_nothing_but_what_it_names_is_watched(file: Path) -> None:
+    source = SettingsSource(None, load_settings(file), None)
+    source.load()
+    assert set(source.seen) == {file.parent / "list", file.parent / "password"}
+
+
+def test_srs_domain(file: Path) -> None:
+    assert srs_domain(load_settings(file)) == "example.org"
+    file.write_text(TEXT + '[forwarding]\nsrs_domain = "Back.test"\n')
+    assert srs_domain(load_settings(file)) == "back.test"
+
+
+def test_a_router_for_somebody_who_asks(file: Path) -> None:
+    settings = load_settings(file)
+    router, notes = router_of(settings)
+    assert router.route("alice", "example.org", "") == LocalRoute("alice@example.org")
+    assert notes == [
+        f"the codes in return addresses are not the server's: its first start makes {file.parent}/data/srs.secret"
+    ]
+    settings.data_dir.mkdir()
+    make_secret(settings.data_dir / "srs.secret")
+    assert router_of(settings)[1] == []
+    (settings.data_dir / "srs.secret").write_text("broken")
+    assert "does not hold 64 hexadecimal digits" in router_of(settings)[1][0]

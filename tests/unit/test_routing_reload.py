@@ -1,0 +1,132 @@
+"""The tables follow their files."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fastsmtp.config.errors import SettingsError
+from fastsmtp.mail.reply import MAILBOX_UNKNOWN
+from fastsmtp.routing.reload import Reloader, Signature, signature
+from fastsmtp.routing.route import LocalRoute
+from fastsmtp.routing.router import Router
+from fastsmtp.routing.srs import Srs
+from fastsmtp.routing.tables import RoutingTables
+from tests.fakes.clock import FakeClock
+from tests.fakes.routing import STRANGER, tables
+
+
+class OneFile:
+    """A source whose file holds the names of the users."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.seen: dict[Path, Signature] = {}
+        self.loads = 0
+
+    def load(self) -> tuple[RoutingTables, Srs | None]:
+        self.loads += 1
+        self.seen = {self.file: signature(self.file)}
+        try:
+            users = self.file.read_text().split()
+        except OSError as error:
+            raise SettingsError([f"{error.strerror}"]) from None
+        if "?" in users:
+            raise SettingsError([f"fault {i}" for i in range(50)])
+        return tables(users=users, postmaster=users[0]), None
+
+
+class Case:
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.said: list[str] = []
+        file.write_text("alice")
+        self.source = OneFile(file)
+        self.router = Router(self.source.load()[0], FakeClock())
+        self.reloader = Reloader(self.router, self.source, self.said.append)
+
+    def has(self, user: str) -> bool:
+        found = self.router.route(user, "example.org", STRANGER)
+        assert found in (MAILBOX_UNKNOWN, LocalRoute(f"{user}@example.org"))
+        return found is not MAILBOX_UNKNOWN
+
+    def tick(self, times: int = 2) -> None:
+        for _ in range(times):
+            self.reloader.tick()
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Case:
+    return Case(tmp_path / "users")
+
+
+def test_nothing_is_read_while_nothing_changes(case: Case) -> None:
+    case.tick(10)
+    assert case.source.loads == 1
+    assert case.said == []
+
+
+def test_a_change_counts_once_it_is_still(case: Case) -> None:
+    assert not case.has("carola")
+    case.file.write_text("alice carola")
+    case.reloader.tick()
+    assert case.source.loads == 1
+    case.file.write_text("alice carola dave")
+    case.reloader.tick()
+    assert case.source.loads == 1
+    case.reloader.tick()
+    assert case.has("carola")
+    case.tick(5)
+    assert case.source.loads == 2
+    assert case.said == ["routing was read again"]
+
+
+def test_a_file_put_in_its_place(case: Case) -> None:
+    """With the same size and time: another file all the same."""
+    new = case.file.with_name("new")
+    new.write_text("clara")
+    status = case.file.stat()
+    os.utime(new, ns=(status.st_atime_ns, status.st_mtime_ns))
+    new.rename(case.file)
+    case.tick()
+    assert case.has("clara")
+    assert not case.has("alice")
+
+
+def test_what_cannot_be_used_is_told_once(case: Case) -> None:
+    case.file.write_text("?")
+    case.tick(10)
+    assert case.has("alice")
+    assert case.source.loads == 2
+    assert case.said == [f"routing stays as it was: fault {i}" for i in range(10)]
+    case.file.write_text("bob")
+    case.tick()
+    assert case.has("bob")
+    assert case.said[10:] == ["routing was read again"]
+
+
+def test_a_file_that_is_gone_for_a_while(case: Case) -> None:
+    case.file.unlink()
+    case.tick(5)
+    assert case.has("alice")
+    assert case.said == ["routing stays as it was: No such file or directory"]
+    case.file.write_text("bob")
+    case.tick()
+    assert case.has("bob")
+
+
+def test_a_change_while_it_is_read_is_read_again(case: Case) -> None:
+    load = case.source.load
+
+    def slow() -> tuple[RoutingTables, Srs | None]:
+        found = load()
+        case.source.load = load  # type: ignore[method-assign]
+        case.file.write_text("zoe and others")
+        return found
+
+    case.source.load = slow  # type: ignore[method-assign]
+    case.file.write_text("bob")
+    case.tick()
+    assert case.has("bob")
+    case.tick()
+    assert case.has("zoe")
