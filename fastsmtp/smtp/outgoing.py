@@ -29,7 +29,8 @@ class OutgoingProtocol(OutgoingSession):
     BDAT only where it is needed.
 
     Whatever the server does leads to an outcome for every recipient of a transaction, in ``outcomes``, which are
-    complete at ``DONE`` and at ``OVER``. ``trouble`` is the reason why a session is over, None after a QUIT.
+    complete at ``DONE`` and at ``OVER``. ``trouble`` is the reason why a session is over, None after a QUIT. When its
+    stage is "body" and it is no reply, the message may have arrived; at any other stage it has not.
     """
 
     __slots__ = (

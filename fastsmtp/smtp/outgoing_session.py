@@ -123,7 +123,7 @@ class OutgoingSession:
         if self._state is State.QUIT:
             self._state = State.OVER
         if self._state is not State.OVER:
-            self._close(lost(why, enhanced, self.stage, self._ended))
+            self._close(lost(why, enhanced, self._where(), self._ended))
         self.event = Event.OVER
 
     def _read(self) -> bytes:
@@ -270,7 +270,11 @@ class OutgoingSession:
         return False
 
     def _nonsense(self, why: str) -> bytes:
-        return self._close(nonsense(why, self.stage))
+        return self._close(nonsense(why, self._where()))
+
+    def _where(self) -> str:
+        """The stage of a failure. A message that went with its envelope may have arrived before MAIL is answered."""
+        return "body" if self._ended and State.RSET <= self._state <= State.DATA else self.stage
 
     def _close(self, why: Outcome) -> bytes:
         """The session is over, and what has no outcome is deferred."""

@@ -176,6 +176,21 @@ def test_a_message_that_may_have_arrived_is_told_so(make: Make) -> None:
     ]
 
 
+@pytest.mark.parametrize("answers", [[], [OK], [OK + OK]])
+def test_a_message_that_went_with_its_envelope_may_have_arrived_before_mail_is_answered(
+    make: Make, answers: list[bytes]
+) -> None:
+    for more, ends in (([], True), ([b"nonsense\r\n"], False)):
+        seen = converse(make, [GREETING, CHUNKED, *answers, *more], [send(2)], ends=ends)
+        assert {outcome.stage for outcome in seen.outcomes[0]} == {"body"}
+        assert seen.trouble is not None
+        assert seen.trouble.stage == "body"
+        assert seen.trouble.text.endswith("it may have arrived") is ends
+    refused = converse(make, [GREETING, CHUNKED, *answers, b"421 4.3.2 no\r\n"], [send(2)]).trouble
+    assert refused is not None
+    assert not refused.ours
+
+
 @pytest.mark.parametrize("name", STAGES)
 def test_4xx_and_5xx_at_every_stage_leave_a_documented_state(make: Make, name: str) -> None:
     for code, status in ((477, "deferred"), (577, "failed")):

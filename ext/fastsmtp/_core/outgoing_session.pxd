@@ -57,5 +57,6 @@ cdef class OutgoingSession:
     cdef bytes auth_answered(self, int code, const char* line, Py_ssize_t n)
     cdef bint interrupted(self, str command) except -1
     cdef bytes give_up(self, str why)
+    cdef str where(self)
     cdef bytes close(self, object why)
     cdef int settle_all(self, object outcome) except -1

@@ -76,7 +76,7 @@ cdef class OutgoingSession:
         if self.state == QUIT:
             self.state = OVER
         if self.state != OVER:
-            self.close(lost(why, enhanced, STAGES[self.state], self.ended))
+            self.close(lost(why, enhanced, self.where(), self.ended))
         self.event = IS_OVER
 
     cdef bytes read_held(self):
@@ -249,7 +249,11 @@ cdef class OutgoingSession:
         return True
 
     cdef bytes give_up(self, str why):
-        return self.close(nonsense(why, STAGES[self.state]))
+        return self.close(nonsense(why, self.where()))
+
+    cdef str where(self):
+        # The stage of a failure. A message that went with its envelope may have arrived before MAIL is answered.
+        return "body" if self.ended and RSET <= self.state <= DATA else STAGES[self.state]
 
     cdef bytes close(self, object why):
         self.trouble = why
