@@ -62,9 +62,7 @@ class Connection(asyncio.BufferedProtocol):
         ip = peer[0] if peer else ""
         refused = SHUTTING_DOWN if service.draining else service.context.guard.enter(ip)
         if refused is not None:
-            service.context.log.rejected(
-                client=ip, stage="connect", sender=None, recipient=None, reply=refused
-            )
+            service.refused(ip, refused)
             self._phase = _CLOSING
             self._transport.write(refused.wire)
             self._transport.close()
@@ -258,9 +256,7 @@ class Connection(asyncio.BufferedProtocol):
     def _refuse_connection(self, refusal: Reply) -> None:
         protocol = self._protocol
         if protocol is not None:
-            self._service.context.log.rejected(
-                client=self._ip, stage="connect", sender=None, recipient=None, reply=refusal
-            )
+            self._service.refused(self._ip, refusal)
             self._transport.write(protocol.say_goodbye(refusal))
             self._hang_up()
 

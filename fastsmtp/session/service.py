@@ -6,7 +6,7 @@ from collections.abc import Callable
 from fastsmtp.clock import Clock
 from fastsmtp.intake.intake import Intake
 from fastsmtp.limits.guard import WorkerGuard
-from fastsmtp.mail.reply import SHUTTING_DOWN
+from fastsmtp.mail.reply import SHUTTING_DOWN, Reply
 from fastsmtp.routing.router import Router
 from fastsmtp.session.connection import Connection
 from fastsmtp.session.session import Context
@@ -16,6 +16,10 @@ from fastsmtp.telemetry.maillog import MailLog
 
 READ_BUFFER = 256 * 1024
 """Octets of the one read buffer of a worker; also the most a client may have sent ahead unanswered."""
+
+
+REFUSALS_TOLD = 20
+"""Refused connections of one second that have a line of their own in the log."""
 
 
 class SessionService:
@@ -43,6 +47,7 @@ class SessionService:
         self.buffer = bytearray(READ_BUFFER)
         self.connections: set[Connection] = set()
         self.draining = False
+        self._refused = 0
         self._clock = clock
         self._timeout = limits.command_timeout
         self.second = int(clock.monotonic())
@@ -56,9 +61,20 @@ class SessionService:
         """Call ``call`` in ``delay`` seconds."""
         asyncio.get_running_loop().call_later(delay, call)
 
+    def refused(self, ip: str, reply: Reply) -> None:
+        """A connection gets no session; told, unless there are very many of them."""
+        self._refused += 1
+        if self._refused <= REFUSALS_TOLD:
+            self.context.log.rejected(client=ip, stage="connect", sender=None, recipient=None, reply=reply)
+
     def tick(self) -> None:
         """Once a second, from the worker."""
         self.second = int(self._clock.monotonic())
+        if self._refused > REFUSALS_TOLD:
+            self.context.log.event(
+                f"{self._refused - REFUSALS_TOLD} more connections were refused within a second"
+            )
+        self._refused = 0
         for connection in list(self.connections):
             connection.tick(self.second, self._timeout)
 

@@ -8,6 +8,7 @@ import pytest
 
 from fastsmtp.mail import reply
 from fastsmtp.session.connection import LINGER
+from fastsmtp.session.service import REFUSALS_TOLD
 from fastsmtp.smtp import limits
 from fastsmtp.spool.base import SpoolFull
 from tests.fakes.service import World
@@ -51,6 +52,20 @@ def test_greeting_and_farewell(world: World, client: FakeTransport) -> None:
     assert len(world.service.connections) == 0
     assert sum(world.guard.total) == 0
     assert world.logged() == []
+
+
+def test_very_many_refused_connections_do_not_fill_the_log(world: World) -> None:
+    world = World(connections=1)
+    world.connect()
+    for _ in range(REFUSALS_TOLD + 30):
+        world.connect()
+    assert len(world.logged()) == REFUSALS_TOLD
+    world.service.tick()
+    world.service.tick()
+    assert world.logged()[REFUSALS_TOLD:] == ["event 30 more connections were refused within a second"]
+    world.connect()
+    assert "stage=connect" in world.logged()[-1]
+    world.close()
 
 
 def test_too_many_connections(world: World) -> None:
