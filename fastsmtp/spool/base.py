@@ -50,8 +50,11 @@ class Spool(Protocol):
     def open_body(self, queue_id: str, prefix: bytes) -> BodyFile:
         """Begin a large body; ``prefix`` (Return-Path and Received) is written ahead of it."""
 
-    def submit(self, envelope: Envelope, prefix: bytes, body: bytes | bytearray | BodyFile, done: Done) -> None:
+    def submit(
+        self, envelope: Envelope, prefix: bytes, body: bytes | bytearray | BodyFile, done: Done
+    ) -> None:
         """Store the message durably, then call ``done`` on the loop's thread: with None when it is on
         stable storage and 250 may be said, with the error otherwise. The ``done`` of all messages of one
-        commit are called in one turn of the loop. ``prefix`` is ignored when ``body`` is a `BodyFile`,
-        which has it already."""
+        commit are called in one turn of the loop. A `BodyFile` has ``prefix`` already, the same.
+
+        Recipients without a mailbox live elsewhere: they get a record of their own, in the same commit."""

@@ -66,30 +66,37 @@ class Insert:
         self.relay = _with(envelope, elsewhere)
         self.size += self.length if self.filed is None else 0
 
-    def record(self) -> tuple[list[Any], Letter]:
-        """The parts of the record for the recipients here, and its letter as if it stood alone."""
-        if self.filed is not None:
-            shared = self.relay is not None
-            record = filed_record(self.envelope, self.filed, shared=shared)
-            return [record], Letter(self.envelope, len(record), self.filed, True, shared=shared)
-        header, packed = record_parts(self.envelope, self.prefix, self.body)
-        parts = [header, packed, self.prefix, self.body]
-        return parts, Letter(self.envelope, len(header) + len(packed), self.length)
-
-    def relay_record(self) -> tuple[list[Any], int]:
-        """The parts of the record for the recipients elsewhere, and the length of the content they get: without
-        Return-Path, which belongs to the final delivery (RFC 5321 §4.4)."""
-        assert self.relay is not None
-        prefix = self.prefix
-        start = prefix.find(b"\r\n") + 2 if prefix.startswith(_RETURN_PATH) else 0
-        if self.filed is not None:
-            return [filed_record(self.relay, self.filed, skip=start)], self.filed - start
-        prefix = prefix[start:]
-        return [*record_parts(self.relay, prefix, self.body), prefix, self.body], self.length - start
+    def filed_record(self) -> tuple[bytes, Letter]:
+        """The record for the recipients here when the content is a file, and its letter."""
+        assert self.filed is not None
+        shared = self.relay is not None
+        record = filed_record(self.envelope, self.filed, shared=shared)
+        return record, Letter(self.envelope, len(record), self.filed, True, shared=shared)
 
     def body_count(self) -> bytes:
         """The value of ``body`` for its file."""
         return BOTH if self.here and self.relay is not None else ONE
+
+
+class RelayRecord:
+    """The record of a message for its recipients elsewhere: ``key`` and ``parts`` of its value, and the ``length``
+    of the content they get: without Return-Path, which belongs to the final delivery (RFC 5321 §4.4)."""
+
+    __slots__ = ("envelope", "key", "length", "parts")
+
+    def __init__(self, insert: Insert) -> None:
+        assert insert.relay is not None
+        self.envelope = insert.relay
+        self.key = self.envelope.id.encode()
+        prefix = insert.prefix
+        skip = prefix.find(b"\r\n") + 2 if prefix.startswith(_RETURN_PATH) else 0
+        self.length = insert.length - skip
+        self.parts: list[Any]
+        if insert.filed is not None:
+            self.parts = [filed_record(self.envelope, insert.filed, skip=skip)]
+        else:
+            prefix = prefix[skip:]
+            self.parts = [*record_parts(self.envelope, prefix, insert.body), prefix, insert.body]
 
 
 def _with(envelope: Envelope, recipients: list[Recipient]) -> Envelope:

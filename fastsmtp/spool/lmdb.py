@@ -12,16 +12,19 @@ from fastsmtp.mail.envelope import Envelope
 from fastsmtp.mail.ids import IdMaker
 from fastsmtp.spool.base import BodyFile, Done, SpoolError, SpoolFailed
 from fastsmtp.spool.bodies import BodyPool, FileBody
+from fastsmtp.spool.changes import Job
 from fastsmtp.spool.faults import no_fault
 from fastsmtp.spool.growth import Growth
+from fastsmtp.spool.insert import Insert
 from fastsmtp.spool.journal import Journal
 from fastsmtp.spool.keeper import Keeper
 from fastsmtp.spool.outbox import Outbox
 from fastsmtp.spool.record import FORMAT
 from fastsmtp.spool.recover import keep_bodies, remove_orphans
+from fastsmtp.spool.relay import RelayBox
 from fastsmtp.spool.settings import JOURNAL_REGIONS, Durability, SpoolSettings
 from fastsmtp.spool.tables import APPLIED, DATABASES, PACK, STATE, Tables
-from fastsmtp.spool.writer import Insert, Job, Writer, most_bytes
+from fastsmtp.spool.writer import Writer, most_bytes
 from fastsmtp.store import StorageError, Store, StoreError
 from fastsmtp.telemetry.maillog import MailLog
 
@@ -30,7 +33,8 @@ _WRITTEN_AT_START = 2
 
 
 class LmdbSpool:
-    """See `fastsmtp.spool.base.Spool` for intake's side; ``outbox`` is delivery's.
+    """See `fastsmtp.spool.base.Spool` for intake's side; ``outbox`` is local delivery's, ``relay`` that of the
+    queue for other hosts.
 
     Made after the fork. ``post`` calls a callable on the loop's thread, from any thread. ``fault`` is called
     with the name of each step on the way to the disk; tests make it fail or end the process.
@@ -101,6 +105,16 @@ class LmdbSpool:
             log=log,
             clock=clock,
         )
+        self.relay = RelayBox(
+            path,
+            self._tables,
+            job=self._job,
+            remove_body=self._remove_body,
+            post=post,
+            most_bytes=most_bytes(settings),
+            log=log,
+            clock=clock,
+        )
         self._writer = Writer(
             self._journal,
             self._tables,
@@ -109,6 +123,7 @@ class LmdbSpool:
             path=path,
             post=post,
             committed=self.outbox.note,
+            relayed=self.relay.note,
             held_back=self.outbox.held_back,
             remove_body=self._remove_body,
             event=log.event,
@@ -188,7 +203,7 @@ class LmdbSpool:
 
         def written(error: SpoolError | None) -> None:
             if error is None:
-                self._writer.insert(Insert(envelope, b"", b"", file.size, done))
+                self._writer.insert(Insert(envelope, prefix, b"", file.size, done))
             else:
                 self._post(lambda: done(error))
 

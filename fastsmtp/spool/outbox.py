@@ -19,10 +19,11 @@ import msgspec
 
 from fastsmtp.clock import Clock
 from fastsmtp.spool.base import SpoolError, SpoolFailed
+from fastsmtp.spool.changes import KEY_BYTES, Changes, Job
 from fastsmtp.spool.corrupt import set_aside
+from fastsmtp.spool.insert import envelope_size
 from fastsmtp.spool.record import Damaged, Intent, Letter, read_pack, read_single, record_of, single
-from fastsmtp.spool.tables import BODY, INTENT, MAIL, PACK, Tables
-from fastsmtp.spool.writer import KEY_BYTES, Changes, Job, envelope_size
+from fastsmtp.spool.tables import INTENT, MAIL, PACK, Tables
 from fastsmtp.telemetry.maillog import MailLog
 
 MOST_WAITING = 20_000
@@ -287,6 +288,7 @@ class Outbox:
         self, parts: "_Parts", settled: list[tuple[Unit, Survivors]], size: int, *, last: bool
     ) -> None:
         gone: list[str] = []
+        freed: list[str] = []
         for unit, survivors in settled:
             for index, letter in enumerate(unit.letters):
                 if letter.filed and index not in survivors:
@@ -298,8 +300,7 @@ class Outbox:
                 raise SpoolFailed(f"{self._path}: the commit before failed")
             for unit, survivors in settled:
                 self._settle(changes, unit, survivors)
-            for queue_id in gone:
-                changes.delete(BODY, queue_id.encode())
+            freed[:] = [queue_id for queue_id in gone if changes.release(queue_id)]
             if last and parts.intent is not None:
                 changes.delete(INTENT, parts.intent)
 
@@ -311,7 +312,7 @@ class Outbox:
                 if parts.failed is not None:
                     parts.failed([unit.key for unit, _ in settled])
                 return
-            for queue_id in gone:
+            for queue_id in freed:
                 self._remove_body(queue_id)
 
         self._job(Job(apply, done, urgent=False, size=size))

@@ -11,7 +11,6 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -19,13 +18,15 @@ from typing import Any
 from fastsmtp._core import fsio
 from fastsmtp.clock import Clock
 from fastsmtp.mail.envelope import Envelope
-from fastsmtp.spool.base import Done, SpoolError, SpoolFailed, SpoolFull
+from fastsmtp.spool.base import SpoolError, SpoolFailed, SpoolFull
+from fastsmtp.spool.changes import KEY_BYTES, Changes, Job
 from fastsmtp.spool.faults import told
+from fastsmtp.spool.insert import Insert, RelayRecord
 from fastsmtp.spool.journal import Frame, Journal, Region
 from fastsmtp.spool.keeper import Keeper, disk_full
-from fastsmtp.spool.record import Letter, filed_record, record_parts
+from fastsmtp.spool.record import Letter, record_parts
 from fastsmtp.spool.settings import SpoolSettings
-from fastsmtp.spool.tables import BODY, NUMBER, PACK, Tables
+from fastsmtp.spool.tables import BODY, NUMBER, PACK, RELAY, Tables
 from fastsmtp.store import StorageError
 from fastsmtp.threads import make_way
 
@@ -40,10 +41,6 @@ _ROOM = 0.05
 _SAME_TROUBLE = 60.0
 """Seconds within which trouble that comes back in the same words is still the same trouble."""
 _SYNC_EVERY = 1.0
-KEY_BYTES = 8
-"""Of a pack's key, and an intent's; a single's is longer."""
-_RECORD = 256
-"""About the bytes of a record's header and of an envelope with one recipient."""
 
 
 def most_bytes(settings: SpoolSettings) -> int:
@@ -52,90 +49,10 @@ def most_bytes(settings: SpoolSettings) -> int:
     return min(settings.pack_bytes, settings.reserve // 4, settings.region_bytes // 4)
 
 
-def envelope_size(envelope: Envelope) -> int:
-    """About the bytes of a record beside prefix and body, without encoding it. The usual message has one
-    recipient and costs a constant."""
-    recipients = envelope.recipients
-    if len(recipients) == 1 and recipients[0].params is None:
-        return _RECORD
-    size = _RECORD
-    for recipient in recipients:
-        size += len(recipient.address) + len(recipient.mailbox) + 8
-        if recipient.params is not None:
-            size += sum(len(name) + len(value) + 4 for name, value in recipient.params.items())
-    return size
-
-
-class Insert:
-    """One message to store; ``filed`` is its content's size when that stands in a file already. ``length`` is
-    that of prefix and body, ``size`` about what the record takes."""
-
-    __slots__ = ("answered", "body", "done", "envelope", "filed", "length", "prefix", "size")
-
-    def __init__(
-        self, envelope: Envelope, prefix: bytes, body: bytes | bytearray, filed: int | None, done: Done
-    ) -> None:
-        self.envelope = envelope
-        self.prefix = prefix
-        self.body = body
-        self.filed = filed
-        self.done = done
-        self.answered = False
-        self.length = len(prefix) + len(body)
-        self.size = self.length + envelope_size(envelope)
-
-
-class Changes:
-    """What a commit is to change, by table and key; and what it finds there now."""
-
-    __slots__ = ("_frame", "_tables")
-
-    def __init__(self, frame: Frame, tables: Tables) -> None:
-        self._frame = frame
-        self._tables = tables
-
-    def put(self, table: bytes, key: bytes, value: bytes, *, new: bool = False) -> None:
-        """The value of ``key``; ``new`` when it has none for certain."""
-        self._frame.put(NUMBER[table], key, value, new=new)
-
-    def delete(self, table: bytes, key: bytes) -> None:
-        """No value."""
-        self._frame.delete(NUMBER[table], key)
-
-    def reading(self, table: bytes, key: bytes) -> AbstractContextManager[Any]:
-        """See `Tables.reading`: as it was before this commit."""
-        return self._tables.reading(table, key)
-
-
-class Job:
-    """A change delivery wants: ``apply`` says what (perhaps more than once), then ``done`` is called on the
-    writer's thread. ``size`` is about the bytes it puts."""
-
-    __slots__ = ("apply", "done", "finished", "size", "urgent")
-
-    def __init__(
-        self,
-        apply: Callable[[Changes], None],
-        done: Callable[[SpoolError | None], None],
-        *,
-        urgent: bool,
-        size: int = 0,
-    ) -> None:
-        self.apply = apply
-        self.done = done
-        self.finished = False
-        self.urgent = urgent
-        self.size = size
-
-    def finish(self, error: SpoolError | None) -> None:
-        """Tell that it is committed, or never will be."""
-        self.finished = True
-        self.done(error)
-
-
 class Writer:
-    """See the module. ``committed`` gets each pack's key and letters, on the writer's thread; ``held_back``
-    says whether new mail is to wait for delivery."""
+    """See the module. ``committed`` gets each pack's key and letters, ``relayed`` the envelope and the length of
+    each relay record's content, on the writer's thread; ``held_back`` says whether new mail is to wait for
+    delivery."""
 
     def __init__(
         self,
@@ -147,6 +64,7 @@ class Writer:
         path: Path,
         post: Callable[[Callable[[], None]], object],
         committed: Callable[[bytes, list[Letter]], None],
+        relayed: Callable[[list[tuple[Envelope, int]]], None],
         held_back: Callable[[], bool],
         remove_body: Callable[[str], None],
         event: Callable[[str], None],
@@ -165,6 +83,7 @@ class Writer:
         self.most_bytes = most_bytes(settings)
         self._post = post
         self._committed = committed
+        self._relayed = relayed
         self._held_back = held_back
         self._remove_body = remove_body
         self._event = event
@@ -331,11 +250,13 @@ class Writer:
             self._again(jobs, alone=True)
             return
         try:
-            parts, letters = self._pack(inserts)
+            parts, letters, relays = self._pack(inserts)
         except Exception as problem:  # one message's own fault
             self._isolate(problem, inserts, jobs)
             return
         size = sum(map(len, parts))
+        for relay in relays:
+            size += sum(map(len, relay.parts))
         # In trouble room for more is asked for, so that it neither ends nor comes back with each small message.
         error = self._keeper.admit(max(size, self.most_bytes) if self.trouble is not None else size)
         if error is not None and inserts:
@@ -349,10 +270,13 @@ class Writer:
         frame = Frame()
         try:
             if inserts:
-                frame.put(NUMBER[PACK], key, *parts, new=True)
+                if parts:
+                    frame.put(NUMBER[PACK], key, *parts, new=True)
+                for relay in relays:
+                    frame.put(NUMBER[RELAY], relay.key, *relay.parts, new=True)
                 for insert in inserts:
                     if insert.filed is not None:
-                        frame.put(NUMBER[BODY], insert.envelope.id.encode(), b"", new=True)
+                        frame.put(NUMBER[BODY], insert.envelope.id.encode(), insert.body_count(), new=True)
             changes = Changes(frame, self._tables)
             for job in jobs:
                 job.apply(changes)
@@ -389,7 +313,10 @@ class Writer:
             self._unsynced_since = self._unsynced_since or self._clock.monotonic()
         if inserts:
             self._answer(inserts, None)
-            self._committed(key, letters)
+            if letters:
+                self._committed(key, letters)
+            if relays:
+                self._relayed([(relay.envelope, relay.length) for relay in relays])
             if self.trouble is not None:
                 self._well()
         for job in jobs:
@@ -439,23 +366,30 @@ class Writer:
         self._void.clear()
         return True
 
-    def _pack(self, inserts: list[Insert]) -> tuple[list[Any], list[Letter]]:
+    def _pack(self, inserts: list[Insert]) -> tuple[list[Any], list[Letter], list[RelayRecord]]:
+        """The parts of a pack for the recipients here, its letters, and the records for those elsewhere."""
         parts: list[Any] = []
         letters: list[Letter] = []
+        relays: list[RelayRecord] = []
         at = 0
         for insert in inserts:
+            if insert.relay is not None:
+                relays.append(RelayRecord(insert))
+                if not insert.here:
+                    continue
             if insert.filed is not None:
-                record = filed_record(insert.envelope, insert.filed)
+                record, letter = insert.filed_record()
                 at += len(record)
                 parts.append(record)
-                letters.append(Letter(insert.envelope, at, insert.filed, True))
+                letter.offset = at
+                letters.append(letter)
                 continue
             header, envelope = record_parts(insert.envelope, insert.prefix, insert.body)
             at += len(header) + len(envelope)
             parts += (header, envelope, insert.prefix, insert.body)
             letters.append(Letter(insert.envelope, at, insert.length))
             at += insert.length
-        return parts, letters
+        return parts, letters, relays
 
     def _answer(self, inserts: list[Insert], error: SpoolError | None) -> None:
         if not inserts:

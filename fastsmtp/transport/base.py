@@ -8,7 +8,8 @@ from fastsmtp.mail.envelope import Envelope
 
 class Letter(Protocol):
     """One message to carry: ``length`` bytes at ``offset`` of the value it came with, or, when ``filed``, a file
-    of that length named by its queue id. ``pending``: the numbers of the recipients to be served, None for all."""
+    of that length named by its queue id, which others may still read when ``shared``. ``pending``: the numbers of the
+    recipients to be served, None for all."""
 
     @property
     def envelope(self) -> Envelope:
@@ -25,6 +26,10 @@ class Letter(Protocol):
     @property
     def filed(self) -> bool:
         """Whether the content is a file."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether the file must stay as it is: it is copied, never linked into a mailbox."""
 
     @property
     def pending(self) -> Sequence[int] | None:

@@ -403,7 +403,7 @@ class Batch:
         envelope: Envelope = letter.envelope
         length = letter.length
         size = file_size(source, length, transport.lf)
-        alone = len(envelope.recipients) == 1 and not transport.lf
+        alone = len(envelope.recipients) == 1 and not transport.lf and not letter.shared
         first: Job | None = None
         jobs: list[Job] = []
         self._address(jobs, unit, index, letter, 0, size)

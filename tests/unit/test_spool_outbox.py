@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 
 from fastsmtp.spool.base import SpoolError
+from fastsmtp.spool.changes import Job
+from fastsmtp.spool.insert import envelope_size
 from fastsmtp.spool.outbox import Unit, pending_of
 from fastsmtp.spool.record import Intent, IntentUnit
 from fastsmtp.spool.settings import SpoolSettings
 from fastsmtp.spool.tables import INTENT
-from fastsmtp.spool.writer import Job, envelope_size, most_bytes
+from fastsmtp.spool.writer import most_bytes
 from tests.fakes.post_office import LeapingClock, PostOffice
 
 
