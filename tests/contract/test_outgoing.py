@@ -8,7 +8,7 @@ import pytest
 from fastsmtp import _core
 from fastsmtp.mail.envelope import Recipient
 from fastsmtp.smtp.outgoing_dialogue import OutgoingProtocol
-from fastsmtp.smtp.outgoing_values import Event, Outcome
+from fastsmtp.smtp.outgoing_values import EARLY_CHUNK, Event, Outcome
 from tests.fakes.outgoing import (
     BYE,
     CHUNKED,
@@ -420,6 +420,17 @@ def test_a_sender_refused_stops_the_windows(make: Make) -> None:
     assert client.receive(NO + b"503 5.5.1 MAIL first\r\n" * 100) == b""
     assert client.event == Event.DONE
     assert {outcome.stage for outcome in client.outcomes} == {"mail"}
+
+
+def test_a_body_that_is_too_large_waits_for_its_recipients(make: Make) -> None:
+    for more, early in ((0, True), (1, False)):
+        body = b"x" * (EARLY_CHUNK - 2 + more) + b"\r\n"
+        client = make(b"me.test")
+        client.receive(GREETING)
+        client.receive(CHUNKED)
+        out = client.begin("a@here.test", rcpts(1), None, len(body), body)
+        assert out.endswith(b"DATA\r\n") is not early
+        assert out.endswith(b"LAST\r\n" + body) is early
 
 
 def test_only_the_given_size_of_a_shared_buffer_is_read(make: Make) -> None:
