@@ -100,6 +100,23 @@ def test_bad_toml_names_the_line(tmp_path: Path, command: str) -> None:
         ({"mailboxes": {"path": "/var/mail/one-for-all"}}, ["mailboxes.path"]),
         ({"mailboxes": {"postmaster": "nobody-here"}}, ["mailboxes.postmaster"]),
         ({"relay": {"networks": ["10.0.0.0/99"]}}, ["relay.networks"]),
+        ({"relay": {"domains": ["far.test"], "recipients": "none"}}, ["relay.recipients", "none"]),
+        (
+            {"routes": [{"match": "*", "to": "mx"}, {"match": "far.test", "to": ["mx", "h"]}]},
+            ["routes[1].to[1]"],
+        ),
+        (
+            {"routes": [{"match": "*", "to": "mx"}, {"match": "*", "to": "mx"}]},
+            ["routes[1].match", "routes[0]"],
+        ),
+        (
+            {"routes": [{"match": "*", "to": "h.test:25", "credentials": "c"}]},
+            ["routes[0].credentials", "[credentials.c]"],
+        ),
+        (
+            {"aliases": {'"a@example.org"': ["nobody@example.org"]}},
+            ['aliases."a@example.org"', "nobody@example.org"],
+        ),
     ],
     ids=lambda each: str(each)[:50],
 )
