@@ -34,6 +34,10 @@ def parse_toml(text: str, name: str) -> dict[str, Any]:
     """The tables of ``text``, which is called ``name`` in errors; raises `SettingsError`."""
     try:
         return tomllib.loads(text)
+    except RecursionError:
+        raise SettingsError(
+            [f"{name}: not valid TOML: arrays or tables stand in each other too deep"]
+        ) from None
     except tomllib.TOMLDecodeError as error:
         message = str(error)
         place = _PLACE.search(message)

@@ -56,6 +56,8 @@ class RelaySettings(Struct, frozen=True, kw_only=True):
                 raise ValueError(
                     f'domains[{i}]: expected a domain such as "corp.example" or "*.corp.example", got "{text}"'
                 ) from None
+        if self.recipients is not None and "\0" in self.recipients:
+            raise ValueError("recipients: expected a path without NUL")
 
 
 class RouteSettings(Struct, frozen=True, kw_only=True):
@@ -139,6 +141,8 @@ class CredentialSettings(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if (self.password is None) == (self.password_file is None):
             raise ValueError("password_file: expected either password_file or password")
+        if self.password_file is not None and "\0" in self.password_file:
+            raise ValueError("password_file: expected a path without NUL")
 
     def __repr__(self) -> str:
         return f"CredentialSettings(user={self.user!r})"

@@ -50,3 +50,8 @@ def test_missing_file_and_directory(tmp_path: Path) -> None:
         load_toml(tmp_path / "none.toml")
     with pytest.raises(SettingsError, match=r"cannot be read: Is a directory"):
         load_toml(tmp_path)
+
+
+def test_too_deep() -> None:
+    with pytest.raises(SettingsError, match=r"^x\.toml: not valid TOML: .* too deep$"):
+        parse_toml("a = " + "[" * 100_000, "x.toml")

@@ -36,3 +36,10 @@ def test_credentials_have_one_password() -> None:
 def test_srs_domain() -> None:
     with pytest.raises(ValueError, match=r"^srs_domain: expected a host name"):
         ForwardingSettings(srs_domain="not a domain")
+
+
+def test_paths_without_nul() -> None:
+    with pytest.raises(ValueError, match=r"^recipients: expected a path"):
+        RelaySettings(domains=("corp.test",), recipients="a\0b")
+    with pytest.raises(ValueError, match=r"^password_file: expected a path"):
+        CredentialSettings(user="u", password_file="a\0b")
