@@ -20,9 +20,10 @@ def date_field(seconds: float) -> str:
 class TraceFields:
     """Makes the fields for messages received by ``hostname``."""
 
-    __slots__ = ("_by", "_date", "_second")
+    __slots__ = ("_by", "_date", "_hostname", "_second")
 
     def __init__(self, hostname: str) -> None:
+        self._hostname = hostname
         self._by = f"\r\n\tby {hostname} (fastsmtp) with "
         self._second = -1
         self._date = ""
@@ -32,13 +33,18 @@ class TraceFields:
 
         The client's address is a literal (RFC 5321 §4.1.3), "with" names the protocol (RFC 6531 §4.3 for its
         UTF8 forms), and "for" is there only when it discloses no other recipient (RFC 5321 §7.2), which includes
-        what an alias stands for.
+        what an alias stands for. A message without a client's address was made by this server.
         """
         second = int(envelope.received_at)
         if second != self._second:
             self._second = second
             self._date = f"; {date_field(second)}\r\n"
         ip = envelope.client_ip
+        if not ip:  # made here: nobody has brought it
+            return (
+                f"Return-Path: <{envelope.sender}>\r\n"
+                f"Received: by {self._hostname} (fastsmtp) id {envelope.id}{self._date}"
+            ).encode()
         literal = f"IPv6:{ip}" if ":" in ip else ip
         recipients = envelope.recipients
         only = (

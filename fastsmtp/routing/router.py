@@ -152,6 +152,15 @@ class Router:
             return found
         return Expansion((Target(sender, found.mailbox if isinstance(found, LocalRoute) else ""),))
 
+    def own(self, local: str, domain: str) -> Accepted | Reply:
+        """`route` for a message that this server has made itself: it may go anywhere."""
+        home = self._tables.canonical(local, domain)[1]
+        if self._srs is not None and home == self._srs.domain:
+            back = self._back(local, None)
+            if back is not None:
+                return back
+        return self._tables.resolve(local, domain) if home else MAILBOX_UNKNOWN
+
     # --- whom an alias stands for -------------------------------------------------------------
 
     def recipients(

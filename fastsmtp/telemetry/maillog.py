@@ -13,6 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from typing import Literal
 
 from fastsmtp.clock import Clock
 from fastsmtp.mail.reply import Reply
@@ -86,6 +87,30 @@ class MailLog:
         if not (line.isascii() and line.isprintable() and line.count(" ") == 2 and '"' not in line):
             line = f"to={quoted(f'<{to}>')} mailbox={quoted(mailbox)} delay={delay:.2f}"
         self._put(f"delivered id={queue_id} {line}")
+
+    def attempted(
+        self,
+        queue_id: str,
+        what: Literal["sent", "deferred", "bounced"],
+        *,
+        to: str,
+        relay: str,
+        reply: str,
+        delay: float,
+    ) -> None:
+        """What became of a recipient elsewhere: taken by the host ``relay``, put off, or given up, with the remote's
+        words or the reason in ``reply``; ``delay`` in seconds since it was received."""
+        line = f'to=<{to}> relay={relay} delay={delay:.2f} reply="{reply}"'
+        plain = line.isascii() and line.isprintable() and '"' not in to + relay + reply
+        if not (plain and "\\" not in reply and relay and " " not in to + relay):
+            line = f"to={quoted(f'<{to}>')} relay={quoted(relay or 'none')} delay={delay:.2f} reply={quoted(reply)}"
+        self._put(f"{what} id={queue_id} {line}")
+
+    def notified(self, queue_id: str, *, about: str, to: str, kind: str, recipients: int) -> None:
+        """A notification of ours was stored under an id of its own, ``about`` another message."""
+        self._put(
+            f"notified id={queue_id} about={about} to={quoted(f'<{to}>')} kind={kind} recipients={recipients}"
+        )
 
     def failed(self, queue_id: str, *, to: str, reason: str) -> None:
         """A delivery did not succeed and will not be tried again."""

@@ -49,6 +49,12 @@ def test_with(protocol: str) -> None:
     assert f" with {protocol} id ID42" in make(protocol=protocol)
 
 
+def test_what_this_server_made_itself_came_from_nobody() -> None:
+    made = make(client_ip="", helo="", protocol="", sender="")
+    assert made.startswith("Return-Path: <>\r\nReceived: by mx.test (fastsmtp) id ID42; ")
+    assert made.count("\r\n") == 2
+
+
 def test_for_discloses_nobody() -> None:
     two = [Recipient("c@d.test", "c@d.test"), Recipient("e@d.test", "e@d.test")]
     assert "for" not in make(recipients=two).replace("fastsmtp", "")

@@ -13,6 +13,7 @@ from fastsmtp.mail.reply import (
     SRS_EXPIRED,
     SRS_FORGED,
 )
+from fastsmtp.routing.addresses import split
 from fastsmtp.routing.aliases import AliasTable
 from fastsmtp.routing.relay import Recipients, RelayRules
 from fastsmtp.routing.route import Expansion, Hop, LocalRoute, RemoteRoute, Target
@@ -339,3 +340,23 @@ def test_next_hop() -> None:
 def test_one_copy() -> None:
     assert copy_key(Recipient("Alice+x@example.org", "alice@example.org")) == "alice@example.org"
     assert copy_key(Recipient("Bob@Far.TEST", "")) == "Bob@far.test"
+
+
+def test_what_this_server_made_may_go_anywhere() -> None:
+    known = router(aliases={"team@example.org": ["bob@example.org", "x@far.test"]})
+    assert known.own("bob", "example.org") == LocalRoute("bob@example.org")
+    assert isinstance(known.own("x", "far.test"), RemoteRoute)
+    assert isinstance(known.own("team", "example.org"), Expansion)
+    assert known.own("nobody", "example.org") == MAILBOX_UNKNOWN
+    assert known.own("nobody", "") == MAILBOX_UNKNOWN
+
+
+def test_a_notice_to_a_return_address_goes_back_to_the_sender_it_stands_for() -> None:
+    clock = FakeClock()
+    known = router(clock=clock, aliases={"team@example.org": ["x@far.test"]})
+    found = known.own("team", "example.org")
+    assert isinstance(found, Expansion)
+    [sent_on] = known.recipients(found, "team@example.org", "someone@away.test", None)
+    assert sent_on.sender is not None
+    back = known.own(*split(sent_on.sender))
+    assert back == Expansion((Target("someone@away.test", ""),))

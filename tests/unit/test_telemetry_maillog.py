@@ -97,6 +97,20 @@ def test_every_event(pipe: Pipe) -> None:
     ]
 
 
+def test_attempts_at_other_hosts(pipe: Pipe) -> None:
+    log = pipe.log
+    log.attempted(
+        "ID1", "sent", to="b@far.test", relay="mx.far.test[192.0.2.1]:25", reply="250 2.0.0 ok", delay=1.5
+    )
+    log.attempted("ID2", "deferred", to="b c@far.test", relay="", reply='connection "refused"\n', delay=0.1)
+    log.notified("ID3", about="ID2", to="a@near.test", kind="delayed", recipients=1)
+    assert pipe.events() == [
+        'sent id=ID1 to=<b@far.test> relay=mx.far.test[192.0.2.1]:25 delay=1.50 reply="250 2.0.0 ok"',
+        'deferred id=ID2 to="<b c@far.test>" relay=none delay=0.10 reply="connection \\"refused\\"\\n"',
+        "notified id=ID3 about=ID2 to=<a@near.test> kind=delayed recipients=1",
+    ]
+
+
 def test_time_process_and_slot(pipe: Pipe) -> None:
     pipe.log.event("one")
     pipe.clock.time += 1.75

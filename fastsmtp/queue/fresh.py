@@ -1,0 +1,57 @@
+"""Mail that has had no attempt yet: as it is committed while there is room for it in memory, else from the spool."""
+
+from collections.abc import Callable, Iterator
+
+from fastsmtp.mail.envelope import Envelope
+from fastsmtp.queue.hand import Box, Hand
+from fastsmtp.queue.steps import Steps
+
+MOST = 20_000
+"""Messages in memory up to which fresh ones are taken."""
+_PAGE = 500
+
+
+class FreshMail:
+    """``take`` gets each message."""
+
+    def __init__(self, box: Box, hand: Hand, steps: Steps, take: Callable[[Envelope], None]) -> None:
+        self._box = box
+        self._hand = hand
+        self._steps = steps
+        self._take = take
+        self._passed_by: bytes | None = b""
+        """The first of the messages that were left in the spool; at the start, all that stand there."""
+        self._reading = False
+
+    def committed(self, envelope: Envelope, length: int) -> None:
+        """A message was committed."""
+        if len(self._hand.mails) < MOST:
+            self._take(envelope)
+        else:
+            self._pass_by(envelope.id.encode())
+
+    def go_on(self) -> None:
+        """Read on with those that were passed by, if there is room."""
+        if self._passed_by is not None and not self._reading and len(self._hand.mails) <= MOST // 2:
+            position, self._passed_by = self._passed_by, None
+            self._reading = True
+            self._steps.run(self._read(position))
+
+    def _read(self, start: bytes) -> Iterator[None]:
+        position: bytes | None = start
+        while position is not None:
+            if len(self._hand.mails) >= MOST:
+                self._pass_by(position)
+                break
+            ids, position = self._box.fresh(position, _PAGE)
+            for queue_id in ids:
+                if queue_id not in self._hand.mails:
+                    found = self._box.load(queue_id)
+                    if found is not None and found[1] is None:
+                        self._take(found[0])
+            yield
+        self._reading = False
+
+    def _pass_by(self, position: bytes) -> None:
+        if self._passed_by is None or position < self._passed_by:
+            self._passed_by = position

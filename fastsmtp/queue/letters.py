@@ -1,0 +1,235 @@
+"""One message for other hosts while it is worked on, and what results mean for it. Pure: no I/O, no clock.
+
+Who has no result for good waits in one of two ways (docs/queue.md): with a due time of his own, or, where his site
+failed before any mail was named, with the site, which is told by a due time of 0.
+"""
+
+from collections.abc import Iterable
+from random import Random
+
+from fastsmtp.bounce.decide import Action, Outcome, member_of_list
+from fastsmtp.mail.dsn_params import Notify, notify
+from fastsmtp.mail.envelope import Envelope
+from fastsmtp.mail.result import DeliveryResult
+from fastsmtp.queue.plan.retry import RetrySchedule
+from fastsmtp.spool.waiting import RcptState, Waiting
+
+WITH_SITE = 0.0
+"""The due time of who waits with his site."""
+
+
+class RemoteMail:
+    """``left`` has those who are not done, by number, with what is known of each (None: never tried); ``busy`` those
+    of them who are in a part that is queued or under way; ``stored``: whether `Waiting` is in the spool for it.
+
+    ``telling``: notices on their way that have to be durable before anything of this is committed; ``commits``:
+    commits under way; ``dirty``: it differs from what was given to the last of these."""
+
+    __slots__ = (
+        "busy",
+        "commits",
+        "dirty",
+        "envelope",
+        "held",
+        "left",
+        "noticed",
+        "queued_at",
+        "stored",
+        "telling",
+    )
+
+    def __init__(self, envelope: Envelope, queued_at: float, waiting: Waiting | None) -> None:
+        self.envelope = envelope
+        self.busy: set[int] = set()
+        self.telling = self.commits = 0
+        self.dirty = False
+        self.stored = waiting is not None
+        self.left: dict[int, RcptState | None]
+        if waiting is None:
+            self.queued_at = queued_at
+            self.noticed = self.held = False
+            self.left = dict.fromkeys(range(len(envelope.recipients)))
+        else:
+            self.queued_at = waiting.queued_at
+            self.noticed = waiting.noticed
+            self.held = waiting.held
+            self.left = {state.number: state for state in waiting.rcpts}
+
+    @property
+    def in_use(self) -> bool:
+        """Whether it must stay in memory."""
+        return bool(self.busy or self.telling or self.commits or self.dirty)
+
+    def waiting(self) -> Waiting:
+        """What is to be stored of it now."""
+        return Waiting(
+            self.queued_at,
+            self.noticed,
+            self.held,
+            [state or _untried(number) for number, state in self.left.items()],
+        )
+
+    def due(self, now: float) -> list[int]:
+        """Who has a due time of his own that has come."""
+        return [
+            number
+            for number, state in self.left.items()
+            if state is not None and WITH_SITE < state.due <= now and number not in self.busy
+        ]
+
+    def with_site(self, domain: str) -> list[int]:
+        """Who waits with his site at ``domain``, as `domain_of` gives it."""
+        known = self.envelope.recipients
+        return [
+            number
+            for number, state in self.left.items()
+            if (state is None or state.due == WITH_SITE)
+            and number not in self.busy
+            and domain_of(known[number].address) == domain
+        ]
+
+    def park(self, numbers: Iterable[int]) -> bool:
+        """From now on these wait with their site; whether that changes what is stored."""
+        changed = not self.stored
+        for number in numbers:
+            state = self.left[number]
+            if state is None:
+                self.left[number] = _untried(number)
+            elif state.due != WITH_SITE:
+                self.left[number] = _moved(state, WITH_SITE)
+                changed = True
+        return changed
+
+
+def requiretls(envelope: Envelope) -> bool:
+    """Whether it came with REQUIRETLS (RFC 8689 §3)."""
+    return envelope.params is not None and "REQUIRETLS" in envelope.params
+
+
+def without_wishes(envelope: Envelope) -> Envelope:
+    """For the members of a list: what its sender wished to be told goes no further (RFC 3461 §5.2.7.1 b)."""
+    if envelope.params is None:
+        return envelope
+    params = {key: value for key, value in envelope.params.items() if key not in ("RET", "ENVID")}
+    return Envelope(
+        envelope.id,
+        envelope.sender,
+        envelope.recipients,
+        envelope.client_ip,
+        envelope.helo,
+        envelope.protocol,
+        envelope.received_at,
+        params or None,
+    )
+
+
+def domain_of(address: str) -> str:
+    """The domain by which mail is found that waits; lower case."""
+    return address.rpartition("@")[2].lower()
+
+
+def judge(
+    mail: RemoteMail,
+    results: Iterable[DeliveryResult],
+    *,
+    stays: bool,
+    final: bool,
+    at: float,
+    wall: float,
+    schedule: RetrySchedule,
+    rng: Random,
+) -> tuple[list[Outcome], bool]:
+    """What an attempt of ``at`` (queue time; ``wall`` by the clock) means for ``mail``, which is changed: what its
+    senders may have to be told, and whether that changes what is stored.
+
+    ``stays``: who was put off waits with the site. ``final``: what was delivered is in a mailbox, by LMTP, so that
+    nobody else will tell (RFC 3461 §5.2.2); a host of SMTP that was said to have it "delivered" speaks DSN itself.
+    """
+    outcomes: list[Outcome] = []
+    changed = False
+    left, known = mail.left, mail.envelope.recipients
+    put_off: list[DeliveryResult] = []
+    for result in results:
+        number = result.recipient
+        if result.status == "deferred":
+            put_off.append(result)
+            continue
+        del left[number]
+        changed = True
+        action = _action(mail.envelope, number, result, final)
+        if action is not None:
+            outcomes.append(Outcome(known[number], action, result, wall))
+    if not put_off:
+        return outcomes, changed
+    fate = schedule.fate(mail.queued_at, at, noticed=mail.noticed)
+    for result in put_off:
+        number = result.recipient
+        before = left[number]
+        if fate == "expired":
+            del left[number]
+            changed = True
+            outcomes.append(Outcome(known[number], "failed", result, wall))
+            continue
+        attempts = 1 if before is None else before.attempts + 1
+        due = WITH_SITE if stays else schedule.next_at(attempts, at, mail.queued_at, rng) or at
+        if before is None or not mail.stored or due != WITH_SITE or before.due != WITH_SITE:
+            changed = True
+        left[number] = RcptState(
+            number, attempts, at, due, "deferred", result.code, result.enhanced, result.text, result.remote
+        )
+    if fate == "notice":
+        mail.noticed = changed = True
+        until = wall + schedule.expires_at(mail.queued_at) - at
+        for number, state in left.items():
+            outcomes.append(Outcome(known[number], "delayed", last_result(number, state), wall, until))
+    return outcomes, changed
+
+
+def last_result(number: int, state: RcptState | None) -> DeliveryResult:
+    """What is known of a recipient who waits, as a result."""
+    if state is None or not state.enhanced:
+        return DeliveryResult(number, "deferred", 0, "4.0.0", "it was not tried yet", "", "x-fastsmtp")
+    return DeliveryResult(
+        number,
+        "deferred",
+        state.code,
+        state.enhanced,
+        state.text,
+        state.remote,
+        "smtp" if state.code else "x-fastsmtp",
+    )
+
+
+def _action(envelope: Envelope, number: int, result: DeliveryResult, final: bool) -> Action | None:
+    """What there may be to tell of a recipient who is done."""
+    if result.status == "failed":
+        return "failed"
+    recipient = envelope.recipients[number]
+    # A list's owner has taken over: the sender's wishes end there (RFC 3461 §5.2.7.1).
+    if (
+        recipient.params is None
+        or member_of_list(recipient)
+        or Notify.SUCCESS not in notify(recipient.params)
+    ):
+        return None
+    if result.status == "relayed":
+        return "relayed"
+    return "delivered" if final else None
+
+
+def _untried(number: int) -> RcptState:
+    return RcptState(number)
+
+
+def _moved(state: RcptState, due: float) -> RcptState:
+    return RcptState(
+        state.number,
+        state.attempts,
+        state.last_at,
+        due,
+        state.status,
+        state.code,
+        state.enhanced,
+        state.text,
+        state.remote,
+    )
