@@ -15,13 +15,19 @@ from fastsmtp.spool.base import SpoolError, SpoolFailed, SpoolFull
 from fastsmtp.spool.faults import told
 from fastsmtp.spool.growth import Growth
 from fastsmtp.spool.journal import Journal, Region
-from fastsmtp.spool.tables import APPLIED, DATABASES, STATE, Batch, Tables
+from fastsmtp.spool.tables import APPLIED, DATABASES, STATE, Batch, Entry, Tables
 from fastsmtp.store import CORRUPTED, MapFull, StorageError, Store, StoreError
 from fastsmtp.threads import make_way
 
 _AHEAD = 3
 """Regions the writer can go on in, with which there is nothing to do."""
-_MOST = 2000
+_MOST = 8000
+"""Changes of one transaction, at most: each may change a page, and these stand in memory meanwhile."""
+_MOST_ROWS = 100_000
+"""Index rows that stand in the journal alone: beyond them its oldest region is moved early, as they take memory."""
+_ROW_NEEDS = 1024
+"""Bytes of the file to have ready for an index row: the pages it changes are written anew, most of them for others
+too."""
 _PROBE_KEY = b"probe"
 _PROBE = 1.0
 _PROBE_DAMAGED = 5.0
@@ -151,7 +157,9 @@ class Keeper:
             except OSError:
                 pass  # no room for more: it goes round in what there is
         moved = False
-        while self._journal.ahead() < _AHEAD and (used := self._journal.used()):
+        while (self._journal.ahead() < _AHEAD or self._tables.rows() > _MOST_ROWS) and (
+            used := self._journal.used()
+        ):
             if not self._move(used[0]):
                 return
             moved = True
@@ -169,6 +177,7 @@ class Keeper:
 
     def _move(self, region: Region) -> bool:
         """Empty a region; whether it could be done."""
+        self._tables.arrange(region)
         while True:
             batch = self._tables.next_to_move(region, self._most_bytes, _MOST)
             done = False
@@ -189,7 +198,7 @@ class Keeper:
         try:
             if not store.is_open:
                 self._reopen()
-            need = sum(entry.end - entry.start for _, _, entry in batch)
+            need = sum(_needs(entry) for _, _, entry in batch)
             if not self._growth.admit(store.high_water(), need, store.used):
                 self._growth.settle()  # into the reserve: what is moved has been promised
             with store.write() as txn:
@@ -239,6 +248,11 @@ class Keeper:
             if str(error) != self._reopen_told:
                 self._event(f"spool {error}")
             self._reopen_told = str(error)
+
+
+def _needs(entry: Entry) -> int:
+    size = entry.end - entry.start
+    return size if size > 1 else _ROW_NEEDS
 
 
 def disk_full(path: Path) -> bool:

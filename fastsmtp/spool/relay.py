@@ -9,7 +9,6 @@ All methods but `note` are called on the loop's thread, where the call-backs com
 not show what `settle` is about to remove or change: a message is never begun twice because a commit takes its time.
 """
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -116,7 +115,6 @@ class RelayBox:
         self._fresh: set[str] = set()
         self._fresh_known = False
         self._walked = b""
-        self._lock = threading.Lock()
 
     # --- the writer's side ----------------------------------------------------------------------
     def note(self, letters: list[tuple[Envelope, int]]) -> None:
@@ -143,7 +141,13 @@ class RelayBox:
     def settle(self, changes: Sequence[Defer | Finish], done: Settled) -> None:
         """Commit many changes, in pieces of bounded size; ``done`` is called once, with the first error if there
         was one. A message that is gone meanwhile stays gone. Storage that fails is tried again until it does not: an
-        error comes only when the spool ends."""
+        error comes only when the spool ends. Due times become whole milliseconds, in ``changes`` too, which are not
+        to be changed before ``done``."""
+        for change in changes:
+            self._settling[change.id] = self._settling.get(change.id, 0) + 1
+            if isinstance(change, Defer):
+                for rcpt in change.waiting.rcpts:
+                    rcpt.due = round(rcpt.due, 3)
         pieces = list(self._pieces(changes))
         left = len(pieces)
         first: SpoolError | None = None
@@ -156,8 +160,6 @@ class RelayBox:
             if not left:
                 done(first)
 
-        for change in changes:
-            self._settling[change.id] = self._settling.get(change.id, 0) + 1
         if not pieces:
             self._post(lambda: done(None))
         for piece, size in pieces:
@@ -282,18 +284,19 @@ class RelayBox:
             self._fresh_known = False
             self._walked = b""
 
-    def due(self, before: float, limit: int, position: bytes = b"") -> Page:
-        """What is due before a time (seconds since 1970 UTC), by due time. What is being tried is among it."""
-        return self._rows(BY_DUE, position, due_key(before), limit)
-
-    def next_due(self, after: float = 0.0) -> float | None:
-        """The first due time at or after ``after``; None when nothing has one."""
-        position: bytes | None = due_key(after)
+    def due_from(self, entry: tuple[float, str]) -> Iterator[tuple[float, str]]:
+        """The due times, with the ids of their messages, from ``entry`` on (itself included), ascending; read as far
+        as they are asked for, in one turn of the loop. What is being tried is among them."""
+        at, queue_id = entry
+        position: bytes | None = b""
+        if at > 0:
+            position = due_key(at) + b"\0" + queue_id.encode() if at < float("inf") else None
         while position is not None:
             with self._tables.page(BY_DUE, position, limit=PIECE) as (rows, position):
-                for key, _ in rows:
-                    return due_of(key)
-        return None
+                keys = [key for key, _ in rows]
+            for key in keys:
+                if id_of(key) not in self._settling:
+                    yield due_of(key), id_of(key)
 
     def domains(self, position: bytes, limit: int) -> Page:
         """The domains mail waits for, in order of their labels from the right; held mail counts here."""

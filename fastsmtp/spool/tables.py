@@ -8,10 +8,11 @@ pin keeps from being written over. Mail delivered at once never enters the tree:
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from heapq import nsmallest
+from operator import itemgetter
 from typing import Any
 
 from fastsmtp.spool.journal import Change, Journal, Region
+from fastsmtp.spool.order import Order
 from fastsmtp.store import Store
 
 PACK, INTENT, MAIL, BODY, STATE = b"pack", b"intent", b"mail", b"body", b"journal"
@@ -22,13 +23,20 @@ INDEXES = (BY_DOMAIN, BY_RCPT, BY_SENDER, BY_FROM, BY_CODE, BY_DUE)
 DATABASES = (PACK, INTENT, MAIL, BODY, STATE, RELAY, WAIT, *INDEXES)
 """The tree's databases. The journal knows them by their place here, so the order is part of the format."""
 _PAGE = 4096
+_SMALL = 1024
+"""Bytes of a value that shares its page with others; pages are half full at worst, and so count double."""
+_NODE = 96
+"""About the bytes of a key, and of what the tree keeps beside it."""
 NUMBER = {name: number for number, name in enumerate(DATABASES)}
+_FIRST_INDEX = NUMBER[BY_DOMAIN]
+_key = itemgetter(1)
 APPLIED = b"applied"
 """Key of ``journal``: all changes up to this number are in the tree."""
 
 
 class Entry:
-    """The last change of a key; ``end`` is -1 when it is deleted. ``new``: the tree has no such key."""
+    """The last change of a key; ``end`` is -1 when it is deleted. ``new``: the tree has no such key. Keys of one
+    frame may share it when they have the same value."""
 
     __slots__ = ("end", "new", "region", "start")
 
@@ -47,15 +55,17 @@ class Tables:
 
     def __init__(self, store: Store, journal: Journal) -> None:
         self.bytes = 0
-        """What the entries would take there, in whole pages."""
+        """About what the entries would take there."""
         self._store = store
         self._journal = journal
         self._entries: list[dict[bytes, Entry]] = [{} for _ in DATABASES]
+        self._order = [Order(entries) for entries in self._entries]
         self._lock = threading.Lock()
 
     # --- changes ------------------------------------------------------------------------------------
     def apply(self, region: Region, at: int, changes: Sequence[Change]) -> None:
         """A frame that begins at ``at`` of ``region`` is durable."""
+        same: dict[int, Entry] = {}  # index rows are many, and there are few different ones of them
         with self._lock:
             for table, key, start, end, new in changes:
                 entries = self._entries[table]
@@ -64,17 +74,43 @@ class Tables:
                     old.region.live -= 1
                     self.bytes -= _weight(old)
                     new = old.new
-                if end >= 0:
+                elif self._order[table].kept:
+                    self._order[table].added(key)
+                if end < 0:
+                    if new:  # neither the tree nor the journal has it any more
+                        del entries[key]
+                        continue
+                    entry = same.get(-1) or same.setdefault(-1, Entry(region, 0, -1, False))
+                elif table < _FIRST_INDEX:
                     entry = Entry(region, at + start, at + end, new)
                     self.bytes += _weight(entry)
-                elif new:  # neither the tree nor the journal has it any more
-                    del entries[key]
-                    continue
                 else:
-                    entry = Entry(region, 0, -1, False)
+                    kind = 2 * (region.view[at + start] + 1 if end > start else 0) + new
+                    entry = same.get(kind) or same.setdefault(kind, Entry(region, at + start, at + end, new))
+                    self.bytes += _weight(entry)
                 entries[key] = entry
                 region.live += 1
                 region.entries.append((table, key, entry))
+
+    def rows(self) -> int:
+        """Entries of the index tables: they are small in the journal, but not in memory."""
+        return sum(map(len, self._entries[_FIRST_INDEX:]))
+
+    def arrange(self, region: Region) -> None:
+        """``region`` is to be moved: its index rows go by table and key, so that a transaction changes pages that
+        lie together, each of them once. The keeper's."""
+        with self._lock:
+            waiting, region.entries = region.entries, []
+        tables: dict[int, list[tuple[int, bytes, Entry]]] = {}
+        for item in waiting:
+            tables.setdefault(item[0], []).append(item)
+        arranged: list[tuple[int, bytes, Entry]] = []
+        for table, items in sorted(tables.items()):
+            if table >= _FIRST_INDEX:
+                items.sort(key=_key, reverse=True)
+            arranged += items
+        with self._lock:
+            region.entries = arranged
 
     def next_to_move(self, region: Region, most_bytes: int, most: int) -> Batch:
         """Some of what stands in ``region`` and is to be moved into the tree; pinned until `moved` or `kept`."""
@@ -135,9 +171,7 @@ class Tables:
         are no more)."""
         with self._lock:
             entries = self._entries[NUMBER[table]]
-            keys = nsmallest(
-                limit + 1, (key for key in entries if key >= start and (end is None or key < end))
-            )
+            keys = self._order[NUMBER[table]].first(start, end, limit + 1) if entries else ()
             ours = [(key, entries[key]) for key in keys]
             for _, entry in ours:
                 entry.region.pins += 1
@@ -164,7 +198,10 @@ class Tables:
 
 
 def _weight(entry: Entry) -> int:
-    return 0 if entry.end < 0 else (entry.end - entry.start + 2 * _PAGE) // _PAGE * _PAGE
+    if entry.end < 0:
+        return 0
+    size = entry.end - entry.start
+    return 2 * (size + _NODE) if size < _SMALL else (size + 2 * _PAGE) // _PAGE * _PAGE
 
 
 def _merged(

@@ -92,7 +92,7 @@ def domain_of(key: bytes) -> str:
 
 def due_key(due: float) -> bytes:
     """A time as it stands in ``by-due``."""
-    return max(0, int(due * 1000)).to_bytes(8, "big")
+    return max(0, round(due * 1000)).to_bytes(8, "big")
 
 
 def due_of(key: bytes) -> float:

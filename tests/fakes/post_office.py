@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -15,9 +15,10 @@ from fastsmtp.mailbox.settings import MailboxSettings
 from fastsmtp.queue.local import LocalRunner
 from fastsmtp.spool.base import SpoolError
 from fastsmtp.spool.lmdb import LmdbSpool
+from fastsmtp.spool.relay import Defer, Finish
 from fastsmtp.spool.settings import SpoolSettings
 from fastsmtp.spool.suspects import SuspectBoard
-from fastsmtp.spool.tables import BODY, INTENT, MAIL, PACK
+from fastsmtp.spool.tables import DATABASES, STATE
 from fastsmtp.telemetry.maillog import MailLog
 from fastsmtp.transport.maildir import MaildirTransport
 
@@ -132,13 +133,21 @@ class PostOffice:
         except Empty:
             pass
 
-    def submit(self, body: bytes, *recipients: str, large: bool = False) -> str:
-        """Submit one message to ``user@domain`` recipients; its id."""
+    def submit(
+        self,
+        body: bytes,
+        *recipients: str,
+        elsewhere: Sequence[str] = (),
+        large: bool = False,
+        sender: str = "sender@example.org",
+    ) -> str:
+        """Submit one message to ``user@domain`` recipients, here and ``elsewhere``; its id."""
         queue_id = self.spool.new_id()
         envelope = Envelope(
             queue_id,
-            "sender@example.org",
-            [Recipient(address, address) for address in recipients],
+            sender,
+            [Recipient(address, "") for address in elsewhere]
+            + [Recipient(address, address) for address in recipients],
             "192.0.2.1",
             "client.example.org",
             "ESMTP",
@@ -158,6 +167,23 @@ class PostOffice:
         for i in ids:
             assert self.answers[i] is None, self.answers[i]
 
+    def settle(self, *changes: Defer | Finish) -> None:
+        """Settle relay mail, and wait for it."""
+        answers: list[SpoolError | None] = []
+        self.spool.relay.settle(changes, answers.append)
+        until(lambda: bool(answers), each=lambda: self.turn(0.01))
+        assert answers == [None]
+
+    def content(self, queue_id: str) -> bytes | None:
+        """What another host would get; None when there is no such relay mail."""
+        with self.spool.relay.reading(queue_id) as mail:
+            if mail is None:
+                return None
+            if mail.path is None:
+                assert mail.view is not None
+                return bytes(mail.view)
+            return mail.path.read_bytes()[mail.offset : mail.offset + mail.length]
+
     def outbox_wake(self) -> None:
         """Let delivery look at the clock."""
         self.spool.outbox.wake()
@@ -169,7 +195,7 @@ class PostOffice:
     def left(self) -> dict[str, int]:
         """By database: what the spool holds."""
         tables = self.spool._tables
-        counts = {name.decode(): sum(1 for _ in tables.keys(name)) for name in (PACK, INTENT, MAIL, BODY)}
+        counts = {name.decode(): sum(1 for _ in tables.keys(name)) for name in DATABASES if name != STATE}
         bodies = len(os.listdir(self.base / "spool/body"))
         return {name: count for name, count in {**counts, "files": bodies}.items() if count}
 
