@@ -6,6 +6,7 @@ Its own shard takes mail in and is delivered from; an adopted one is only delive
 import asyncio
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from fastsmtp.clock import Clock
@@ -13,11 +14,13 @@ from fastsmtp.config.errors import SettingsError
 from fastsmtp.intake.intake import Intake
 from fastsmtp.limits.guard import ConnectionGuard
 from fastsmtp.process.errors import StartError
+from fastsmtp.process.outbound import Outbound
 from fastsmtp.process.routing import SettingsSource
 from fastsmtp.process.settings import Settings
 from fastsmtp.process.sockets import Listener
 from fastsmtp.process.worker import ProtocolFactory
 from fastsmtp.queue.local import LocalRunner
+from fastsmtp.queue.remote import RemoteRunner
 from fastsmtp.routing.reload import Reloader
 from fastsmtp.routing.router import Router
 from fastsmtp.session.service import SessionService
@@ -27,12 +30,16 @@ from fastsmtp.spool.suspects import SuspectBoard
 from fastsmtp.telemetry.maillog import MailLog
 from fastsmtp.transport.maildir import MaildirTransport
 
+RELEASE_GRACE = 5.0
+"""Seconds for deliveries to other hosts from a shard that is given back."""
+
 
 class _Shard(NamedTuple):
-    """An open shard of the spool and who delivers from it."""
+    """An open shard of the spool and who delivers from it: into mailboxes, and to other hosts unless all is held."""
 
     spool: LmdbSpool
     runner: LocalRunner
+    remote: RemoteRunner | None
 
 
 class MailServices:
@@ -61,17 +68,21 @@ class MailServices:
         self._shards: dict[int, _Shard] = {}
         self._sessions: SessionService
         self._reloader: Reloader
+        self._outbound: Outbound
 
     def start(self, crashed: bool) -> None:
         """See `Services.start`."""
         settings = self._settings
         router = self._router()
-        shard = self._open(self._slot, crashed)
+        spool = self._open_spool(self._slot)
+        intake = Intake(spool, hostname=settings.hostname, clock=self._clock, hops=settings.limits.hops)
+        self._outbound = Outbound(
+            settings, router=router, intake=intake, loop=self._loop, log=self._log, clock=self._clock
+        )
+        self._begin(spool, self._slot, crashed)
         self._sessions = SessionService(
             settings=settings.session,
-            intake=Intake(
-                shard.spool, hostname=settings.hostname, clock=self._clock, hops=settings.limits.hops
-            ),
+            intake=intake,
             router=router,
             guard=self._guard.worker(self._slot),
             log=self._log,
@@ -85,12 +96,15 @@ class MailServices:
     def adopt(self, shard: int, crashed: bool) -> None:
         """See `Services.adopt`."""
         if shard not in self._shards:
-            self._open(shard, crashed)
+            self._begin(self._open_spool(shard), shard, crashed)
 
     def release(self, shard: int) -> None:
         """See `Services.release`."""
         held = self._shards.pop(shard, None)
         if held is not None:
+            if held.remote is not None:
+                asyncio.run_coroutine_threadsafe(held.remote.end(RELEASE_GRACE), self._loop).result()
+                self._outbound.forget(held.spool.relay)
             held.runner.stop()
             held.spool.stop()
 
@@ -98,10 +112,16 @@ class MailServices:
         """See `Services.tick`."""
         self._sessions.tick()
         self._reloader.tick()
+        self._outbound.tick()
+        for shard in list(self._shards.values()):
+            if shard.remote is not None:
+                shard.remote.tick()
 
     async def drain(self, grace: float) -> None:
         """See `Services.drain`."""
-        await self._sessions.drain(grace)
+        runners = [shard.remote for shard in list(self._shards.values()) if shard.remote is not None]
+        await asyncio.gather(self._sessions.drain(grace), *(runner.end(grace) for runner in runners))
+        await self._outbound.stop()
 
     def stop(self) -> None:
         """See `Services.stop`."""
@@ -123,11 +143,10 @@ class MailServices:
         self._reloader = Reloader(router, self._source, self._log.event)
         return router
 
-    def _open(self, number: int, crashed: bool) -> _Shard:
+    def _open_spool(self, number: int) -> LmdbSpool:
         settings = self._settings
-        path = settings.data_dir / "spool" / str(number)
         spool = LmdbSpool(
-            path,
+            self._path(number),
             slot=number,
             settings=settings.spool,
             durability=settings.durability,
@@ -140,6 +159,11 @@ class MailServices:
         except SpoolError as error:
             code = os.EX_TEMPFAIL if isinstance(error, SpoolFull) else os.EX_IOERR
             raise StartError(str(error), code) from None
+        return spool
+
+    def _begin(self, spool: LmdbSpool, number: int, crashed: bool) -> None:
+        """Deliver from ``spool``, which is closed when that cannot be."""
+        path = self._path(number)
         try:
             runner = self._deliver(spool, number, crashed)
         except OSError as error:
@@ -150,8 +174,14 @@ class MailServices:
         except BaseException:
             spool.stop()
             raise
-        shard = self._shards[number] = _Shard(spool, runner)
-        return shard
+        remote = None
+        if not self._settings.delivery.hold:
+            remote = self._outbound.runner(spool.relay, path)
+            self._loop.call_soon_threadsafe(remote.start)
+        self._shards[number] = _Shard(spool, runner, remote)
+
+    def _path(self, number: int) -> Path:
+        return self._settings.data_dir / "spool" / str(number)
 
     def _deliver(self, spool: LmdbSpool, number: int, crashed: bool) -> LocalRunner:
         settings = self._settings

@@ -18,10 +18,11 @@ from fastsmtp.config.bind import bind
 from fastsmtp.config.errors import SettingsError
 from fastsmtp.config.load import load_toml
 from fastsmtp.config.values import Endpoint, check_hostname, parse_endpoint
+from fastsmtp.dns.settings import DnsSettings
 from fastsmtp.limits.settings import LimitSettings
 from fastsmtp.mailbox.settings import MailboxSettings
 from fastsmtp.queue.plan.settings import PlanSettings
-from fastsmtp.queue.settings import QueueSettings
+from fastsmtp.queue.settings import BounceSettings, QueueSettings
 from fastsmtp.routing.credentials import Credential
 from fastsmtp.routing.relay import Recipients
 from fastsmtp.routing.settings import (
@@ -34,6 +35,8 @@ from fastsmtp.routing.settings import (
 from fastsmtp.routing.tables import RoutingTables, build_tables
 from fastsmtp.session.settings import SessionSettings
 from fastsmtp.spool.settings import Durability, SpoolSettings
+from fastsmtp.transport.smtp.settings import OutboundSettings
+from fastsmtp.transport.smtp.tls_settings import TlsPolicySettings
 
 
 def cpu_count() -> int:
@@ -151,6 +154,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     spool: SpoolSettings = SpoolSettings()
     delivery: QueueSettings = QueueSettings()
     queue: PlanSettings = PlanSettings()
+    bounces: BounceSettings = BounceSettings()
+    outbound: OutboundSettings = OutboundSettings()
+    tls_policy: TlsPolicySettings = TlsPolicySettings()
+    dns: DnsSettings = DnsSettings()
 
     def __post_init__(self) -> None:
         problems = list(_contradictions(self))

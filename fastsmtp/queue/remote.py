@@ -23,12 +23,12 @@ from fastsmtp.queue.backlog import Backlog
 from fastsmtp.queue.fresh import MOST, FreshMail
 from fastsmtp.queue.hand import Box, Hand, Teller
 from fastsmtp.queue.letters import RemoteMail, judge, requiretls, without_wishes
-from fastsmtp.queue.plan.board import SiteBoard
+from fastsmtp.queue.plan.board import BoardLimits, SiteBoard
 from fastsmtp.queue.plan.clock import QueueClock
 from fastsmtp.queue.plan.outcome import Outcome, outcome_of
 from fastsmtp.queue.plan.room import Slot
 from fastsmtp.queue.plan.settings import PlanSettings
-from fastsmtp.queue.plan.site import SiteState
+from fastsmtp.queue.plan.site import SiteLimits, SiteState
 from fastsmtp.queue.plan.window import DueWindow
 from fastsmtp.queue.sites import Part, SiteQueue, Sites
 from fastsmtp.queue.steps import Steps
@@ -46,13 +46,21 @@ MOST_OF_ONE = MOST // 2
 MOST_UNTRIED = 500
 """... and of one that was not tried yet."""
 
-_NO_WAY: Way = ((), False)
+_LAST_WORDS = 5.0
+"""Seconds for the spool to take the last results."""
+
+
+class Cancellable(Protocol):
+    """A delivery under way."""
+
+    def cancel(self, reason: str) -> None:
+        """See `Delivery.cancel`."""
 
 
 class Transport(Protocol):
     """`SmtpTransport`, or a test's."""
 
-    def deliver(self, job: Job, done: Done) -> Any:
+    def deliver(self, job: Job, done: Done) -> Cancellable:
         """See `SmtpTransport.deliver`."""
 
 
@@ -67,7 +75,7 @@ class Loop(Protocol):
 
 
 class RemoteRunner:
-    """Delivers what ``box`` has, by the limits that ``board`` keeps."""
+    """Delivers what ``box`` has; one of ``workers``, which each keep to their share of the limits."""
 
     def __init__(
         self,
@@ -93,7 +101,7 @@ class RemoteRunner:
         self._schedule = settings.schedule
         self._loop = loop
         self._rng = rng
-        self._board = SiteBoard(settings.board_limits(workers), self._schedule, rng)
+        self._board = SiteBoard(shared(settings, workers), self._schedule, rng)
         self._sites = Sites(self._board)
         self._window = DueWindow()
         self._steps = Steps(loop.call_soon)
@@ -112,6 +120,7 @@ class RemoteRunner:
         )
         self._fresh = FreshMail(box, self._hand, self._steps, self._take_fresh)
         self._unplaced: dict[Way, list[Part]] = {}
+        self._under_way: set[Cancellable] = set()
         self._pumping = self._called = False
         self._alarm: Any = None
         self._alarm_at = 0.0
@@ -121,6 +130,8 @@ class RemoteRunner:
 
     def start(self) -> None:
         """Begin, with what is in the spool already."""
+        if self._stopping:
+            return
         self._box.on_fresh = self._fresh.committed
         self._box.on_changed = self.changed
         self._backlog.start()
@@ -132,18 +143,25 @@ class RemoteRunner:
         self._pump_soon()
 
     def stop(self) -> None:
-        """Begin nothing more. What is under way the transport ends; what comes of it is stored, unless it was cut
-        off."""
+        """Begin nothing more."""
         self._stopping = True
         self._steps.end()
         self._box.on_fresh = self._box.on_changed = None
         if self._alarm is not None:
             self._alarm.cancel()
 
-    async def settled(self, limit: float) -> None:
-        """Wait until all results are stored, ``limit`` seconds at most."""
+    async def end(self, grace: float) -> None:
+        """Begin nothing more, let what is under way finish for ``grace`` seconds, and store what came of it. What is
+        cut off stays in the spool as it was."""
+        self.stop()
+        await self._until(lambda: not self._under_way, grace)
+        for delivery in list(self._under_way):
+            delivery.cancel("the server is stopping")
+        await self._until(lambda: not self._hand.settling, _LAST_WORDS)
+
+    async def _until(self, true: Callable[[], bool], limit: float) -> None:
         deadline = self._clock.monotonic() + limit
-        while self._hand.settling and self._clock.monotonic() < deadline:
+        while not true() and self._clock.monotonic() < deadline:
             await asyncio.sleep(0.02)
 
     # --- for people ---------------------------------------------------------------------------
@@ -369,7 +387,14 @@ class RemoteRunner:
             self._nothing(slot, site)
             return
 
+        over = False
+        delivery: Cancellable | None = None
+
         def done(results: Sequence[DeliveryResult], word: SiteOutcome) -> None:
+            nonlocal over
+            over = True
+            if delivery is not None:
+                self._under_way.discard(delivery)
             if isinstance(content, FileContent):
                 os.close(content.fd)
             outcome = outcome_of(word.stage, word.code, word.enhanced)
@@ -377,7 +402,9 @@ class RemoteRunner:
             self._came_to(slot, site, part, results, outcome, word.reason, final=final)
 
         envelope = without_wishes(mail.envelope) if part.listed else mail.envelope
-        self._transport.deliver(Job(envelope, content, part.numbers, place), done)
+        delivery = self._transport.deliver(Job(envelope, content, part.numbers, place), done)
+        if not over:
+            self._under_way.add(delivery)
 
     def _content(self, queue_id: str) -> Content | None:
         """The message; a copy of a small one, as the spool's memory is another's soon."""
@@ -481,6 +508,18 @@ class RemoteRunner:
         if changed:
             self._hand.touch(mail)
         self._hand.release(mail)
+
+
+def shared(settings: PlanSettings, workers: int) -> BoardLimits:
+    """One worker's share of the limits, rounded up: each delivers what it has taken in, to whatever site."""
+    limits = settings.board_limits(workers)
+    site = limits.site
+    return BoardLimits(
+        connections=limits.connections,
+        site=SiteLimits(
+            connections=-(-site.connections // workers), per_minute=-(-site.per_minute // workers)
+        ),
+    )
 
 
 _TAKEN = ("delivered", "relayed")

@@ -115,7 +115,7 @@ class FakeHosts:
         self.envelopes: list[Envelope] = []
         self.taken: list[tuple[str, str]] = []
 
-    def deliver(self, job: Job, done: Done) -> None:
+    def deliver(self, job: Job, done: Done) -> "FakeDelivery":
         known = job.envelope.recipients
         site = job.place.site
         addresses = tuple(known[number].address for number in job.recipients)
@@ -126,7 +126,11 @@ class FakeHosts:
         self.contents.append(content)
         self.envelopes.append(job.envelope)
 
+        delivery = FakeDelivery(job, done)
+
         def end() -> None:
+            if delivery.cancelled:
+                return
             results, word = [], OK
             for number in job.recipients:
                 answer = self.say(site, known[number].address)
@@ -148,6 +152,24 @@ class FakeHosts:
             done(results, word)
 
         self.loop.call_later(self.seconds.get(site, 0.0), end)
+        return delivery
+
+
+class FakeDelivery:
+    """One under way."""
+
+    def __init__(self, job: Job, done: Done) -> None:
+        self.cancelled = False
+        self._job = job
+        self._done = done
+
+    def cancel(self, reason: str) -> None:
+        self.cancelled = True
+        numbers = self._job.recipients
+        self._done(
+            [DeliveryResult(number, "deferred", 0, "4.3.2", reason, "", "x-fastsmtp") for number in numbers],
+            OK,
+        )
 
 
 class FakeTeller:

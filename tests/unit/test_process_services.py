@@ -113,8 +113,8 @@ def test_a_shard_is_adopted_and_given_back(settings: Settings) -> None:
                 async with running(settings, slot=1):
                     raise AssertionError("two owners of one shard")
             assert refused.value.code == os.EX_IOERR
-            services.release(1)
-            services.release(1)
+            await asyncio.to_thread(services.release, 1)
+            await asyncio.to_thread(services.release, 1)
             async with running(settings, slot=1):
                 pass
 

@@ -1,14 +1,16 @@
 """Mail for other hosts from the spool to its sites and back, on fakes."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from fastsmtp.mail.envelope import Recipient
+from fastsmtp.queue.plan.settings import PlanSettings
+from fastsmtp.queue.remote import shared
 from fastsmtp.spool.relay import Defer, Finish
 from fastsmtp.spool.waiting import Waiting
 from fastsmtp.transport.smtp.mx import Unroutable
-from fastsmtp.transport.smtp.verdict import SiteOutcome
 from tests.fakes.remote import BUSY, REFUSED, TAKEN, RemoteWorld
 from tests.fakes.routing import route, router, tables
 
@@ -386,17 +388,16 @@ def test_a_site_not_tried_yet_does_not_fill_the_memory(monkeypatch: pytest.Monke
     assert not world.box.mails
 
 
-def test_a_stop_leaves_what_was_cut_off_as_it_was() -> None:
+def test_a_stop_leaves_what_is_cut_off_as_it_was() -> None:
     world = RemoteWorld().start()
     world.hosts.seconds["mx.far.test"] = 5.0
     queue_id = world.send("b@far.test")
     world.run(1)
-    world.runner.stop()
-    world.hosts.say = lambda site, address: SiteOutcome("ok", "the server is stopping", "data", 250, "2.0.0")
+    asyncio.run(world.runner.end(0))
     world.loop.run(10)
-    world.loop.turn()
     assert queue_id in world.box.mails
     assert not world.box.settled
+    assert not world.hosts.taken
 
 
 def test_a_stop_keeps_what_has_come_out_meanwhile() -> None:
@@ -432,3 +433,9 @@ def test_an_hour_of_sites_that_come_and_go(mails: int) -> None:
     )
     assert not world.box.mails
     assert not world.runner._hand.mails
+
+
+def test_workers_share_the_limits() -> None:
+    limits = shared(PlanSettings(connections=100, connections_per_site=20, messages_per_site_per_minute=7), 3)
+    assert (limits.connections, limits.site.connections, limits.site.per_minute) == (34, 7, 3)
+    assert shared(PlanSettings(), 2).site.per_minute == 0
