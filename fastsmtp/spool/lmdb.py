@@ -22,6 +22,7 @@ from fastsmtp.spool.outbox import Outbox
 from fastsmtp.spool.record import FORMAT
 from fastsmtp.spool.recover import keep_bodies, remove_orphans
 from fastsmtp.spool.relay import RelayBox
+from fastsmtp.spool.search import Search
 from fastsmtp.spool.settings import JOURNAL_REGIONS, Durability, SpoolSettings
 from fastsmtp.spool.tables import APPLIED, DATABASES, PACK, STATE, Tables
 from fastsmtp.spool.writer import Writer, most_bytes
@@ -34,7 +35,7 @@ _WRITTEN_AT_START = 2
 
 class LmdbSpool:
     """See `fastsmtp.spool.base.Spool` for intake's side; ``outbox`` is local delivery's, ``relay`` that of the
-    queue for other hosts.
+    queue for other hosts, ``search`` its operators'.
 
     Made after the fork. ``post`` calls a callable on the loop's thread, from any thread. ``fault`` is called
     with the name of each step on the way to the disk; tests make it fail or end the process.
@@ -113,6 +114,14 @@ class LmdbSpool:
             post=post,
             most_bytes=most_bytes(settings),
             log=log,
+            clock=clock,
+        )
+        self.search = Search(
+            self._tables,
+            self.relay,
+            job=self._job,
+            post=post,
+            remove_body=self._remove_body,
             clock=clock,
         )
         self._writer = Writer(

@@ -24,6 +24,7 @@ from fastsmtp.spool.tables import BY_DOMAIN, BY_DUE, RELAY, WAIT, Tables
 from fastsmtp.spool.waiting import (
     IS_HELD,
     OWN_DUE,
+    Row,
     Waiting,
     decode_waiting,
     domain_of,
@@ -31,6 +32,7 @@ from fastsmtp.spool.waiting import (
     due_key,
     due_of,
     encode_waiting,
+    flag_rows,
     id_of,
     index_rows,
 )
@@ -211,6 +213,12 @@ class RelayBox:
             else:
                 del self._settling[change.id]
 
+    def changed(self, ids: Sequence[str]) -> None:
+        """An operator has changed these, and it is committed."""
+        self._fresh.difference_update(ids)
+        if self.on_changed is not None:
+            self.on_changed(ids)
+
     # --- reading --------------------------------------------------------------------------------
     @contextmanager
     def reading(self, queue_id: str) -> Iterator[Mail | None]:
@@ -358,16 +366,25 @@ def wait(changes: Changes, queue_id: str, waiting: Waiting) -> None:
 def change_row(changes: Changes, envelope: Envelope, old: Waiting | None, row: Waiting | None) -> None:
     """Replace a row of ``wait``, and the index rows with it."""
     key = envelope.id.encode()
-    before, after = index_rows(envelope, old), index_rows(envelope, row)
+    _change_rows(changes, index_rows(envelope, old), index_rows(envelope, row))
+    if row is not None:
+        changes.put(WAIT, key, encode_waiting(row), new=old is None)
+    elif old is not None:
+        changes.delete(WAIT, key)
+
+
+def change_flags(changes: Changes, envelope: Envelope, old: Waiting, row: Waiting) -> None:
+    """As `change_row`, where only ``held`` and due times change."""
+    _change_rows(changes, flag_rows(envelope, old), flag_rows(envelope, row))
+    changes.put(WAIT, envelope.id.encode(), encode_waiting(row))
+
+
+def _change_rows(changes: Changes, before: dict[Row, bytes], after: dict[Row, bytes]) -> None:
     for at in before.keys() - after.keys():
         changes.delete(*at)
     for at, value in after.items():
         if before.get(at) != value:
             changes.put(*at, value, new=at not in before)
-    if row is not None:
-        changes.put(WAIT, key, encode_waiting(row), new=old is None)
-    elif old is not None:
-        changes.delete(WAIT, key)
 
 
 def remove(changes: Changes, queue_id: str) -> list[str]:

@@ -183,6 +183,44 @@ class Tables:
                 for _, entry in ours:
                     entry.region.pins -= 1
 
+    @contextmanager
+    def many(self, table: bytes, keys: Sequence[bytes]) -> Iterator[list[Any]]:
+        """The values of several keys, as `reading` gives one."""
+        pinned: list[Entry] = []
+        with self._lock:
+            entries = self._entries[NUMBER[table]]
+            ours = [entries.get(key) for key in keys]
+            for entry in ours:
+                if entry is not None:
+                    entry.region.pins += 1
+                    pinned.append(entry)
+        try:
+            with self._store.read() as txn:
+                db = self._store.db[table]
+                yield [
+                    txn.get(key, db=db)
+                    if entry is None
+                    else None
+                    if entry.end < 0
+                    else entry.region.view[entry.start : entry.end]
+                    for key, entry in zip(keys, ours, strict=True)
+                ]
+        finally:
+            with self._lock:
+                for entry in pinned:
+                    entry.region.pins -= 1
+
+    def several(self, table: bytes, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The values of several keys, copied."""
+        with self.many(table, keys) as values:
+            return [None if value is None else bytes(value) for value in values]
+
+    def about(self, table: bytes) -> int:
+        """How many keys there are, about: those in the journal may stand in the tree too."""
+        with self._store.read() as txn:
+            known: int = txn.stat(self._store.db[table])["entries"]
+        return known + len(self._entries[NUMBER[table]])
+
     def keys(self, table: bytes) -> Iterator[bytes]:
         """All keys, in order; in pages, so that nothing is held up meanwhile."""
         position: bytes | None = b""

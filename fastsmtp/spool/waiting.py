@@ -23,8 +23,9 @@ HELD = b"held"
 """In ``by-code``, beside the codes: what is held."""
 
 SEVERAL, IS_HELD, OWN_DUE = 1, 2, 4
-"""A row's value is empty, or one byte with these flags: its message waits for more than one recipient (so that it may
-have more than one row in a range); it is held; its recipient has a due time of its own."""
+"""A row's value is empty, or one byte with these flags. Its message waits for more than one recipient, so that it may
+have more than one row in a range; and, in ``by-domain`` only: it is held; its recipient has a due time of its own."""
+_SEVERAL = bytes((SEVERAL,))
 
 
 class RcptState(msgspec.Struct, array_like=True, gc=False):
@@ -109,27 +110,34 @@ def index_rows(envelope: Envelope, waiting: Waiting | None) -> dict[Row, bytes]:
     """The rows of a message, with their values; none without ``waiting``."""
     if waiting is None:
         return {}
+    rows = flag_rows(envelope, waiting)
+    end = b"\0" + envelope.id.encode()
+    several = _SEVERAL if len(waiting.rcpts) > 1 else b""
+    rows[BY_SENDER, domain_key(envelope.sender) + end] = several
+    rows[BY_FROM, address_key(envelope.sender) + end] = several
+    for rcpt in waiting.rcpts:
+        rows[BY_RCPT, address_key(envelope.recipients[rcpt.number].address) + end] = several
+        rows[BY_CODE, b"%03d" % rcpt.code + end] = several
+    return rows
+
+
+def flag_rows(envelope: Envelope, waiting: Waiting) -> dict[Row, bytes]:
+    """Those of `index_rows` that change with ``held`` and due times."""
+    rows: dict[Row, bytes] = {}
     end = b"\0" + envelope.id.encode()
     flags = (SEVERAL if len(waiting.rcpts) > 1 else 0) | (IS_HELD if waiting.held else 0)
     value = bytes((flags,)) if flags else b""
-    own = bytes((flags | OWN_DUE,))
-    sender = envelope.sender
-    rows = {
-        (BY_SENDER, domain_key(sender) + end): value,
-        (BY_FROM, address_key(sender) + end): value,
-    }
     for rcpt in waiting.rcpts:
-        address = envelope.recipients[rcpt.number].address
-        key = (BY_DOMAIN, domain_key(address) + end)
+        key = (BY_DOMAIN, domain_key(envelope.recipients[rcpt.number].address) + end)
         # Of two recipients whose rows are one, it must be found if one of them waits with its site.
-        if not rcpt.due or key not in rows:
-            rows[key] = own if rcpt.due else value
-        rows[BY_RCPT, address_key(address) + end] = value
-        rows[BY_CODE, b"%03d" % rcpt.code + end] = value
+        if not rcpt.due:
+            rows[key] = value
+        elif key not in rows:
+            rows[key] = bytes((flags | OWN_DUE,))
     if waiting.held:
-        rows[BY_CODE, HELD + end] = value
+        rows[BY_CODE, HELD + end] = b""
     else:
         due = waiting.due()
         if due:
-            rows[BY_DUE, due_key(due) + end] = value
+            rows[BY_DUE, due_key(due) + end] = b""
     return rows

@@ -1,0 +1,274 @@
+"""Relay mail found by a filter, and changed by one, in pieces that hold up nobody.
+
+Each call looks at a bounded number of messages and says where to go on. What waits comes first, in the order of the
+index that answers (`plan_of`), then what is fresh, in the order of ids. Over all pages a message comes once, though
+it may have several rows in a range: it counts at the first. What changes between two calls may come twice or not at
+all.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple
+
+from fastsmtp.clock import Clock
+from fastsmtp.mail.envelope import Envelope
+from fastsmtp.mail.ids import LENGTH
+from fastsmtp.spool.base import SpoolError
+from fastsmtp.spool.changes import Changes, Job
+from fastsmtp.spool.filter import Filter, Matcher, Plan, plan_of
+from fastsmtp.spool.record import Damaged, read_envelope
+from fastsmtp.spool.relay import PIECE, RelayBox, change_flags, change_row, remove
+from fastsmtp.spool.tables import RELAY, WAIT, Tables
+from fastsmtp.spool.waiting import SEVERAL, RcptState, Waiting, decode_waiting, id_of, index_rows
+
+_LOOK = 2000
+"""Messages one call looks at, at most: some 20 ms."""
+_LEAST = 50
+_CHANGE = 512
+"""About the bytes one message's change puts."""
+_ROWS = 20_000
+"""Rows one call counts, when they need not be looked at."""
+
+Action = Literal["hold", "release", "retry", "remove"]
+"""``hold``: no attempts until ``release``; ``retry``: due now; ``remove``: gone, and nobody is told."""
+
+
+class Found(NamedTuple):
+    """A message: ``waiting`` is None as long as it is fresh, ``length`` that of its content in octets."""
+
+    envelope: Envelope
+    waiting: Waiting | None
+    length: int
+
+
+class FoundPage(NamedTuple):
+    """Some messages, and where to go on (None: these were the last); ``looked`` at how many, and whether this is a
+    ``scan`` of everything. There may be none and yet a position."""
+
+    found: list[Found]
+    position: bytes | None
+    looked: int
+    scan: bool
+
+
+class Counted(NamedTuple):
+    """How many messages this call found; see `FoundPage`."""
+
+    messages: int
+    position: bytes | None
+    looked: int
+    scan: bool
+
+
+class Changed(NamedTuple):
+    """What this call changed, durably; ``skipped`` are messages the action means nothing for. See `FoundPage`."""
+
+    ids: list[str]
+    skipped: int
+    position: bytes | None
+    looked: int
+    scan: bool
+
+
+class Search:
+    """Called on the loop's thread, like ``box``. A position is of one filter and means nothing for another."""
+
+    def __init__(
+        self,
+        tables: Tables,
+        box: RelayBox,
+        *,
+        job: Callable[[Job], None],
+        post: Callable[[Callable[[], None]], object],
+        remove_body: Callable[[str], None],
+        clock: Clock,
+    ) -> None:
+        self._tables = tables
+        self._box = box
+        self._job = job
+        self._post = post
+        self._remove_body = remove_body
+        self._clock = clock
+
+    def about(self) -> int:
+        """How many relay messages there are, about; for a progress bar."""
+        return self._tables.about(RELAY)
+
+    def find(self, filter: Filter, position: bytes, limit: int) -> FoundPage:
+        """Up to ``limit`` messages from ``position`` (b"" at first) on."""
+        now = self._clock.now()
+        plan, matcher = plan_of(filter, now), Matcher(filter, now)
+        found: list[Found] = []
+        looked = work = 0
+        following: bytes | None = position or b"w"
+        while following is not None and len(found) < limit and work < _LOOK:
+            ids, following = self._candidates(filter, plan, matcher, following, limit - len(found))
+            looked += len(ids)
+            work += max(len(ids), _LEAST)  # there may be many keys that are gone
+            found += self._fitting(plan, matcher, ids)
+        return FoundPage(found, following, looked, plan.scan and filter.ids is None)
+
+    def count(self, filter: Filter, position: bytes) -> Counted:
+        """How many there are, as far as one call goes."""
+        now = self._clock.now()
+        plan = plan_of(filter, now)
+        if plan.exact and position[:1] != b"f":
+            return self._count_rows(filter, plan, Matcher(filter, now), position[1:] or plan.start)
+        page = self.find(filter, position, _LOOK)
+        return Counted(len(page.found), page.position, page.looked, page.scan)
+
+    def apply(
+        self,
+        filter: Filter,
+        action: Action,
+        position: bytes,
+        done: Callable[[SpoolError | None, Changed], None],
+    ) -> None:
+        """Do it to the next messages from ``position`` on, `PIECE` at most, in one commit; then ``done`` is called
+        with what was changed and where to go on."""
+        page = self.find(filter, position, PIECE)
+        changed: list[str] = []
+        gone: list[str] = []
+        now = round(self._clock.now(), 3)
+
+        def apply(changes: Changes) -> None:
+            changed.clear()
+            gone.clear()
+            for envelope, waiting, _ in page.found:
+                if action == "remove":
+                    if changes.holds(RELAY, envelope.id.encode()):
+                        gone.extend(remove(changes, envelope.id))
+                        changed.append(envelope.id)
+                elif _change(changes, envelope, action, now, fresh=waiting is None):
+                    changed.append(envelope.id)
+
+        def committed(error: SpoolError | None) -> None:
+            if error is None:
+                for queue_id in gone:
+                    self._remove_body(queue_id)
+            self._post(lambda: told(error))
+
+        def told(error: SpoolError | None) -> None:
+            ids = [] if error is not None else changed
+            if ids:
+                self._box.changed(ids)
+            done(error, Changed(ids, len(page.found) - len(ids), page.position, page.looked, page.scan))
+
+        if page.found:
+            self._job(Job(apply, committed, urgent=True, size=_CHANGE * len(page.found)))
+        else:
+            self._post(lambda: told(None))
+
+    # --- looking --------------------------------------------------------------------------------
+    def _candidates(
+        self, filter: Filter, plan: Plan, matcher: Matcher, position: bytes, limit: int
+    ) -> tuple[list[tuple[str, bytes]], bytes | None]:
+        """Ids that may fit, with the row of each that names it (empty when there can be no other), and where to go
+        on: "w" and a key among what waits, then "f" and a key among what is fresh."""
+        if filter.ids is not None:
+            start = int(position[1:] or b"0")
+            ids = [one for one in dict.fromkeys(filter.ids) if len(one) == LENGTH and one.isascii()]
+            more = b"w%d" % (start + limit) if start + limit < len(ids) else None
+            return [(one, b"") for one in ids[start : start + limit]], more
+        if position[:1] == b"w":
+            if matcher.may_wait:
+                start_key = position[1:] or plan.start
+                with self._tables.page(plan.table, start_key, plan.end, max(limit, _LEAST)) as (
+                    rows,
+                    following,
+                ):
+                    found = [
+                        (id_of(key), b"" if plan.once or not len(value) or not value[0] & SEVERAL else key)
+                        if plan.table is not WAIT
+                        else (key.decode(), b"")
+                        for key, value in rows[:limit]
+                    ]
+                    if len(rows) > limit:
+                        following = rows[limit][0]
+                if following is not None:
+                    return found, b"w" + following
+                return found, b"f" if matcher.may_be_fresh else None
+            position = b"f"
+        if not matcher.may_be_fresh:
+            return [], None
+        fresh, following = self._box.fresh(position[1:], limit)
+        return [(one, b"") for one in fresh], None if following is None else b"f" + following
+
+    def _fitting(self, plan: Plan, matcher: Matcher, ids: list[tuple[str, bytes]]) -> Iterator[Found]:
+        keys = [queue_id.encode() for queue_id, _ in ids]
+        rows = self._tables.several(WAIT, keys)
+        with self._tables.many(RELAY, keys) as values:
+            for (_, row), value, waits in zip(ids, values, rows, strict=True):
+                if value is None:
+                    continue  # it has gone meanwhile
+                try:
+                    envelope, length, _ = read_envelope(value)
+                except Damaged:
+                    continue  # whoever is to send it sets it aside
+                waiting = None if waits is None else decode_waiting(waits)
+                if matcher.fits(envelope, waiting) and (not row or row == _first(plan, envelope, waiting)):
+                    yield Found(envelope, waiting, length)
+
+    def _count_rows(self, filter: Filter, plan: Plan, matcher: Matcher, start: bytes) -> Counted:
+        with self._tables.page(plan.table, start, plan.end, _ROWS) as (rows, following):
+            looked = len(rows)
+            several = (
+                []
+                if plan.once
+                else [(id_of(key), key) for key, value in rows if len(value) and value[0] & SEVERAL]
+            )
+        count = looked - len(several)
+        for at in range(0, len(several), _LOOK):
+            count += sum(1 for _ in self._fitting(plan, matcher, several[at : at + _LOOK]))
+        if following is not None:
+            return Counted(count, b"w" + following, looked, False)
+        return Counted(count, b"f" if matcher.may_be_fresh else None, looked, False)
+
+
+def _first(plan: Plan, envelope: Envelope, waiting: Waiting | None) -> bytes | None:
+    """The first row of the message in the range."""
+    return min(
+        (
+            key
+            for table, key in index_rows(envelope, waiting)
+            if table == plan.table and key >= plan.start and (plan.end is None or key < plan.end)
+        ),
+        default=None,
+    )
+
+
+def _change(changes: Changes, envelope: Envelope, action: Action, now: float, *, fresh: bool) -> bool:
+    """Do it to a message, as it is by now; whether it changed."""
+    key = envelope.id.encode()
+    value = changes.current(WAIT, key)
+    if value is None:
+        # Fresh as before; or it is gone, or being tried for the first time and waits for no action.
+        if not fresh or action != "hold" or not changes.holds(RELAY, key):
+            return False
+        rcpts = [RcptState(number) for number in range(len(envelope.recipients))]
+        change_row(changes, envelope, None, Waiting(envelope.received_at, False, True, rcpts))
+        return True
+    old = decode_waiting(value)
+    rcpts = old.rcpts
+    if action == "retry":
+        if old.held:
+            return False
+        rcpts = [_due(rcpt, now) for rcpt in rcpts]
+    elif old.held == (action == "hold"):
+        return False
+    held = action == "hold"
+    change_flags(changes, envelope, old, Waiting(old.queued_at, old.noticed, held, rcpts))
+    return True
+
+
+def _due(rcpt: RcptState, now: float) -> RcptState:
+    return RcptState(
+        rcpt.number,
+        rcpt.attempts,
+        rcpt.last_at,
+        now,
+        rcpt.status,
+        rcpt.code,
+        rcpt.enhanced,
+        rcpt.text,
+        rcpt.remote,
+    )

@@ -1,0 +1,88 @@
+"""Keys and rows of mail that waits."""
+
+from fastsmtp.mail.envelope import Envelope, Recipient
+from fastsmtp.spool.tables import BY_CODE, BY_DOMAIN, BY_DUE, BY_FROM, BY_RCPT, BY_SENDER
+from fastsmtp.spool.waiting import (
+    IS_HELD,
+    LONGEST_KEY,
+    OWN_DUE,
+    SEVERAL,
+    RcptState,
+    Waiting,
+    address_key,
+    decode_waiting,
+    domain_key,
+    domain_of,
+    due_key,
+    due_of,
+    encode_waiting,
+    flag_rows,
+    id_of,
+    index_rows,
+)
+
+ID = "0123456789abc"
+END = b"\0" + ID.encode()
+
+
+def envelope(*addresses: str, sender: str = "Jo@Sub.X.test") -> Envelope:
+    return Envelope(ID, sender, [Recipient(a, "") for a in addresses], "192.0.2.1", "c", "ESMTP", 1.0)
+
+
+def test_one_recipient_that_waits_with_its_site() -> None:
+    waiting = Waiting(1.0, False, False, [RcptState(0, 1, 2.0, 0.0, "deferred", 451, "4.3.0", "later", "mx")])
+    assert index_rows(envelope("U@Far.test"), waiting) == {
+        (BY_DOMAIN, b"test.far\0u" + END): b"",
+        (BY_RCPT, b"u@far.test" + END): b"",
+        (BY_SENDER, b"test.x.sub\0jo" + END): b"",
+        (BY_FROM, b"jo@sub.x.test" + END): b"",
+        (BY_CODE, b"451" + END): b"",
+    }
+    assert index_rows(envelope("U@Far.test"), None) == {}
+    assert decode_waiting(encode_waiting(waiting)) == waiting
+
+
+def test_due_times_and_holding_show_in_flags() -> None:
+    several = Waiting(1.0, False, False, [RcptState(0, due=5.5), RcptState(1), RcptState(2, due=4.25)])
+    one = envelope("a@x.test", "b@y.test", "c@x.test")
+    rows = index_rows(one, several)
+    assert rows[BY_DOMAIN, b"test.x\0a" + END] == bytes((SEVERAL | OWN_DUE,))
+    assert rows[BY_DOMAIN, b"test.y\0b" + END] == bytes((SEVERAL,))
+    assert rows[BY_RCPT, b"a@x.test" + END] == bytes((SEVERAL,))
+    assert (BY_DUE, due_key(4.25) + END) in rows
+    assert (BY_CODE, b"000" + END) in rows
+    assert several.due() == 4.25
+    held = Waiting(1.0, False, True, several.rcpts)
+    rows = index_rows(one, held)
+    assert rows[BY_DOMAIN, b"test.y\0b" + END] == bytes((SEVERAL | IS_HELD,))
+    assert (BY_CODE, b"held" + END) in rows
+    assert not any(table is BY_DUE for table, _ in rows)
+    assert flag_rows(one, held).items() <= rows.items()
+    # what holding does not change stands in no flag row
+    before, after = index_rows(one, several), rows
+    changed = {at for at in before.keys() | after.keys() if before.get(at) != after.get(at)}
+    assert changed <= flag_rows(one, several).keys() | flag_rows(one, held).keys()
+
+
+def test_the_same_recipient_twice_waits_if_one_of_them_does() -> None:
+    for rcpts in ([RcptState(0, due=5.0), RcptState(1)], [RcptState(0), RcptState(1, due=5.0)]):
+        rows = index_rows(envelope("a@x.test", "a@x.test"), Waiting(1.0, False, False, rcpts))
+        assert rows[BY_DOMAIN, b"test.x\0a" + END] == bytes((SEVERAL,))
+
+
+def test_keys_are_bounded_and_read_back() -> None:
+    for address in (
+        "a" * 600 + "@far.test",
+        "ü" * 400 + "@far.test",
+        "a@" + "b." * 300,
+        "",
+        "postmaster",
+        "a@[192.0.2.1]",
+    ):
+        for key in (address_key(address) + END, domain_key(address) + END):
+            assert len(key) <= LONGEST_KEY
+            assert id_of(key) == ID
+    assert domain_of(domain_key("x@mail.far.test") + END) == "mail.far.test"
+    assert domain_of(domain_key("x@[192.0.2.1]") + END) == "[192.0.2.1]"
+    assert due_of(due_key(1234.567) + END) == round(1234.567, 3)
+    assert due_key(1.0) < due_key(1.001) < due_key(256.0)
