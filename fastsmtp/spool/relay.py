@@ -222,8 +222,8 @@ class RelayBox:
     # --- reading --------------------------------------------------------------------------------
     @contextmanager
     def reading(self, queue_id: str) -> Iterator[Mail | None]:
-        """A message, for a short time: while it is looked at, the journal cannot go on beyond it. None when it is
-        gone, or cannot be read (then it is set aside)."""
+        """A message, for a short time: while it is looked at, the journal cannot go on beyond it, and nothing else
+        may be asked for. None when it is gone, or cannot be read (then it is set aside)."""
         with self._tables.reading(RELAY, queue_id.encode()) as value:
             if value is None:
                 yield None
@@ -269,10 +269,9 @@ class RelayBox:
             return Page([one for one in ids[:limit] if one not in self._settling], following)
         found, following = self._walk(position, limit)
         if position <= self._walked:
-            for queue_id in found:
-                self._is_fresh(queue_id)
-            self._walked = following or self._walked
-            self._fresh_known = following is None and len(self._fresh) < _MOST_FRESH
+            in_mind = all(self._is_fresh(queue_id) for queue_id in found)
+            self._walked = following if in_mind and following is not None else b""
+            self._fresh_known = in_mind and following is None
         return Page([one for one in found if one not in self._settling], following)
 
     def _walk(self, position: bytes, limit: int) -> tuple[list[str], bytes | None]:
@@ -285,12 +284,15 @@ class RelayBox:
             following = found[limit]
         return [key.decode() for key in found[:limit]], following
 
-    def _is_fresh(self, queue_id: str) -> None:
+    def _is_fresh(self, queue_id: str) -> bool:
+        """Keep it in mind; false when these are too many."""
         self._fresh.add(queue_id)
-        if len(self._fresh) > _MOST_FRESH:
-            self._fresh.clear()
-            self._fresh_known = False
-            self._walked = b""
+        if len(self._fresh) <= _MOST_FRESH:
+            return True
+        self._fresh.clear()
+        self._fresh_known = False
+        self._walked = b""
+        return False
 
     def due_from(self, entry: tuple[float, str]) -> Iterator[tuple[float, str]]:
         """The due times, with the ids of their messages, from ``entry`` on (itself included), ascending; read as far
@@ -392,12 +394,13 @@ def remove(changes: Changes, queue_id: str) -> list[str]:
     key = queue_id.encode()
     if not changes.holds(RELAY, key):
         return []
+    row = _row(changes, key)
     filed = False
     with changes.reading(RELAY, key) as value:
         try:
             envelope, _, filed = read_envelope(value)
-            change_row(changes, envelope, _row(changes, key), None)
-        except Damaged:
+            change_row(changes, envelope, row, None)
+        except Damaged:  # its index rows stay, and lead to nobody
             changes.delete(WAIT, key)
     changes.delete(RELAY, key)
     return [queue_id] if filed and changes.release(queue_id) else []

@@ -6,7 +6,7 @@ it may have several rows in a range: it counts at the first. What changes betwee
 all.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from fastsmtp.clock import Clock
@@ -193,7 +193,8 @@ class Search:
         fresh, following = self._box.fresh(position[1:], limit)
         return [(one, b"") for one in fresh], None if following is None else b"f" + following
 
-    def _fitting(self, plan: Plan, matcher: Matcher, ids: list[tuple[str, bytes]]) -> Iterator[Found]:
+    def _fitting(self, plan: Plan, matcher: Matcher, ids: list[tuple[str, bytes]]) -> list[Found]:
+        fitting: list[Found] = []
         keys = [queue_id.encode() for queue_id, _ in ids]
         rows = self._tables.several(WAIT, keys)
         with self._tables.many(RELAY, keys) as values:
@@ -206,7 +207,8 @@ class Search:
                     continue  # whoever is to send it sets it aside
                 waiting = None if waits is None else decode_waiting(waits)
                 if matcher.fits(envelope, waiting) and (not row or row == _first(plan, envelope, waiting)):
-                    yield Found(envelope, waiting, length)
+                    fitting.append(Found(envelope, waiting, length))
+        return fitting
 
     def _count_rows(self, filter: Filter, plan: Plan, matcher: Matcher, start: bytes) -> Counted:
         with self._tables.page(plan.table, start, plan.end, _ROWS) as (rows, following):
@@ -218,7 +220,7 @@ class Search:
             )
         count = looked - len(several)
         for at in range(0, len(several), _LOOK):
-            count += sum(1 for _ in self._fitting(plan, matcher, several[at : at + _LOOK]))
+            count += len(self._fitting(plan, matcher, several[at : at + _LOOK]))
         if following is not None:
             return Counted(count, b"w" + following, looked, False)
         return Counted(count, b"f" if matcher.may_be_fresh else None, looked, False)

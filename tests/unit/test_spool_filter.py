@@ -89,7 +89,7 @@ def envelope(*addresses: str, age: float = 10.0) -> Envelope:
 def test_what_is_said_of_recipients_must_hold_for_one_of_them() -> None:
     waiting = Waiting(
         NOW, False, False,
-        [RcptState(0, 1, NOW, 0.0, "deferred", 451, "4.7.1", "Greylisted, wait", "mx.a.test[192.0.2.1]"), RcptState(2)],
+        [RcptState(0, 1, NOW, 0.0, "deferred", 451, "4.7.1", "Greylisted", "mx.a.test[192.0.2.1]"), RcptState(2)],
     )  # fmt: skip
     one = envelope("u@a.test", "final@b.test", "u@c.test")
 
