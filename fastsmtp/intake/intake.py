@@ -13,6 +13,9 @@ from fastsmtp.mail.envelope import Envelope, Recipient
 from fastsmtp.mail.reply import SPOOL_FAILED, SPOOL_FULL, TOO_MANY_HOPS, Reply
 from fastsmtp.spool.base import BodyFile, Spool, SpoolError, SpoolFull
 
+START = 65_536
+"""Octets of a message that are kept for a notice about it."""
+
 
 def reply_to(error: SpoolError) -> Reply:
     """What a client is told of a spool's trouble."""
@@ -25,7 +28,19 @@ Finished = Callable[["Incoming", Reply | None], None]
 class Incoming:
     """One message on its way in. All methods are called on the loop's thread and never block."""
 
-    __slots__ = ("_body", "_counter", "_file", "_hops", "_prefix", "_resume", "_spool", "envelope", "size")
+    __slots__ = (
+        "_body",
+        "_counter",
+        "_file",
+        "_hops",
+        "_prefix",
+        "_resume",
+        "_spool",
+        "envelope",
+        "keep_start",
+        "size",
+        "start",
+    )
 
     def __init__(
         self, spool: Spool, envelope: Envelope, prefix: bytes, resume: Callable[[], None], hops: int
@@ -33,6 +48,10 @@ class Incoming:
         self.envelope = envelope
         self.size = 0
         """Octets of the body so far."""
+        self.keep_start = False
+        """Whether `start` is wanted."""
+        self.start = b""
+        """The first `START` octets, trace fields included, once the message is complete."""
         self._spool = spool
         self._prefix = prefix
         self._resume = resume
@@ -40,6 +59,11 @@ class Incoming:
         self._file: BodyFile | None = None
         self._hops = hops
         self._counter: HopCounter | None = None
+
+    @property
+    def length(self) -> int:
+        """Octets with the trace fields, as far as the body has come."""
+        return len(self._prefix) + self.size
 
     def write(self, piece: bytes) -> bool:
         """The next bytes of the body. False: taken, but read no more until ``resume`` is called."""
@@ -57,6 +81,8 @@ class Incoming:
         if len(self._prefix) + self.size <= self._spool.inline_limit:
             return True
         gathered, self._body = bytes(self._body), b""
+        if self.keep_start:
+            self.start = (self._prefix + gathered)[:START]
         self._count(gathered)
         self._file = self._spool.open_body(self.envelope.id, self._prefix)
         self._file.on_drain = self._resume
@@ -69,6 +95,8 @@ class Incoming:
         file = self._file
         if file is None:
             self._count(self._body)
+            if self.keep_start:
+                self.start = (self._prefix + self._body)[:START]
         if self._counter is not None and self._counter.count > self._hops:
             self.abort()
             return TOO_MANY_HOPS

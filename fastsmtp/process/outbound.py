@@ -15,6 +15,7 @@ from fastsmtp.process.settings import Settings
 from fastsmtp.queue.notices import Notifier
 from fastsmtp.queue.plan.clock import QueueClock, Reading
 from fastsmtp.queue.remote import RemoteRunner
+from fastsmtp.queue.successes import Successes
 from fastsmtp.queue.ways import Ways
 from fastsmtp.routing.router import Router
 from fastsmtp.spool.relay import RelayBox
@@ -110,6 +111,7 @@ class Outbound:
             log=log,
             clock=clock,
         )
+        self.successes = Successes(self.notifier, clock, post=loop.call_soon_threadsafe, event=log.event)
         self._seconds = 0
         self._clocks: dict[RelayBox, ClockFile] = {}
 
@@ -140,6 +142,7 @@ class Outbound:
     def tick(self) -> None:
         """Once a second."""
         self.transport.tick()
+        self.successes.tick()
         self._seconds += 1
         if self._seconds % _SAVED_EACH == 1:
             for clock_file in list(self._clocks.values()):

@@ -5,14 +5,16 @@ Its own shard takes mail in and is delivered from; an adopted one is only delive
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from fastsmtp.bounce.original import Original
 from fastsmtp.clock import Clock
 from fastsmtp.config.errors import SettingsError
 from fastsmtp.intake.intake import Intake
 from fastsmtp.limits.guard import ConnectionGuard
+from fastsmtp.mail.envelope import Envelope, Recipient
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.outbound import Outbound
 from fastsmtp.process.routing import SettingsSource
@@ -22,6 +24,7 @@ from fastsmtp.process.worker import ProtocolFactory
 from fastsmtp.queue.local import LocalRunner
 from fastsmtp.queue.remote import RemoteRunner
 from fastsmtp.routing.reload import Reloader
+from fastsmtp.routing.route import Expansion
 from fastsmtp.routing.router import Router
 from fastsmtp.session.service import SessionService
 from fastsmtp.spool.base import SpoolError, SpoolFull
@@ -87,7 +90,13 @@ class MailServices:
             guard=self._guard.worker(self._slot),
             log=self._log,
             clock=self._clock,
+            expanded=self._expanded,
         )
+
+    def _expanded(
+        self, envelope: Envelope, aliases: Sequence[tuple[Recipient, Expansion]], start: bytes, size: int
+    ) -> None:
+        self._outbound.successes.expanded(envelope, aliases, Original(start, size))
 
     def factory(self, listener: Listener) -> ProtocolFactory:
         """See `Services.factory`."""
@@ -195,6 +204,7 @@ class MailServices:
             clock=self._clock,
             suspects=SuspectBoard(self._suspects[number]),
             hold=settings.delivery.hold,
+            successes=self._outbound.successes.delivered,
         )
         runner.start(crashed=crashed)
         return runner

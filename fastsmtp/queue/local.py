@@ -13,12 +13,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from fastsmtp.bounce.original import HEADERS_LIMIT, Original
 from fastsmtp.clock import Clock
+from fastsmtp.mail.dsn_params import Notify, notify
+from fastsmtp.mail.envelope import Envelope
 from fastsmtp.queue.redo import Redo
 from fastsmtp.spool.base import SpoolError
 from fastsmtp.spool.faults import no_fault, told
 from fastsmtp.spool.outbox import MOST_WAITING, Outbox, Scan, Survivors, Unit
-from fastsmtp.spool.record import Intent, IntentUnit
+from fastsmtp.spool.record import Intent, IntentUnit, Letter
 from fastsmtp.spool.suspects import SuspectBoard
 from fastsmtp.telemetry.maillog import MailLog
 from fastsmtp.threads import make_way
@@ -62,7 +65,8 @@ class _Moved:
 
 
 class LocalRunner:
-    """Delivers from ``spool``, which is open, into ``mailboxes``. ``suspects`` outlives the process."""
+    """Delivers from ``spool``, which is open, into ``mailboxes``. ``suspects`` outlives the process. ``successes`` is
+    told of recipients whose sender asked to hear of a delivery, on the delivery thread."""
 
     def __init__(
         self,
@@ -73,8 +77,10 @@ class LocalRunner:
         suspects: SuspectBoard,
         *,
         hold: bool = False,
+        successes: Callable[[Envelope, list[int], Original], None] | None = None,
         fault: Callable[[str], None] = no_fault,
     ) -> None:
+        self._successes = successes
         self._spool = spool
         self._outbox = spool.outbox
         self._mailboxes = mailboxes
@@ -339,6 +345,8 @@ class LocalRunner:
         """Let the spool forget what was delivered. A unit nothing was written of stays as it is."""
         self._fault("durable")
         batch = moved.batch
+        if self._successes is not None:
+            self._tell_successes(moved, self._successes)
         settled = []
         for number in batch.touched():
             survivors: Survivors = {}
@@ -360,3 +368,31 @@ class LocalRunner:
                 mailbox=mailbox,
                 delay=now - envelope.received_at,
             )
+
+    def _tell_successes(
+        self, moved: _Moved, successes: Callable[[Envelope, list[int], Original], None]
+    ) -> None:
+        """Before the mail is forgotten, as the notice shows its headers."""
+        wished: dict[tuple[int, int], list[int]] = {}
+        for number, index, recipient, _ in moved.batch.delivered():
+            params = moved.units[number].letters[index].envelope.recipients[recipient].params
+            if params is not None and Notify.SUCCESS in notify(params):
+                wished.setdefault((number, index), []).append(recipient)
+        for (number, index), recipients in wished.items():
+            unit = moved.units[number]
+            letter = unit.letters[index]
+            successes(letter.envelope, recipients, Original(self._start(unit, letter), letter.length))
+
+    def _start(self, unit: Unit, letter: Letter) -> bytes:
+        most = min(letter.length, HEADERS_LIMIT)
+        try:
+            if letter.filed:
+                fd = os.open(letter.envelope.id, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._bodies)
+                try:
+                    return os.pread(fd, most, 0)
+                finally:
+                    os.close(fd)
+            with self._outbox.reading(unit.key) as value:
+                return b"" if value is None else bytes(value[letter.offset : letter.offset + most])
+        except OSError:
+            return b""  # the notice goes without the headers

@@ -124,7 +124,7 @@ class RemoteRunner:
         self._pumping = self._called = False
         self._alarm: Any = None
         self._alarm_at = 0.0
-        self._stopping = False
+        self._stopping = self._ended = False
 
     # --- life ---------------------------------------------------------------------------------
 
@@ -153,6 +153,9 @@ class RemoteRunner:
     async def end(self, grace: float) -> None:
         """Begin nothing more, let what is under way finish for ``grace`` seconds, and store what came of it. What is
         cut off stays in the spool as it was."""
+        if self._ended:
+            return
+        self._ended = True
         self.stop()
         await self._until(lambda: not self._under_way, grace)
         for delivery in list(self._under_way):

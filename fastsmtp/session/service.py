@@ -9,7 +9,7 @@ from fastsmtp.limits.guard import WorkerGuard
 from fastsmtp.mail.reply import SHUTTING_DOWN, Reply
 from fastsmtp.routing.router import Router
 from fastsmtp.session.connection import Connection
-from fastsmtp.session.session import Context
+from fastsmtp.session.session import Context, Expanded
 from fastsmtp.session.settings import SessionSettings
 from fastsmtp.smtp.rules import ServerRules
 from fastsmtp.telemetry.maillog import MailLog
@@ -34,9 +34,10 @@ class SessionService:
         guard: WorkerGuard,
         log: MailLog,
         clock: Clock,
+        expanded: Expanded | None = None,
     ) -> None:
         limits = settings.limits
-        self.context = Context(intake=intake, router=router, guard=guard, log=log)
+        self.context = Context(intake=intake, router=router, guard=guard, log=log, expanded=expanded)
         self.rules = ServerRules(
             hostname=settings.hostname,
             size=limits.message_size,

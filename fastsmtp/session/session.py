@@ -1,24 +1,42 @@
 """One client's session: answers the protocol's events by asking the guard, the router and the intake."""
 
+from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 from fastsmtp.intake.intake import Incoming, Intake
 from fastsmtp.limits.guard import WorkerGuard
 from fastsmtp.mail.address import Address
-from fastsmtp.mail.envelope import Recipient
-from fastsmtp.mail.reply import RECIPIENT_AGAIN, RELAY_NOT_YET, TOO_MANY_RECIPIENTS, Reply, queued_as
-from fastsmtp.routing.route import Expansion, LocalRoute
+from fastsmtp.mail.dsn_params import Notify, notify, without_success
+from fastsmtp.mail.envelope import Envelope, Recipient
+from fastsmtp.mail.reply import RECIPIENT_AGAIN, TOO_MANY_RECIPIENTS, VERIFY_NOT_YET, Reply, queued_as
+from fastsmtp.routing.route import Expansion, LocalRoute, RemoteRoute
 from fastsmtp.routing.router import Router, copy_key
 from fastsmtp.smtp.handler import PENDING, Answer, Pending
 from fastsmtp.telemetry.maillog import MailLog
+
+Alias = tuple[Recipient, Expansion]
+"""An address that stands for others, with the parameters it was given, and what it stands for."""
+
+Expanded = Callable[[Envelope, Sequence[Alias], bytes, int], None]
+"""Is told when a message was stored whose sender asked to hear of its delivery to aliases: these, the message's first
+octets, and how many it has."""
 
 
 class Context:
     """What all sessions of a worker share."""
 
-    __slots__ = ("guard", "intake", "log", "router")
+    __slots__ = ("expanded", "guard", "intake", "log", "router")
 
-    def __init__(self, *, intake: Intake, router: Router, guard: WorkerGuard, log: MailLog) -> None:
+    def __init__(
+        self,
+        *,
+        intake: Intake,
+        router: Router,
+        guard: WorkerGuard,
+        log: MailLog,
+        expanded: Expanded | None = None,
+    ) -> None:
+        self.expanded = expanded
         self.intake = intake
         self.router = router
         self.guard = guard
@@ -42,6 +60,7 @@ class Session:
     """A `smtp.handler.Handler`."""
 
     __slots__ = (
+        "_aliases",
         "_context",
         "_extended",
         "_helo",
@@ -65,6 +84,7 @@ class Session:
         self._recipients: list[Recipient] | None = None
         self._seen: set[str] | None = None
         self._incoming: Incoming | None = None
+        self._aliases: list[Alias] = []
 
     def close(self) -> None:
         """The connection is gone; what the spool has still to say is logged, and told to nobody."""
@@ -86,26 +106,45 @@ class Session:
         self._parameters = parameters
         self._recipients = None
         self._seen = None
+        self._aliases = []
         return None
 
     def on_rcpt(self, recipient: Address, parameters: dict[str, str] | None) -> Answer:
         """See `Handler`."""
         route = self._context.router.route(recipient.local, recipient.domain, self._ip)
         if isinstance(route, LocalRoute):
-            found = Recipient(recipient.text, route.mailbox, parameters)
-            if self._recipients is None:
-                self._recipients = [found]
-                return None
-            return self._add([found])
-        if isinstance(route, Expansion) and not route.remote:
-            named = self._context.router.recipients(route, recipient.text, self._sender, parameters)
-            answer = self._add(named)
+            return self._add_one(Recipient(recipient.text, route.mailbox, parameters))
+        answer: Reply | None
+        if isinstance(route, RemoteRoute):
+            if not route.verify:
+                return self._add_one(Recipient(recipient.text, "", parameters))
+            answer = VERIFY_NOT_YET
+        elif isinstance(route, Expansion):
+            answer = self._expand(route, recipient, parameters)
         else:
-            # Mail for other hosts has no queue yet.
-            answer = route if isinstance(route, Reply) else RELAY_NOT_YET
+            answer = route
         if answer is not None and not answer.positive:
             self._log_refusal("RCPT", answer, recipient=recipient.text)
         return answer
+
+    def _expand(
+        self, route: Expansion, recipient: Address, parameters: dict[str, str] | None
+    ) -> Reply | None:
+        """All that an alias stands for. Of several the sender does not hear one by one (RFC 3461 §5.2.7.3 c)."""
+        handed_on = parameters if len(route.targets) == 1 else without_success(parameters)
+        named = self._context.router.recipients(route, recipient.text, self._sender, handed_on)
+        answer = self._add(named)
+        if answer is None and parameters is not None and Notify.SUCCESS in notify(parameters):
+            listed = any(target.owner is not None for target in route.targets)
+            if listed or len(named) > 1:
+                self._aliases.append((Recipient(recipient.text, "", parameters), route))
+        return answer
+
+    def _add_one(self, found: Recipient) -> Reply | None:
+        if self._recipients is None:
+            self._recipients = [found]
+            return None
+        return self._add([found])
 
     def _add(self, named: list[Recipient]) -> Reply | None:
         """Each of ``named`` gets one copy, however often and by whatever alias it is named."""
@@ -140,6 +179,7 @@ class Session:
             self._log_refusal("DATA", incoming)
             return incoming
         self._incoming = incoming
+        incoming.keep_start = bool(self._aliases)
         return None
 
     def on_body(self, piece: bytes) -> None:
@@ -173,6 +213,9 @@ class Session:
                 protocol=envelope.protocol,
             )
             answer = queued_as(envelope.id)
+            if self._aliases and self._context.expanded is not None:
+                self._context.expanded(envelope, self._aliases, incoming.start, incoming.length)
+                self._aliases = []
         else:
             answer = refused
             self._context.log.rejected(

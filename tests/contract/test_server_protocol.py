@@ -140,7 +140,7 @@ def test_greeting(make: Make) -> None:
 def test_ehlo_lines(make: Make) -> None:
     assert Client(make).say(b"EHLO x\r\n") == (
         b"250-mx.test\r\n250-PIPELINING\r\n250-SIZE 10000\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n"
-        b"250-BINARYMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 LIMITS RCPTMAX=5\r\n"
+        b"250-BINARYMIME\r\n250-ENHANCEDSTATUSCODES\r\n250-DSN\r\n250 LIMITS RCPTMAX=5\r\n"
     )
 
 

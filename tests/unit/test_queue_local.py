@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from fastsmtp.mail.envelope import Envelope, Recipient
 from fastsmtp.mailbox.settings import MailboxSettings
 from fastsmtp.queue.local import LocalRunner
 from fastsmtp.spool.record import Letter
@@ -550,3 +551,31 @@ def test_the_runner_names_its_thread(make: Make) -> None:
     office = make().deliver()
     assert isinstance(office.runner, LocalRunner)
     assert any(thread.name == "delivery" for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_who_asked_to_hear_of_a_delivery_is_told_while_its_headers_are_there(make: Make, large: bool) -> None:
+    office = make()
+    told: list[tuple[str, list[int], bytes, int]] = []
+    office.runner._successes = lambda envelope, numbers, original: told.append(
+        (envelope.id, numbers, original.content, original.size)
+    )
+    office.deliver()
+    body = b"Subject: x\r\n\r\n" + b"line\r\n" * 20_000
+    queue_id = office.spool.new_id()
+    recipients = [
+        Recipient("a@x", "a@x", {"NOTIFY": "SUCCESS,FAILURE"}),
+        Recipient("b@x", "b@x", {"NOTIFY": "FAILURE"}),
+        Recipient("c@x", "c@x"),
+    ]
+    envelope = Envelope(queue_id, "s@x", recipients, "192.0.2.1", "c", "ESMTP", office.clock.now())
+    content: Any = body
+    if large:
+        content = office.spool.open_body(queue_id, PREFIX)
+        content.write(body)
+    office.spool.submit(envelope, PREFIX, content, lambda error: office.answers.__setitem__(queue_id, error))
+    office.accepted(queue_id)
+    office.settled()
+    [(about, numbers, start, size)] = told
+    assert (about, numbers, size) == (queue_id, [0], len(PREFIX + body))
+    assert start == (PREFIX + body)[:65_536]

@@ -171,7 +171,13 @@ def test_the_router_refuses(case: Case, address: Address, answer: Reply) -> None
 def test_a_client_that_may_relay_is_told_apart(world: World) -> None:
     case = Case(world, ip="198.51.100.7")
     case.session.on_mail(SENDER, None)
-    assert case.session.on_rcpt(Address("x", "other.test", "x@other.test"), None) == reply.RELAY_NOT_YET
+    assert case.session.on_rcpt(Address("x", "other.test", "x@other.test"), {"NOTIFY": "NEVER"}) is None
+    case.message()
+    world.spool.commit()
+    [(envelope, _)] = world.spool.stored
+    assert [(one.address, one.mailbox, one.params) for one in envelope.recipients] == [
+        ("x@other.test", "", {"NOTIFY": "NEVER"})
+    ]
 
 
 ALIASES = {
@@ -225,12 +231,57 @@ def test_what_an_alias_stands_for_is_not_disclosed() -> None:
     world.close()
 
 
-def test_an_alias_to_other_hosts_has_no_queue_yet() -> None:
+def test_an_alias_may_stand_for_somebody_elsewhere() -> None:
     world = World(aliases=ALIASES)
     case = Case(world)
+    case.envelope(Address("out", "local.test", "out@local.test"))
+    case.message()
+    world.spool.commit()
+    [(envelope, _)] = world.spool.stored
+    assert [(one.address, one.mailbox) for one in envelope.recipients] == [
+        ("alice@local.test", "alice@local.test"),
+        ("x@far.test", ""),
+    ]
+    world.close()
+
+
+def test_a_sender_who_asks_hears_of_an_alias_once_and_not_of_each_behind_it() -> None:
+    world = World(aliases=ALIASES)
+    told: list[tuple[str, list[str], bytes, int]] = []
+    world.service.context.expanded = lambda envelope, aliases, start, size: told.append(
+        (envelope.id, [alias.address for alias, _ in aliases], start, size)
+    )
+    case = Case(world)
+    asked = {"NOTIFY": "SUCCESS,FAILURE"}
     case.session.on_mail(SENDER, None)
-    assert case.session.on_rcpt(Address("out", "local.test", "out@local.test"), None) == reply.RELAY_NOT_YET
-    assert "to=<out@local.test>" in world.logged()[0]
+    assert case.session.on_rcpt(TEAM, asked) is None
+    assert case.session.on_rcpt(Address("out", "local.test", "out@local.test"), {"NOTIFY": "FAILURE"}) is None
+    case.message()
+    assert not told, "only when it is stored"
+    world.spool.commit()
+    [(envelope, whole)] = world.spool.stored
+    assert [(one.address, one.params) for one in envelope.recipients] == [
+        ("alice@local.test", {"NOTIFY": "FAILURE"}),
+        ("bob@local.test", {"NOTIFY": "FAILURE"}),
+        ("x@far.test", {"NOTIFY": "FAILURE"}),
+    ]
+    [(queue_id, aliases, start, size)] = told
+    assert (queue_id, aliases) == (envelope.id, ["team@local.test"])
+    assert (start, size) == (whole, len(whole))
+    world.close()
+
+
+def test_an_alias_with_one_address_hands_the_wish_on() -> None:
+    world = World(aliases=ALIASES)
+    told: list[object] = []
+    world.service.context.expanded = lambda *what: told.append(what)
+    case = Case(world)
+    case.session.on_mail(SENDER, None)
+    assert case.session.on_rcpt(BOBS, {"NOTIFY": "SUCCESS"}) is None
+    case.message()
+    world.spool.commit()
+    assert world.spool.stored[0][0].recipients[0].params == {"NOTIFY": "SUCCESS"}
+    assert not told
     world.close()
 
 

@@ -20,14 +20,10 @@ def test_what_is_announced() -> None:
         "CHUNKING",
         "BINARYMIME",
         "ENHANCEDSTATUSCODES",
+        "DSN",
         "LIMITS RCPTMAX=7",
     ]
     assert plain.PIPELINING in EXTENSIONS
-
-
-def test_dsn_is_not_announced_before_there_are_bounces() -> None:
-    assert dsn.EXTENSION in EXTENSIONS
-    assert dsn.EXTENSION.line is None
 
 
 def test_no_parameter_has_two_readers() -> None:

@@ -22,7 +22,7 @@ def test_the_texts_that_follow_from_the_settings() -> None:
     assert lines[-2].startswith(b"250 ")
     assert lines[-1] == b""
     assert b"250-SIZE 1000" in lines
-    assert b"DSN" not in RULES.extended_hello
+    assert b"250-DSN\r\n" in RULES.extended_hello
     with pytest.raises(dataclasses.FrozenInstanceError):
         RULES.size = 1  # type: ignore[misc]
 

@@ -11,8 +11,8 @@ EXTENSIONS: tuple[Extension, ...] = (
     plain.CHUNKING,
     body.BINARY,
     plain.ENHANCEDSTATUSCODES,
-    plain.LIMITS,
     dsn.EXTENSION,
+    plain.LIMITS,
 )
 
 __all__ = ["EXTENSIONS", "Extension", "Facts"]

@@ -1,10 +1,10 @@
-"""DSN: what the sender wants to be told (RFC 3461). Kept with the envelope; announced once bounces are sent."""
+"""DSN: what the sender wants to be told (RFC 3461). Kept with the envelope, for the queue."""
 
 import re
 
 from fastsmtp.mail import reply
 from fastsmtp.mail.reply import Reply
-from fastsmtp.smtp.extensions.base import Extension, one_of
+from fastsmtp.smtp.extensions.base import Extension, keyword, one_of
 
 _XTEXT = r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})"  # RFC 3461 §4
 _ENVID = re.compile(rf"{_XTEXT}{{1,100}}")
@@ -30,7 +30,7 @@ def _read_notify(value: str | None) -> str | Reply:
 
 
 EXTENSION = Extension(
-    line=None,
+    line=keyword("DSN"),
     mail={"RET": one_of("FULL", "HDRS"), "ENVID": _read_envid},
     rcpt={"NOTIFY": _read_notify, "ORCPT": _read_orcpt},
 )
