@@ -16,6 +16,7 @@ COMMANDS = {
     "serve": "Run the server.",
     "check": "Check a settings file.",
     "route": "Show where mail goes.",
+    "queue": "Find mail for other hosts that waits, and act on it.",
     "bench": "Measure a server under load.",
     "sink": "Swallow mail, slowly or rudely if wished.",
     "version": "Show versions and which core runs.",

@@ -1,0 +1,151 @@
+"""The queue as people read it: rows of a width, and all of one message. What strangers said is one printable line."""
+
+import unicodedata
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from fastsmtp.control.queue import QueueRow, RecipientRow, Shown, SiteRow
+from fastsmtp.mail.result import printable
+
+NARROWEST = 80
+_MOST_WORDS = 500
+_FIXED = 36  # columns of id, age, size and state, and the blanks behind them
+
+
+def age(seconds: float) -> str:
+    """``45s``, ``12m``, ``3h``, ``5d``: of the largest unit."""
+    for unit, length in (("d", 86_400), ("h", 3600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f}{unit}"
+    return f"{max(0, round(seconds))}s"
+
+
+def octets(size: int) -> str:
+    """``512``, ``4.2K``, ``310M``: at most four characters."""
+    amount = float(size)
+    for unit in ("", "K", "M", "G"):
+        if amount < 999.5:
+            return f"{amount:.1f}{unit}" if unit and amount < 9.95 else f"{amount:.0f}{unit}"
+        amount /= 1024
+    return f"{amount:.0f}T"
+
+
+def moment(at: float) -> str:
+    """A time of day in UTC, to the second."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal ``text`` takes."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
+    )
+
+
+def cell(text: str, width: int) -> str:
+    """``text`` in exactly ``width`` columns; what does not fit is cut and ends with ``…``."""
+    text = printable(text, _MOST_WORDS)
+    taken = columns(text)
+    if taken > width:
+        while text and columns(text) > width - 1:
+            text = text[:-1]
+        text += "…"
+        taken = columns(text)
+    return text + " " * (width - taken)
+
+
+def reason(row: RecipientRow) -> str:
+    """Why a recipient still waits: what was said last, else what it waits for."""
+    if not row.reply and not row.code:
+        return row.why
+    said = " ".join(filter(None, (str(row.code) if row.code else "", row.enhanced, row.reply)))
+    return printable(said, _MOST_WORDS)
+
+
+class Rows:
+    """Rows of ``width`` columns; None: as long as it takes, for a file or another program."""
+
+    def __init__(self, width: int | None, now: float) -> None:
+        self._now = now
+        self._cut = width is not None
+        room = max(width or 160, NARROWEST) - _FIXED
+        self._sender = room * 3 // 10
+        self._recipient = room * 2 // 5
+        self._reason = room - self._sender - self._recipient - 2
+
+    def head(self) -> str:
+        """The line above them."""
+        return (
+            f"{'ID':<13} {'AGE':>4} {'SIZE':>5} {'STATE':<8} {'SENDER':<{self._sender}} "
+            f"{'RECIPIENT':<{self._recipient}} REASON"
+        )
+
+    def line(self, row: QueueRow) -> str:
+        """One message."""
+        first = row.recipients[0] if row.recipients else None
+        more = f" +{row.waiting - 1}" if row.waiting > 1 else ""
+        recipient = self._cell(first.address if first else "", self._recipient - len(more)).rstrip() + more
+        why = self._cell(reason(first) if first else "", self._reason)
+        return (
+            f"{row.id:<13} {age(self._now - row.queued_at):>4} {octets(row.size):>5} {row.state:<8} "
+            f"{self._cell(row.sender or '<>', self._sender)} {pad(recipient, self._recipient)} {why}"
+        ).rstrip()
+
+    def _cell(self, text: str, width: int) -> str:
+        return cell(text, width) if self._cut else pad(printable(text, _MOST_WORDS), width)
+
+
+def pad(text: str, width: int) -> str:
+    """``text`` and blanks up to ``width`` columns."""
+    return text + " " * (width - columns(text))
+
+
+def message(shard: int, shown: Shown, now: float) -> Iterator[str]:
+    """The lines of one message."""
+    yield f"{shown.id}  {shown.state}, {age(now - shown.queued_at)} old, {shown.size:,} octets, shard {shard}"
+    yield f"  from      {printable(shown.sender) or '<>'}"
+    client = f"{printable(shown.helo)} [{printable(shown.client_ip)}]"
+    yield f"  received  {moment(shown.queued_at)} from {client} by {printable(shown.protocol)}"
+    if shown.params:
+        yield f"  wishes    {_params(shown.params)}"
+    for one in shown.recipients:
+        yield from _recipient(one, now)
+    yield "header:"
+    for line in shown.head.decode("utf-8", "replace").splitlines():
+        yield f"  {'' if not line[:1].isspace() else '  '}{printable(line, 1000)}"
+
+
+def _recipient(one: RecipientRow, now: float) -> Iterator[str]:
+    times = f", {one.attempts} attempt{'s' if one.attempts != 1 else ''}" if one.attempts else ""
+    yield f"to {printable(one.address)}: {printable(one.status)}{times}"
+    if one.original is not None:
+        yield f"  named     {printable(one.original)}"
+    if one.params:
+        yield f"  wishes    {_params(one.params)}"
+    if one.last_at is not None:
+        yield f"  tried     {moment(one.last_at)}, {age(now - one.last_at)} ago"
+        where = printable(one.remote) or "no host was reached"
+        yield f"  answer    {where}: {reason(one)}"
+    if one.next_at is not None:
+        when = f"in {age(one.next_at - now)}" if one.next_at > now else "now"
+        yield f"  next      {moment(one.next_at)}, {when}{f'; {printable(one.why)}' if one.why else ''}"
+    elif one.why:
+        yield f"  next      {printable(one.why)}"
+
+
+def _params(params: dict[str, str]) -> str:
+    return printable(" ".join(f"{name}={value}" if value else name for name, value in sorted(params.items())))
+
+
+def site_head() -> str:
+    """The line above sites."""
+    return f"{'HEALTH':<8} {'WAITING':>8} {'BUSY':>4} {'NEXT':>5}  SITE AND REASON"
+
+
+def site(row: SiteRow, now: float) -> str:
+    """One site."""
+    later = age(row.next_at - now) if row.next_at is not None and row.next_at > now else "-"
+    why = f": {printable(row.reason)}" if row.reason else ""
+    return f"{row.health:<8} {row.waiting:>8,} {row.in_flight:>4} {later:>5}  {printable(row.name, 200)}{why}"

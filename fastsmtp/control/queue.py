@@ -1,0 +1,188 @@
+"""What can be asked of the queue of mail for other hosts, and done to it.
+
+A `QueueDesk` is one shard's queue. There are three kinds: the one in a worker, the one of a shard that no server has
+open, and the one behind a worker's socket. Whoever asks cannot tell them apart.
+
+All times are wall clock, in seconds since 1970 UTC. Long work is done in pieces: each call looks at a bounded number
+of messages and gives the position where the next call goes on, None after the last one. A position is the desk's own
+and means nothing elsewhere.
+"""
+
+from typing import Annotated, Literal, Protocol
+
+from msgspec import Meta, Struct
+
+MOST_IDS = 1000
+"""Queue ids in one filter."""
+
+State = Literal["fresh", "deferred", "held"]
+"""``fresh``: on its first attempt, or before it; ``deferred``: waits for another; ``held``: waits for somebody."""
+
+Action = Literal["retry", "hold", "release", "remove", "bounce"]
+"""``retry``: try at once, by the route as it is now; ``hold``: no attempts until ``release``; ``remove``: gone, and
+nobody is told; ``bounce``: goes back to its sender now."""
+
+MOST_WORDS = 1000
+"""Characters of one condition."""
+
+Text = Annotated[str, Meta(max_length=MOST_WORDS)]
+
+
+class QueueFilter(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which messages are meant: those that satisfy everything that is given, each recipient condition (``recipient``,
+    ``domain``, ``code``, ``text``, ``remote``) by one and the same of its unfinished recipients.
+
+    ``recipient`` and ``sender`` are globs (``*``, ``?``) without regard to case, the null sender is ``""``;
+    ``domain`` is a name, or ``*.name`` for all below it; ``older`` and ``younger`` are ages in seconds; ``code`` is
+    the last reply's, or its first one or two digits, ``000`` for no reply; ``text`` stands somewhere in its words;
+    ``remote`` is a glob of the host spoken to last."""
+
+    ids: Annotated[tuple[Annotated[str, Meta(max_length=64)], ...], Meta(max_length=MOST_IDS)] | None = None
+    recipient: Text | None = None
+    domain: Text | None = None
+    sender: Text | None = None
+    older: float | None = None
+    younger: float | None = None
+    state: State | None = None
+    code: Annotated[str, Meta(pattern="^[0-9]{1,3}$")] | None = None
+    text: Text | None = None
+    remote: Text | None = None
+
+
+class RecipientRow(Struct, frozen=True, kw_only=True):
+    """One recipient that is not final. ``status`` is ``waiting`` before the first result; ``code``, ``enhanced``,
+    ``reply`` and ``remote`` are the last attempt's, 0 or empty before one; ``next_at`` is None where no time of its
+    own is set, and ``why`` tells in words what it waits for."""
+
+    address: str
+    original: str | None = None
+    params: dict[str, str] = {}
+    status: str = "waiting"
+    attempts: int = 0
+    last_at: float | None = None
+    next_at: float | None = None
+    code: int = 0
+    enhanced: str = ""
+    reply: str = ""
+    remote: str = ""
+    why: str = ""
+
+
+class QueueRow(Struct, frozen=True, kw_only=True):
+    """One message in a list. ``queued_at`` is when it came; ``size`` in octets; ``recipients`` are the first
+    few of ``waiting``."""
+
+    id: str
+    state: State
+    queued_at: float
+    size: int
+    sender: str
+    recipients: list[RecipientRow]
+    waiting: int
+
+
+class Work(Struct, frozen=True, kw_only=True):
+    """What answers a filter: ``scan`` when no index does, so that all messages are looked at, about ``total`` of
+    them; ``looked``: messages looked at by this call."""
+
+    scan: bool = False
+    total: int = 0
+    looked: int = 0
+
+
+class QueuePage(Struct, frozen=True, kw_only=True):
+    """Some messages, each one once over all pages; there may be none and yet a position to go on from."""
+
+    rows: list[QueueRow]
+    position: bytes | None
+    work: Work = Work()
+
+
+class Counted(Struct, frozen=True, kw_only=True):
+    """Messages counted by this call."""
+
+    messages: int
+    position: bytes | None
+    work: Work = Work()
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """What is to be done to the messages of ``filter``."""
+
+    filter: QueueFilter
+    action: Action
+
+
+class Changed(Struct, frozen=True, kw_only=True):
+    """Messages changed durably by this call; ``skipped``: those that the action means nothing for, such as the
+    release of what is not held, and those that are in delivery at this moment and end otherwise."""
+
+    messages: int
+    position: bytes | None
+    skipped: int = 0
+    work: Work = Work()
+
+
+class Shown(Struct, frozen=True, kw_only=True):
+    """All that is known of one message. ``head``: its header fields as they are, at most `MOST_HEAD` octets."""
+
+    id: str
+    state: State
+    queued_at: float
+    size: int
+    sender: str
+    params: dict[str, str]
+    client_ip: str
+    helo: str
+    protocol: str
+    recipients: list[RecipientRow]
+    head: bytes
+
+
+MOST_HEAD = 64 << 10
+"""Octets of a message's header that are shown."""
+
+
+class SiteRow(Struct, frozen=True, kw_only=True):
+    """One site and how it is doing; see `fastsmtp.queue.plan.site.SiteState`, whose times are queue time."""
+
+    name: str
+    health: str
+    window: int
+    in_flight: int
+    waiting: int
+    next_at: float | None
+    reason: str
+    since: float
+    attempts: int
+
+
+class SitePage(Struct, frozen=True, kw_only=True):
+    """Some sites, in the order of their names."""
+
+    rows: list[SiteRow]
+    position: str | None
+
+
+class NotPossible(Exception):
+    """The desk cannot do what is asked, such as an attempt where no server runs; one line that says why."""
+
+
+class QueueDesk(Protocol):
+    """One shard's queue. Called on the loop; what takes long does it elsewhere. Each call may raise `NotPossible`."""
+
+    async def find(self, filter: QueueFilter, position: bytes, limit: int) -> QueuePage:
+        """Up to ``limit`` messages from ``position`` (``b""`` at first) on; in the order of their ids where the index
+        that answers has no other."""
+
+    async def count(self, filter: QueueFilter, position: bytes) -> Counted:
+        """How many there are, from ``position`` on, as far as one call goes."""
+
+    async def show(self, queue_id: str) -> Shown | None:
+        """One message; None when there is none of that id."""
+
+    async def change(self, change: Change, position: bytes) -> Changed:
+        """Do it to some of the messages, from ``position`` on, durably."""
+
+    async def sites(self, position: str, limit: int) -> SitePage:
+        """Up to ``limit`` sites whose names come after ``position``."""

@@ -1,0 +1,176 @@
+"""A worker's control socket: takes one request a connection, gives one response.
+
+The socket's file belongs to the server's user, mode 0600, and whoever connects is asked for by the kernel besides:
+only root and that user are answered. What is read and kept is bounded: `MOST_CONNECTIONS` at once, a request of
+`frame.MOST_REQUEST` octets, `PATIENCE` seconds for it to come and for the response to be taken.
+"""
+
+import asyncio
+import os
+import socket
+import struct
+import traceback
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from fastsmtp.control.frame import (
+    HEAD_BYTES,
+    MOST_REQUEST,
+    MOST_RESPONSE,
+    Fault,
+    FrameError,
+    Request,
+    Response,
+    body_length,
+    frame,
+    packed,
+    unpacked,
+)
+from fastsmtp.control.place import reach
+
+MOST_CONNECTIONS = 32
+MOST_AT_WORK = 4
+"""Requests that are worked on at once; others wait."""
+PATIENCE = 10.0
+_NOTHING = packed(None)
+_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: unix(7), SO_PEERCRED
+
+
+class Refused(Exception):
+    """A handler does not do what was asked: ``fault``, and one line that says why."""
+
+    def __init__(self, fault: Fault, text: str) -> None:
+        super().__init__(text)
+        self.fault = fault
+
+
+class ControlServer:
+    """Listens at ``path``; ``event`` writes a line into the log. Lives on the loop that runs when `start` is called.
+
+    ``peer`` tells who is at the other end of a socket, as a user id."""
+
+    def __init__(
+        self,
+        path: Path,
+        event: Callable[[str], object],
+        *,
+        peer: Callable[[socket.socket], int] | None = None,
+    ) -> None:
+        self._path = path
+        self._event = event
+        self._peer = peer or peer_uid
+        self._handlers: dict[str, tuple[type[Any], Callable[[Any], Awaitable[Any]]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._at_work = asyncio.Semaphore(MOST_AT_WORK)
+        self._server: asyncio.AbstractServer | None = None
+        self._file: tuple[int, int] | None = None
+
+    def register(self, verb: str, form: type[Any], handler: Callable[[Any], Awaitable[Any]]) -> None:
+        """From now on ``handler`` answers ``verb``: it is called on the loop with a value of ``form``, and what it
+        returns is sent. It may raise `Refused`."""
+        self._handlers[verb] = (form, handler)
+
+    async def start(self) -> None:
+        """Listen. A file that another process left at this place is replaced. Raises OSError."""
+        self._path.parent.mkdir(mode=0o700, exist_ok=True)
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            # The file gets the mode of the socket, so that nobody can connect before it is set.
+            os.fchmod(sock.fileno(), 0o600)
+            self._path.unlink(missing_ok=True)
+            with reach(self._path) as name:
+                sock.bind(name)
+            status = self._path.lstat()
+            self._file = (status.st_dev, status.st_ino)
+            self._server = await asyncio.start_unix_server(self._connected, sock=sock, limit=MOST_REQUEST)
+        except BaseException:
+            sock.close()
+            raise
+
+    async def stop(self) -> None:
+        """Nobody is answered any more; what is in hand is cut off. The file goes, unless it is another's by now."""
+        if self._server is not None:
+            self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        try:
+            status = self._path.lstat()
+            if (status.st_dev, status.st_ino) == self._file:
+                self._path.unlink()
+        except OSError:
+            pass  # the next start replaces it
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            response = await self._answer(reader, writer)
+            if response is not None:
+                async with asyncio.timeout(PATIENCE):
+                    writer.write(_framed(response))
+                    await writer.drain()
+                    writer.close()
+                    await writer.wait_closed()
+        except (OSError, TimeoutError):
+            pass  # whoever asked has gone
+        finally:
+            writer.transport.abort()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Response | None:
+        """None: nothing came that could be answered."""
+        if len(self._tasks) > MOST_CONNECTIONS:
+            return _fault("busy", "too many ask at once; try again")
+        if self._peer(writer.get_extra_info("socket")) not in (0, os.geteuid()):
+            return _fault("permission", "only root and the server's user may ask")
+        try:
+            async with asyncio.timeout(PATIENCE):
+                length = body_length(await reader.readexactly(HEAD_BYTES), MOST_REQUEST)
+                request = unpacked(await reader.readexactly(length), Request)
+            form, handler = self._handlers[request.verb]
+            argument = unpacked(request.body, form)
+        except asyncio.IncompleteReadError:
+            return None
+        except FrameError as error:
+            return _fault("version" if error.version else "request", str(error))
+        except KeyError:
+            return _fault("verb", "the server does not know this request")
+        return await self._handled(request.verb, handler, argument)
+
+    async def _handled(
+        self, verb: str, handler: Callable[[Any], Awaitable[Any]], argument: object
+    ) -> Response:
+        try:
+            async with self._at_work:
+                return Response(packed(await handler(argument)))
+        except Refused as refused:
+            return _fault(refused.fault, str(refused))
+        except Exception as error:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            self._event(
+                f"control: {verb}: {type(error).__name__}: {error} ({place.filename}:{place.lineno}); "
+                "the request was given up"
+            )
+            return _fault("failed", f"the server met {type(error).__name__}; its log says where")
+
+
+def peer_uid(sock: socket.socket) -> int:
+    """Whose process is at the other end, as the kernel knows it: unix(7)."""
+    data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    return int(_CREDENTIALS.unpack(data)[1])
+
+
+def _fault(fault: Fault, text: str) -> Response:
+    return Response(_NOTHING, fault, text)
+
+
+def _framed(response: Response) -> bytes:
+    data = frame(response)
+    if len(data) - HEAD_BYTES > MOST_RESPONSE:
+        data = frame(_fault("failed", "the response would be too large"))
+    return data

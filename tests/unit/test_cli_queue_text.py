@@ -1,0 +1,94 @@
+"""How the queue reads: columns that fit, ages, sizes."""
+
+import pytest
+
+from fastsmtp.cli.queue_text import Rows, age, cell, columns, octets, reason, site
+from fastsmtp.control.queue import RecipientRow, SiteRow
+from tests.fakes.queue_desk import NOW, row
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-5, "0s"), (0.4, "0s"), (59, "59s"), (60, "1m"), (3600, "1h"), (90_000, "1d"), (8.64e7, "1000d")],
+)
+def test_age(seconds: float, text: str) -> None:
+    assert age(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0"),
+        (999, "999"),
+        (1000, "1.0K"),
+        (4096, "4.0K"),
+        (10_240, "10K"),
+        (1 << 20, "1.0M"),
+        (5 << 40, "5T"),
+    ],
+)
+def test_octets(size: int, text: str) -> None:
+    assert octets(size) == text
+
+
+@pytest.mark.parametrize(
+    "size", [10**power - 1 for power in range(1, 15)] + [1 << power for power in range(45)]
+)
+def test_octets_fit_their_column(size: int) -> None:
+    assert len(octets(size)) <= 5
+
+
+def test_cells_have_their_width_whatever_is_in_them() -> None:
+    assert cell("abc", 5) == "abc  "
+    assert cell("abcdef", 5) == "abcd…"
+    assert cell("\x1b[2J\n", 5) == "?[2J "
+    for text in ("日本語テスト", "e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301", "x" * 50, "", "\u202e" * 9):
+        assert columns(cell(text, 5)) == 5
+    assert cell("日本語", 5) == "日本…"
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_rows_fit_their_width(width: int) -> None:
+    rows = Rows(width, NOW)
+    long = row(
+        10**7,
+        size=10**12,
+        sender="s" * 90 + "@example.org",
+        waiting=1000,
+        recipients=[
+            RecipientRow(address="日" * 50 + "@far.test", reply="no " * 90, code=450, enhanced="4.2.0")
+        ],
+    )
+    line = rows.line(long)
+    assert columns(line) <= width
+    assert " +999 " in line
+    assert len(rows.head()) <= width
+    assert rows.line(row(1)).index("450 4.2.0") == rows.head().index("REASON")
+
+
+def test_elsewhere_nothing_is_cut() -> None:
+    line = Rows(None, NOW).line(row(1, sender="s" * 90 + "@example.org"))
+    assert "s" * 90 + "@example.org" in line
+    assert line.endswith("450 4.2.0 mailbox busy")
+
+
+def test_null_sender_and_reasons() -> None:
+    assert " <> " in Rows(100, NOW).line(row(1, sender=""))
+    assert reason(RecipientRow(address="a@b", why="first attempt")) == "first attempt"
+    assert reason(RecipientRow(address="a@b", reply="connection refused")) == "connection refused"
+    assert reason(RecipientRow(address="a@b", code=451)) == "451"
+
+
+def test_a_site_that_may_be_tried_at_any_moment() -> None:
+    one = SiteRow(
+        name="mx\x07.test",
+        health="new",
+        window=1,
+        in_flight=1,
+        waiting=1234,
+        next_at=None,
+        reason="",
+        since=NOW,
+        attempts=0,
+    )
+    assert site(one, NOW) == "new         1,234    1     -  mx?.test"
