@@ -67,7 +67,8 @@ def _serve(settings: Settings, file: Path | None, clock: Clock, log: MailLog) ->
             "WARNING: the server runs as root, which it never needs after binding; "
             "start it as an ordinary user, or set `user` in a settings file"
         )
-    limits = fitting(settings.limits, raise_file_limit(), log)
+    files = raise_file_limit()
+    limits = fitting(settings.limits, files - outbound_files(settings, files), log)
     leftovers = leftover_shards(spool, settings.workers)
     if leftovers:
         names = ", ".join(map(str, leftovers))
@@ -144,6 +145,12 @@ def leftover_shards(spool: Path, workers: int) -> list[int]:
     except OSError as error:
         raise StartError(f"cannot read {spool}: {error.strerror}; check data_dir", os.EX_CANTCREAT) from None
     return sorted(int(name) for name in names if name.isascii() and name.isdigit() and int(name) >= workers)
+
+
+def outbound_files(settings: Settings, files: int) -> int:
+    """Open files of one worker that connections to other hosts may take: three for each that it may have to sites
+    that work, at most a quarter of ``files``."""
+    return min(3 * -(-settings.queue.connections // settings.workers), files // 4)
 
 
 def fitting(limits: LimitSettings, files: int, log: MailLog) -> LimitSettings:

@@ -59,7 +59,7 @@ class Backlog:
 
     def start(self) -> None:
         """Find the sites of all that waits."""
-        self._steps.run(self._all_domains())
+        self._steps.run(self._all_domains)
 
     def waits(self, mail: RemoteMail) -> None:
         """An operator wants this mail to be tried: let its sites know of it."""
@@ -155,10 +155,11 @@ class Backlog:
         before something can be old enough."""
         if at >= site.judge_at and not site.judging and site.last is not None:
             site.judging = True
-            site.judge_at = float("inf")
-            self._steps.run(self._ages(site, site.last, at))
+            last = site.last
+            self._steps.run(lambda: self._ages(site, last, at))
 
     def _ages(self, site: SiteQueue, last: DeliveryResult, at: float) -> Iterator[None]:
+        site.judge_at = float("inf")
         for domain in list(site.domains):
             position: bytes | None = b""
             while position is not None:

@@ -18,11 +18,11 @@ from fastsmtp.bounce.decide import member_of_list
 from fastsmtp.clock import Clock
 from fastsmtp.mail.envelope import Envelope
 from fastsmtp.mail.reply import Reply
-from fastsmtp.mail.result import DeliveryResult
+from fastsmtp.mail.result import DeliveryResult, printable
 from fastsmtp.queue.backlog import Backlog
 from fastsmtp.queue.fresh import MOST, FreshMail
 from fastsmtp.queue.hand import Box, Hand, Teller
-from fastsmtp.queue.letters import RemoteMail, judge, requiretls, without_wishes
+from fastsmtp.queue.letters import RemoteMail, judge, last_result, requiretls, without_wishes
 from fastsmtp.queue.plan.board import BoardLimits, SiteBoard
 from fastsmtp.queue.plan.clock import QueueClock
 from fastsmtp.queue.plan.outcome import Outcome, outcome_of
@@ -34,6 +34,7 @@ from fastsmtp.queue.sites import Part, SiteQueue, Sites
 from fastsmtp.queue.steps import Steps
 from fastsmtp.queue.ways import Way, Ways, nowhere
 from fastsmtp.routing.route import LocalRoute
+from fastsmtp.spool.waiting import RcptState
 from fastsmtp.telemetry.maillog import MailLog
 from fastsmtp.transport.smtp.connection import Content, FileContent
 from fastsmtp.transport.smtp.deliver import Done, Job
@@ -104,7 +105,7 @@ class RemoteRunner:
         self._board = SiteBoard(shared(settings, workers), self._schedule, rng)
         self._sites = Sites(self._board)
         self._window = DueWindow()
-        self._steps = Steps(loop.call_soon)
+        self._steps = Steps(loop.call_soon, loop.call_later, log.event)
         self._hand = Hand(box, teller, soon=loop.call_soon, event=log.event, settled=self._settled)
         self._backlog = Backlog(
             box,
@@ -118,7 +119,7 @@ class RemoteRunner:
             now=self._now,
             opened=self._pump_soon,
         )
-        self._fresh = FreshMail(box, self._hand, self._steps, self._take_fresh)
+        self._fresh = FreshMail(box, self._hand, self._steps, self._take_fresh, log.event)
         self._unplaced: dict[Way, list[Part]] = {}
         self._under_way: set[Cancellable] = set()
         self._pumping = self._called = False
@@ -177,6 +178,44 @@ class RemoteRunner:
         """End the pause of a site."""
         self._board.retry(name, self._now())
         self._pump_soon()
+
+    def wall_time(self, at: float) -> float:
+        """A moment of queue time as the clock shows it."""
+        return self._time.wall_time(at, self._clock.now(), self._clock.monotonic())
+
+    def hurry(self, queue_id: str) -> None:
+        """End the pauses of the sites that a message waits for."""
+        found = self._box.load(queue_id)
+        if found is None or found[1] is None:
+            return
+        envelope, waiting = found
+        encrypted = requiretls(envelope)
+        for state in waiting.rcpts:
+            way = self._ways.way(envelope.recipients[state.number].address, encrypted)
+            site = self._ways.site(way) if isinstance(way, tuple) else None
+            if site is not None:
+                self.retry_site(site)
+
+    async def give_up(self, queue_ids: Sequence[str]) -> int:
+        """Let these fail for all whose turn it is not at this moment: how many, once their senders are told and it is
+        stored, or storage has had its time. What is on its first attempt is left alone."""
+        mails = []
+        for queue_id in queue_ids:
+            mail = self._hand.take(queue_id)
+            if mail is None:
+                continue
+            results = [
+                _given_up(number, state) for number, state in mail.left.items() if number not in mail.busy
+            ]
+            if results:
+                mails.append(mail)
+                self._judge(mail, results, stays=False, final=False)
+            else:
+                self._hand.release(mail)
+        await self._until(
+            lambda: not any(mail.dirty or mail.commits or mail.telling for mail in mails), _LAST_WORDS
+        )
+        return len(mails)
 
     def changed(self, ids: Sequence[str]) -> None:
         """An operator has held, released, hurried or removed these."""
@@ -292,7 +331,12 @@ class RemoteRunner:
             self._take_due(now)
             self._fresh.go_on()
             while (slot := self._board.take(now)) is not None:
-                self._begin(slot)
+                try:
+                    self._begin(slot)
+                except Exception as error:  # of ours, or of the storage: the site goes on with other mail
+                    self._log.event(f"internal error at a delivery to {slot.name}: {error!r}")
+                    if slot.open:
+                        self._nothing(slot, self._sites.get(slot.name))
             self._set_alarm(now)
         finally:
             self._pumping = False
@@ -379,7 +423,13 @@ class RemoteRunner:
         mail = part.mail
         content = None
         if place.site == site.name and not self._stopping:
-            content = self._content(mail.envelope.id)
+            try:
+                content = self._content(mail.envelope.id)
+            except Exception as error:
+                self._log.event(f"{mail.envelope.id} cannot be read: {error!r}")
+                unread = Unroutable("4.3.0", "the message cannot be read for now")
+                self._came_to(slot, site, part, _all(part, unread), Outcome.NOTHING, "", final=False)
+                return
         if content is None:
             site.under_way -= 1
             mail.busy.difference_update(part.numbers)
@@ -417,11 +467,7 @@ class RemoteRunner:
             if found.view is not None:
                 return bytes(found.view)
             assert found.path is not None
-            try:
-                fd = os.open(found.path, os.O_RDONLY | os.O_CLOEXEC)
-            except OSError as error:
-                self._log.event(f"{found.path}: {error.strerror}")
-                return None
+            fd = os.open(found.path, os.O_RDONLY | os.O_CLOEXEC)
             return FileContent(fd, found.offset, found.length)
 
     def _move(self, site: SiteQueue, name: str, part: Part) -> None:
@@ -540,6 +586,14 @@ def _all(part: Part, failure: Unroutable) -> list[DeliveryResult]:
         DeliveryResult(number, "failed", 0, failure.enhanced, str(failure), "", "x-fastsmtp")
         for number in part.numbers
     ]
+
+
+def _given_up(number: int, state: RcptState | None) -> DeliveryResult:
+    """An operator does not want it to be tried any more."""
+    last = last_result(number, state)
+    said = f"{last.code} {last.text}" if last.code else last.text
+    text = printable(f"given up by the postmaster; the last answer was: {said}")
+    return DeliveryResult(number, "failed", 0, "5.0.0", text, last.remote, "x-fastsmtp")
 
 
 def _no_longer(number: int, route: LocalRoute | Reply) -> DeliveryResult:

@@ -11,6 +11,9 @@ from fastsmtp.queue.plan.board import SiteBoard
 from fastsmtp.queue.plan.site import Health
 from fastsmtp.queue.ways import Way
 
+_MOST = 20_000
+"""Sites above which those without mail are forgotten."""
+
 
 class Part:
     """A message for those of its recipients who have one way: ``numbers`` in the envelope. ``listed``: a list's
@@ -61,6 +64,11 @@ class SiteQueue:
         self.judge_at = float("inf")
         self.judging = False
 
+    @property
+    def in_use(self) -> bool:
+        """Whether it has mail."""
+        return bool(self.queue or self.domains or self.under_way or self.judging)
+
     def keep(self, domain: str, mails: int = 1) -> None:
         """So many more wait in the spool."""
         self.domains[domain] = b""
@@ -78,6 +86,8 @@ class Sites:
         """The site with this name."""
         site = self._sites.get(name)
         if site is None:
+            if len(self._sites) >= _MOST:
+                self._sites = {name: one for name, one in self._sites.items() if one.in_use}
             site = self._sites[name] = SiteQueue(name)
         return site
 
@@ -98,5 +108,5 @@ class Sites:
             self._board.offer(site.name, more, now, suspect=suspect)
         elif more < 0:
             self._board.withdraw(site.name, -more, now)
-        if not waits and not site.under_way and site.health != "working":
+        if not site.in_use and site.health != "working":
             self._sites.pop(site.name, None)

@@ -3,9 +3,13 @@
 import os
 from pathlib import Path
 
+import msgspec
+
 from fastsmtp.clock import SystemClock
 from fastsmtp.limits.settings import LimitSettings
-from fastsmtp.process.app import OWN_FILES, fitting, leftover_shards
+from fastsmtp.process.app import OWN_FILES, fitting, leftover_shards, outbound_files
+from fastsmtp.process.settings import default_settings
+from fastsmtp.queue.plan.settings import PlanSettings
 from fastsmtp.telemetry.maillog import MailLog
 
 
@@ -28,3 +32,11 @@ def test_a_quarter_of_the_files_is_kept_for_large_bodies(tmp_path: Path) -> None
     said = os.pread(fd, 10_000, 0).decode()
     assert "only 1533 files may be open, a quarter of them by large messages: 999 connections" in said
     os.close(fd)
+
+
+def test_connections_to_other_hosts_have_their_share_of_open_files(tmp_path: Path) -> None:
+    settings = msgspec.structs.replace(
+        default_settings(tmp_path), workers=3, queue=PlanSettings(connections=100)
+    )
+    assert outbound_files(settings, 10_000) == 102
+    assert outbound_files(settings, 100) == 25

@@ -439,3 +439,81 @@ def test_workers_share_the_limits() -> None:
     limits = shared(PlanSettings(connections=100, connections_per_site=20, messages_per_site_per_minute=7), 3)
     assert (limits.connections, limits.site.connections, limits.site.per_minute) == (34, 7, 3)
     assert shared(PlanSettings(), 2).site.per_minute == 0
+
+
+def test_a_message_that_cannot_be_read_waits_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = RemoteWorld().start()
+    with monkeypatch.context() as patch:
+
+        def broken(queue_id: str) -> None:
+            raise OSError("damaged page")
+
+        patch.setattr(world.box, "reading", broken)
+        queue_id = world.send("b@far.test")
+        world.run(1)
+    assert [state.text for state in world.box.rows[queue_id].rcpts] == ["the message cannot be read for now"]
+    assert "damaged page" in world.logged()
+    other = world.send("c@far.test")
+    world.run(100)
+    assert sorted(one for one, _ in world.hosts.taken) == sorted([queue_id, other])
+
+
+def test_a_file_that_is_gone_is_no_reason_to_stand_still(tmp_path: Path) -> None:
+    world = RemoteWorld().start()
+    file = tmp_path / "body"
+    file.write_bytes(b"...large")
+    missing = file.rename(tmp_path / "missing")
+    world.box.commit(world.letter("b@far.test"), file)
+    other = world.send("c@far.test")
+    world.run(10)
+    assert world.hosts.taken == [(other, "c@far.test")]
+    missing.rename(file)
+    world.run(100)
+    assert world.hosts.contents[-1] == b"large"
+    assert not world.box.mails
+
+
+def test_a_fault_of_ours_ends_one_delivery_and_not_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = RemoteWorld().start()
+    world.send("a@far.test")
+    world.run(1)
+    with monkeypatch.context() as patch:
+
+        def fault(way: object) -> None:
+            raise ValueError("a fault")
+
+        patch.setattr(world.ways, "place", fault)
+        world.send("b@far.test")
+        world.run(1)
+    assert "internal error at a delivery to mx.far.test: ValueError('a fault')" in world.logged()
+    third = world.send("c@far.test")
+    world.run(1)
+    assert (third, "c@far.test") in world.hosts.taken
+
+
+def test_trouble_with_reading_the_queue_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = RemoteWorld()
+    world.box.commit(world.letter("b@far.test"))
+    with monkeypatch.context() as patch:
+
+        def broken(position: bytes, limit: int) -> None:
+            raise OSError("no answer")
+
+        patch.setattr(world.box, "fresh", broken)
+        patch.setattr(world.box, "domains", broken)
+        world.start()
+        world.run(30)
+    assert "the queue could not be read, which is tried again" in world.logged()
+    assert not world.hosts.taken
+    world.run(61)
+    assert len(world.hosts.taken) == 1
+
+
+def test_sites_without_mail_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastsmtp.queue.sites._MOST", 10)
+    world = RemoteWorld().start()
+    for number in range(50):
+        world.send(f"a@d{number}.test")
+        world.run(1)
+    assert len(world.hosts.taken) == 50
+    assert len(world.runner._sites.known()) <= 10
