@@ -49,8 +49,8 @@ class Engine(Protocol):
     def wall_time(self, at: float) -> float:
         """A moment of queue time as the clock shows it."""
 
-    def hurry(self, queue_id: str) -> None:
-        """End the pauses of the sites this message waits for."""
+    async def hurry(self, queue_ids: Sequence[str]) -> None:
+        """End the pauses of the sites these messages wait for."""
 
     async def give_up(self, queue_ids: Sequence[str]) -> int:
         """Let these fail for all who are not being delivered to at this moment; how many, when their senders are told
@@ -110,8 +110,7 @@ class SpoolDesk:
             return await self._bounce(filter, position)
         changed = await self._apply(filter, action, position)
         if action == "retry" and self._engine is not None:
-            for queue_id in changed.ids:
-                self._engine.hurry(queue_id)
+            await self._engine.hurry(changed.ids)
         return Changed(
             messages=len(changed.ids),
             skipped=changed.skipped,
@@ -198,13 +197,17 @@ class SpoolDesk:
             status=state.status or "waiting",
             attempts=state.attempts,
             last_at=self._wall(state.last_at) if state.last_at else None,
-            next_at=self._wall(state.due) if state.due and waiting is not None and not waiting.held else None,
+            next_at=self._next(state.due) if state.due and waiting is not None and not waiting.held else None,
             code=state.code,
             enhanced=state.enhanced,
             reply=state.text,
             remote=state.remote,
             why=why,
         )
+
+    def _next(self, due: float) -> float:
+        """When it is tried next: now, where that time has come."""
+        return max(self._wall(due), self._clock.now())
 
     def _wall(self, at: float) -> float:
         return at if self._engine is None else self._engine.wall_time(at)

@@ -15,6 +15,7 @@ from fastsmtp.config.errors import SettingsError
 from fastsmtp.intake.intake import Intake
 from fastsmtp.limits.guard import ConnectionGuard
 from fastsmtp.mail.envelope import Envelope, Recipient
+from fastsmtp.process.control import Control
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.outbound import Outbound
 from fastsmtp.process.routing import SettingsSource
@@ -72,6 +73,7 @@ class MailServices:
         self._sessions: SessionService
         self._reloader: Reloader
         self._outbound: Outbound
+        self._control: Control
 
     def start(self, crashed: bool) -> None:
         """See `Services.start`."""
@@ -92,6 +94,18 @@ class MailServices:
             clock=self._clock,
             expanded=self._expanded,
         )
+        self._control = Control(
+            settings.data_dir,
+            self._slot,
+            self._open_shards,
+            loop=self._loop,
+            log=self._log,
+            clock=self._clock,
+        )
+        self._control.start()
+
+    def _open_shards(self) -> list[tuple[int, LmdbSpool, RemoteRunner | None]]:
+        return [(number, held.spool, held.remote) for number, held in list(self._shards.items())]
 
     def _expanded(
         self, envelope: Envelope, aliases: Sequence[tuple[Recipient, Expansion]], start: bytes, size: int
@@ -128,6 +142,7 @@ class MailServices:
 
     async def drain(self, grace: float) -> None:
         """See `Services.drain`."""
+        await self._control.stop()
         runners = [shard.remote for shard in list(self._shards.values()) if shard.remote is not None]
         await asyncio.gather(self._sessions.drain(grace), *(runner.end(grace) for runner in runners))
         await self._outbound.stop()

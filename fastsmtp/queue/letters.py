@@ -10,8 +10,10 @@ from random import Random
 from fastsmtp.bounce.decide import Action, Outcome, member_of_list
 from fastsmtp.mail.dsn_params import Notify, notify
 from fastsmtp.mail.envelope import Envelope
-from fastsmtp.mail.result import DeliveryResult
+from fastsmtp.mail.reply import Reply
+from fastsmtp.mail.result import DeliveryResult, printable
 from fastsmtp.queue.plan.retry import RetrySchedule
+from fastsmtp.routing.route import LocalRoute
 from fastsmtp.spool.waiting import RcptState, Waiting
 
 WITH_SITE = 0.0
@@ -59,6 +61,11 @@ class RemoteMail:
     def in_use(self) -> bool:
         """Whether it must stay in memory."""
         return bool(self.busy or self.telling or self.commits or self.dirty)
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether something of it is on its way to its senders, or to the spool."""
+        return bool(self.telling or self.commits or self.dirty)
 
     def waiting(self) -> Waiting:
         """What is to be stored of it now."""
@@ -198,6 +205,25 @@ def last_result(number: int, state: RcptState | None) -> DeliveryResult:
         state.remote,
         "smtp" if state.code else "x-fastsmtp",
     )
+
+
+def given_up(number: int, state: RcptState | None) -> DeliveryResult:
+    """An operator does not want it to be tried any more."""
+    last = last_result(number, state)
+    said = f"{last.code} {last.text}" if last.code else last.text
+    text = printable(f"given up by the postmaster; the last answer was: {said}")
+    return DeliveryResult(number, "failed", 0, "5.0.0", text, last.remote, "x-fastsmtp")
+
+
+def no_longer(number: int, route: LocalRoute | Reply) -> DeliveryResult:
+    """The tables have changed since the recipient was accepted as one who lives elsewhere."""
+    if isinstance(route, LocalRoute):
+        text = f"it lives here now, in the mailbox {route.mailbox}; send it again"
+        return DeliveryResult(number, "failed", 0, "5.3.5", text, "", "x-fastsmtp")
+    text = " ".join(route.text)
+    if route.code // 100 == 4:
+        return DeliveryResult(number, "deferred", route.code, route.status, text, "", "x-fastsmtp")
+    return DeliveryResult(number, "failed", route.code, route.status, text, "", "x-fastsmtp")
 
 
 def _action(envelope: Envelope, number: int, result: DeliveryResult, final: bool) -> Action | None:

@@ -17,12 +17,11 @@ from typing import Any, Protocol
 from fastsmtp.bounce.decide import member_of_list
 from fastsmtp.clock import Clock
 from fastsmtp.mail.envelope import Envelope
-from fastsmtp.mail.reply import Reply
-from fastsmtp.mail.result import DeliveryResult, printable
+from fastsmtp.mail.result import DeliveryResult
 from fastsmtp.queue.backlog import Backlog
 from fastsmtp.queue.fresh import MOST, FreshMail
 from fastsmtp.queue.hand import Box, Hand, Teller
-from fastsmtp.queue.letters import RemoteMail, judge, last_result, requiretls, without_wishes
+from fastsmtp.queue.letters import RemoteMail, given_up, judge, no_longer, requiretls, without_wishes
 from fastsmtp.queue.plan.board import BoardLimits, SiteBoard
 from fastsmtp.queue.plan.clock import QueueClock
 from fastsmtp.queue.plan.outcome import Outcome, outcome_of
@@ -33,8 +32,6 @@ from fastsmtp.queue.plan.window import DueWindow
 from fastsmtp.queue.sites import Part, SiteQueue, Sites
 from fastsmtp.queue.steps import Steps
 from fastsmtp.queue.ways import Way, Ways, nowhere
-from fastsmtp.routing.route import LocalRoute
-from fastsmtp.spool.waiting import RcptState
 from fastsmtp.telemetry.maillog import MailLog
 from fastsmtp.transport.smtp.connection import Content, FileContent
 from fastsmtp.transport.smtp.deliver import Done, Job
@@ -183,39 +180,50 @@ class RemoteRunner:
         """A moment of queue time as the clock shows it."""
         return self._time.wall_time(at, self._clock.now(), self._clock.monotonic())
 
-    def hurry(self, queue_id: str) -> None:
-        """End the pauses of the sites that a message waits for."""
-        found = self._box.load(queue_id)
-        if found is None or found[1] is None:
-            return
-        envelope, waiting = found
-        encrypted = requiretls(envelope)
-        for state in waiting.rcpts:
-            way = self._ways.way(envelope.recipients[state.number].address, encrypted)
-            site = self._ways.site(way) if isinstance(way, tuple) else None
+    async def hurry(self, queue_ids: Sequence[str]) -> None:
+        """End the pauses of the sites that these wait for, once what they come to is stored: it is read from there
+        when the site has room."""
+        await self._stored(queue_ids)
+        sites = set()
+        for queue_id in queue_ids:
+            envelope, waiting = self._box.load(queue_id) or (None, None)
+            if envelope is not None and waiting is not None:
+                encrypted = requiretls(envelope)
+                ways = [
+                    self._ways.way(envelope.recipients[each.number].address, encrypted)
+                    for each in waiting.rcpts
+                ]
+                sites.update([self._ways.site(way) for way in ways if isinstance(way, tuple)])
+        for site in sites:
             if site is not None:
                 self.retry_site(site)
 
     async def give_up(self, queue_ids: Sequence[str]) -> int:
         """Let these fail for all whose turn it is not at this moment: how many, once their senders are told and it is
         stored, or storage has had its time. What is on its first attempt is left alone."""
-        mails = []
+        done: list[str] = []
         for queue_id in queue_ids:
             mail = self._hand.take(queue_id)
             if mail is None:
                 continue
             results = [
-                _given_up(number, state) for number, state in mail.left.items() if number not in mail.busy
+                given_up(number, state) for number, state in mail.left.items() if number not in mail.busy
             ]
             if results:
-                mails.append(mail)
+                done.append(queue_id)
                 self._judge(mail, results, stays=False, final=False)
             else:
                 self._hand.release(mail)
+        await self._stored(done)
+        return len(done)
+
+    async def _stored(self, queue_ids: Sequence[str]) -> None:
+        """Until what is known of these is on disk, or storage has had its time."""
+        await asyncio.sleep(0)
         await self._until(
-            lambda: not any(mail.dirty or mail.commits or mail.telling for mail in mails), _LAST_WORDS
+            lambda: not any(mail.unsettled for one in queue_ids if (mail := self._hand.mails.get(one))),
+            _LAST_WORDS,
         )
-        return len(mails)
 
     def changed(self, ids: Sequence[str]) -> None:
         """An operator has held, released, hurried or removed these."""
@@ -255,7 +263,7 @@ class RemoteRunner:
             if isinstance(way, tuple):
                 groups.setdefault((way, member_of_list(recipient)), []).append(number)
             else:
-                self._judge(mail, [_no_longer(number, way)], stays=False, final=False)
+                self._judge(mail, [no_longer(number, way)], stays=False, final=False)
         for (way, listed), those in groups.items():
             mail.busy.update(those)
             part = Part(mail, those, way, listed)
@@ -586,22 +594,3 @@ def _all(part: Part, failure: Unroutable) -> list[DeliveryResult]:
         DeliveryResult(number, "failed", 0, failure.enhanced, str(failure), "", "x-fastsmtp")
         for number in part.numbers
     ]
-
-
-def _given_up(number: int, state: RcptState | None) -> DeliveryResult:
-    """An operator does not want it to be tried any more."""
-    last = last_result(number, state)
-    said = f"{last.code} {last.text}" if last.code else last.text
-    text = printable(f"given up by the postmaster; the last answer was: {said}")
-    return DeliveryResult(number, "failed", 0, "5.0.0", text, last.remote, "x-fastsmtp")
-
-
-def _no_longer(number: int, route: LocalRoute | Reply) -> DeliveryResult:
-    """The tables have changed since the recipient was accepted as one who lives elsewhere."""
-    if isinstance(route, LocalRoute):
-        text = f"it lives here now, in the mailbox {route.mailbox}; send it again"
-        return DeliveryResult(number, "failed", 0, "5.3.5", text, "", "x-fastsmtp")
-    text = " ".join(route.text)
-    if route.code // 100 == 4:
-        return DeliveryResult(number, "deferred", route.code, route.status, text, "", "x-fastsmtp")
-    return DeliveryResult(number, "failed", route.code, route.status, text, "", "x-fastsmtp")

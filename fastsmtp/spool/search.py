@@ -25,6 +25,8 @@ _LOOK = 2000
 _LEAST = 50
 _CHANGE = 512
 """About the bytes one message's change puts."""
+AT_ONCE = 1.0
+"""A due time that has come, however the queue's own time and the clock's lie apart."""
 _ROWS = 20_000
 """Rows one call counts, when they need not be looked at."""
 
@@ -128,7 +130,6 @@ class Search:
         page = self.find(filter, position, PIECE)
         changed: list[str] = []
         gone: list[str] = []
-        now = round(self._clock.now(), 3)
 
         def apply(changes: Changes) -> None:
             changed.clear()
@@ -138,7 +139,7 @@ class Search:
                     if changes.holds(RELAY, envelope.id.encode()):
                         gone.extend(remove(changes, envelope.id))
                         changed.append(envelope.id)
-                elif _change(changes, envelope, action, now, fresh=waiting is None):
+                elif _change(changes, envelope, action, fresh=waiting is None):
                     changed.append(envelope.id)
 
         def committed(error: SpoolError | None) -> None:
@@ -238,7 +239,7 @@ def _first(plan: Plan, envelope: Envelope, waiting: Waiting | None) -> bytes | N
     )
 
 
-def _change(changes: Changes, envelope: Envelope, action: Action, now: float, *, fresh: bool) -> bool:
+def _change(changes: Changes, envelope: Envelope, action: Action, *, fresh: bool) -> bool:
     """Do it to a message, as it is by now; whether it changed."""
     key = envelope.id.encode()
     value = changes.current(WAIT, key)
@@ -254,7 +255,7 @@ def _change(changes: Changes, envelope: Envelope, action: Action, now: float, *,
     if action == "retry":
         if old.held:
             return False
-        rcpts = [_due(rcpt, now) for rcpt in rcpts]
+        rcpts = [_due(rcpt) for rcpt in rcpts]
     elif old.held == (action == "hold"):
         return False
     held = action == "hold"
@@ -262,12 +263,12 @@ def _change(changes: Changes, envelope: Envelope, action: Action, now: float, *,
     return True
 
 
-def _due(rcpt: RcptState, now: float) -> RcptState:
+def _due(rcpt: RcptState) -> RcptState:
     return RcptState(
         rcpt.number,
         rcpt.attempts,
         rcpt.last_at,
-        now,
+        AT_ONCE,
         rcpt.status,
         rcpt.code,
         rcpt.enhanced,

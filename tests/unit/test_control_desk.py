@@ -19,6 +19,7 @@ from fastsmtp.spool.waiting import RcptState, Waiting
 from fastsmtp.telemetry.maillog import MailLog
 from tests.fakes.post_office import SMALL
 
+LATER = 5e9
 AHEAD = 1000.0
 """Seconds by which the engine's queue time is behind the clock."""
 
@@ -52,9 +53,9 @@ class FakeEngine:
         """See `Engine.wall_time`."""
         return at + AHEAD
 
-    def hurry(self, queue_id: str) -> None:
+    async def hurry(self, queue_ids: Sequence[str]) -> None:
         """See `Engine.hurry`."""
-        self.hurried.append(queue_id)
+        self.hurried += queue_ids
 
     async def give_up(self, queue_ids: Sequence[str]) -> int:
         """See `Engine.give_up`: all but the first."""
@@ -162,9 +163,9 @@ def test_rows_of_what_is_fresh_deferred_and_held(tmp_path: Path) -> None:
             await one.settle(
                 Defer(
                     deferred,
-                    Waiting(1.0, False, False, [waits(i, due=500.0 if i == 2 else 0.0) for i in range(2, 9)]),
+                    Waiting(1.0, False, False, [waits(i, due=LATER if i == 2 else 0.0) for i in range(2, 9)]),
                 ),
-                Defer(held, Waiting(1.0, False, True, [waits(due=500.0)])),
+                Defer(held, Waiting(1.0, False, True, [waits(due=LATER)])),
             )
             rows = {row.id: row for row in await one.rows()}
             assert sorted(rows) == sorted([fresh, deferred, held])
@@ -177,7 +178,7 @@ def test_rows_of_what_is_fresh_deferred_and_held(tmp_path: Path) -> None:
             ]
             first = those[0]
             assert (first.code, first.reply, first.remote) == (451, "not now", "mx.far.test[192.0.2.9]:25")
-            assert (first.last_at, first.next_at, first.attempts) == (100.0, 500.0, 1)
+            assert (first.last_at, first.next_at, first.attempts) == (100.0, LATER, 1)
             assert (those[1].next_at, those[1].why) == (None, "when its site takes mail again")
             assert (rows[held].state, rows[held].recipients[0].next_at) == ("held", None)
             assert rows[held].recipients[0].why == "held, until it is released"
@@ -262,8 +263,8 @@ def test_with_an_engine(tmp_path: Path) -> None:
             engine = one.engine
             assert engine is not None
             ids = [await one.submit(far(i)) for i in range(3)]
-            await one.settle(*(Defer(each, Waiting(1.0, False, False, [waits(due=500.0)])) for each in ids))
-            assert (await one.rows())[0].recipients[0].next_at == 500.0 + AHEAD
+            await one.settle(*(Defer(each, Waiting(1.0, False, False, [waits(due=LATER)])) for each in ids))
+            assert (await one.rows())[0].recipients[0].next_at == LATER + AHEAD
             assert await one.change("retry") == (3, 0)
             assert sorted(engine.hurried) == sorted(ids)
             assert await one.change("bounce") == (2, 1)

@@ -1,0 +1,60 @@
+"""A worker's control socket, and what is answered there."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from fastsmtp.clock import Clock
+from fastsmtp.control.desk import Engine, SpoolDesk
+from fastsmtp.control.place import socket_path
+from fastsmtp.control.server import ControlServer
+from fastsmtp.control.service import QueueService
+from fastsmtp.spool.lmdb import LmdbSpool
+from fastsmtp.telemetry.maillog import MailLog
+
+Shards = Callable[[], Iterable[tuple[int, LmdbSpool, Engine | None]]]
+"""The shards that are open: number, spool, and who delivers to other hosts from it."""
+
+
+class Control:
+    """Lives on ``loop``."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        slot: int,
+        shards: Shards,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        log: MailLog,
+        clock: Clock,
+    ) -> None:
+        self._loop = loop
+        self._path = socket_path(data_dir, slot)
+        self._shards = shards
+        self._event = log.event
+        self._clock = clock
+        self._server = ControlServer(self._path, log.event)
+        QueueService(self._desks).register(self._server)
+        self._starting: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Listen, from the next turn of the loop on. Where that cannot be, mail goes on all the same."""
+        self._starting = self._loop.create_task(self._start())
+
+    async def stop(self) -> None:
+        """Nobody is answered any more."""
+        if self._starting is not None:
+            await self._starting
+        await self._server.stop()
+
+    async def _start(self) -> None:
+        try:
+            await self._server.start()
+        except OSError as error:
+            self._event(
+                f"cannot listen at {self._path}: {error.strerror}; `fastsmtp queue` cannot ask this worker"
+            )
+
+    def _desks(self) -> dict[int, SpoolDesk]:
+        return {number: SpoolDesk(spool, self._clock, engine) for number, spool, engine in self._shards()}
