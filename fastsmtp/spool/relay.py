@@ -11,6 +11,7 @@ not show what `settle` is about to remove or change: a message is never begun tw
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from heapq import nsmallest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -264,7 +265,7 @@ class RelayBox:
         was handed over by `on_fresh` is among them."""
         if self._fresh_known:
             start = position.decode()
-            ids = sorted(queue_id for queue_id in self._fresh if queue_id >= start)
+            ids = nsmallest(limit + 1, (queue_id for queue_id in self._fresh if queue_id >= start))
             following = ids[limit].encode() if len(ids) > limit else None
             return Page([one for one in ids[:limit] if one not in self._settling], following)
         found, following = self._walk(position, limit)
@@ -275,11 +276,17 @@ class RelayBox:
         return Page([one for one in found if one not in self._settling], following)
 
     def _walk(self, position: bytes, limit: int) -> tuple[list[str], bytes | None]:
-        with self._tables.page(RELAY, position, limit=_LOOK) as (records, following):
-            keys = [key for key, _ in records]
-        with self._tables.page(WAIT, position, following) as (rows, _):
-            waiting = {key for key, _ in rows}
-        found = [key for key in keys if key not in waiting]
+        found: list[bytes] = []
+        following: bytes | None = position
+        looked = 0
+        while following is not None and len(found) < limit and looked < _LOOK:
+            start = following
+            with self._tables.page(RELAY, start, limit=2 * limit) as (records, following):
+                keys = [key for key, _ in records]
+            with self._tables.page(WAIT, start, following) as (rows, _):
+                waiting = {key for key, _ in rows}
+            looked += 2 * limit
+            found += [key for key in keys if key not in waiting]
         if len(found) > limit:
             following = found[limit]
         return [key.decode() for key in found[:limit]], following
@@ -312,14 +319,14 @@ class RelayBox:
         """The domains mail waits for, in order of their labels from the right; held mail counts here."""
         found: list[str] = []
         following: bytes | None = position
-        for _ in range(limit):
-            if following is None:
-                break
-            with self._tables.page(BY_DOMAIN, following, limit=PIECE) as (rows, after):
+        size = 1
+        while following is not None and len(found) < limit:
+            with self._tables.page(BY_DOMAIN, following, limit=size) as (rows, following):
                 key = rows[0][0] if rows else None
-            if key is None:
-                following = after
+            if key is None:  # only such as are gone, so far
+                size = min(2 * size, PIECE)
                 continue
+            size = 1
             found.append(domain_of(key))
             following = key.partition(b"\0")[0] + b"\1"
         return Page(found, following)
@@ -334,15 +341,16 @@ class RelayBox:
 
     def _rows(self, table: bytes, position: bytes, end: bytes, limit: int, *, without: int = 0) -> Page:
         found: dict[str, None] = {}
-        with self._tables.page(table, position, end, _LOOK) as (rows, following):
-            keys = [(bytes(key), value[0] if len(value) else 0) for key, value in rows]
-        for key, flags in keys:
-            if len(found) >= limit:
-                following = key
-                break
-            queue_id = id_of(key)
-            if not flags & without and queue_id not in self._settling:
-                found[queue_id] = None
+        following: bytes | None = position
+        looked = 0
+        while following is not None and len(found) < limit and looked < _LOOK:
+            with self._tables.page(table, following, end, limit) as (rows, following):
+                keys = [(bytes(key), value[0] if len(value) else 0) for key, value in rows]
+            looked += limit
+            for key, flags in keys:
+                queue_id = id_of(key)
+                if not flags & without and queue_id not in self._settling:
+                    found[queue_id] = None
         return Page(list(found), following)
 
     # --- damage ---------------------------------------------------------------------------------

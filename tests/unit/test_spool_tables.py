@@ -5,11 +5,25 @@ from pathlib import Path
 
 import pytest
 
+from fastsmtp.spool import keeper
 from fastsmtp.spool.growth import Growth
 from fastsmtp.spool.journal import Frame, Journal
 from fastsmtp.spool.keeper import Keeper
 from fastsmtp.spool.record import FORMAT
-from fastsmtp.spool.tables import APPLIED, DATABASES, INTENT, MAIL, NUMBER, PACK, STATE, Tables
+from fastsmtp.spool.tables import (
+    APPLIED,
+    BY_CODE,
+    BY_DOMAIN,
+    BY_DUE,
+    DATABASES,
+    INTENT,
+    MAIL,
+    NUMBER,
+    PACK,
+    STATE,
+    WAIT,
+    Tables,
+)
 from fastsmtp.store import Store
 from tests.fakes.clock import FakeClock
 
@@ -56,7 +70,7 @@ class Shelf:
         while not self.journal.room(frame.size, spare=0):
             self.keeper._turn()
         self.number += 1
-        data, made = frame.seal(self.number)
+        data, made = frame.seal(self.number, self.journal.mark)
         region, start, error = self.journal.append(data)
         assert not error
         self.tables.apply(region, start, made)
@@ -171,22 +185,27 @@ def test_mail_is_admitted_as_long_as_all_of_it_would_fit_into_the_tree(shelf: Sh
 def test_against_a_dictionary(tmp_path: Path, seed: int) -> None:
     dice = random.Random(seed)
     shelf = Shelf(tmp_path)
-    model: dict[bytes, dict[bytes, bytes]] = {PACK: {}, MAIL: {}, INTENT: {}}
+    model: dict[bytes, dict[bytes, bytes]] = {PACK: {}, MAIL: {}, INTENT: {}, BY_DOMAIN: {}, BY_DUE: {}}
+    sizes = {BY_DOMAIN: [0, 1], BY_DUE: [0]}
     counter = 0
     for _ in range(400):
         what = dice.random()
-        table = dice.choice([PACK, MAIL, INTENT])
+        table = dice.choice([PACK, MAIL, INTENT, BY_DOMAIN, BY_DUE])
         known = list(model[table])
         if what < 0.5:
             changes = []
             for _ in range(dice.randint(1, 4)):
                 counter += 1
-                key, value = b"%08d" % counter, dice.randbytes(dice.choice([0, 10, 3000]))
+                size = dice.choice(sizes.get(table, [0, 10, 3000]))
+                key, value = b"%08d" % counter, bytes(dice.choices(b"\1\2\4", k=size))
                 changes.append((table, key, value, dice.random() < 0.8))
                 model[table][key] = value
             shelf.change(*changes)
         elif what < 0.6 and known:
-            key, value = dice.choice(known), dice.randbytes(500)
+            key, value = (
+                dice.choice(known),
+                bytes(dice.choices(b"\1\2", k=dice.choice(sizes.get(table, [500])))),
+            )
             shelf.put(table, key, value)
             model[table][key] = value
         elif what < 0.9 and known:
@@ -208,6 +227,58 @@ def test_against_a_dictionary(tmp_path: Path, seed: int) -> None:
         assert shelf.all(table) == values
         for key in list(values)[:20]:
             assert shelf.get(table, key) == values[key]
+        some = [*list(values)[:20], b"no such key"]
+        assert shelf.tables.several(table, some) == [values.get(key) for key in some]
     with shelf.tables.page(PACK, b"%08d" % 50, b"%08d" % 60) as (page, more):
         assert [key for key, _ in page] == sorted(k for k in model[PACK] if b"%08d" % 50 <= k < b"%08d" % 60)
         assert more is None
+
+
+def test_several_values_are_pinned_while_they_are_looked_at(shelf: Shelf) -> None:
+    shelf.put(WAIT, b"a", b"1")
+    assert shelf.keeper.flush(shelf.number)
+    shelf.put(WAIT, b"b", b"2")
+    region = shelf.journal.regions[-1]
+    with shelf.tables.many(WAIT, [b"b", b"x", b"a"]) as values:
+        assert [None if value is None else bytes(value) for value in values] == [b"2", None, b"1"]
+        assert region.pins == 1
+    assert region.pins == 0
+    assert shelf.tables.about(WAIT) == 2
+    shelf.delete(WAIT, b"a")
+    assert shelf.tables.several(WAIT, [b"a", b"b"]) == [None, b"2"]
+
+
+def test_index_rows_weigh_what_they_take(shelf: Shelf) -> None:
+    shelf.change(*((BY_CODE, b"451\0%013d" % n, b"", True) for n in range(100)))
+    assert shelf.tables.rows() == 100
+    assert shelf.tables.bytes < 30_000
+    entries = set(shelf.tables._entries[NUMBER[BY_CODE]].values())
+    assert len(entries) == 1, "rows of one frame that are alike share their entry"
+    shelf.change(*((BY_CODE, b"451\0%013d" % n, None, False) for n in range(100)))
+    assert shelf.tables.rows() == shelf.tables.bytes == 0
+    assert all(not region.live for region in shelf.journal.regions)
+
+
+def test_many_index_rows_are_moved_early(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "_MOST_ROWS", 300)
+    numbers = list(range(1500))
+    random.Random(1).shuffle(numbers)
+    for n in numbers:
+        shelf.change((BY_CODE, b"451\0%013d" % n, b"", True))
+        if n % 100 == 0:
+            shelf.keeper._turn()
+    shelf.keeper._turn()
+    assert shelf.tables.rows() <= 300 + (16 << 10) // 512
+    assert list(shelf.all(BY_CODE, 100)) == [b"451\0%013d" % n for n in range(1500)]
+
+
+def test_a_region_is_arranged_by_table_and_key(shelf: Shelf) -> None:
+    for n in (5, 1, 3):
+        shelf.change((BY_CODE, b"%d" % n, b"", True), (BY_DUE, b"%d" % n, b"", True))
+    region = shelf.journal.regions[-1]
+    shelf.tables.arrange(region)
+    batch = shelf.tables.next_to_move(region, 1 << 20, 4)
+    assert [(DATABASES[table], key) for table, key, _ in batch] == [
+        (BY_DUE, b"1"), (BY_DUE, b"3"), (BY_DUE, b"5"), (BY_CODE, b"1"),
+    ]  # fmt: skip
+    shelf.tables.kept(region, batch)
