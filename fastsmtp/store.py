@@ -125,8 +125,7 @@ class Store:
 
     def used(self) -> int:
         """Bytes of pages in use, the list of free pages not counted; reads a few counters only."""
-        env = self._ours()
-        with env.begin() as txn:
+        with self._looking, self._ours().begin() as txn:
             stats = [txn.stat(), *(txn.stat(db) for db in self.db.values())]
         pages = sum(s["branch_pages"] + s["leaf_pages"] + s["overflow_pages"] for s in stats)
         return int((pages + 2) * self._page)

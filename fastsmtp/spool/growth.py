@@ -1,8 +1,8 @@
 """Keeps the data file longer than LMDB needs it, by written pages, and knows when there is no room left.
 
 A commit that makes a file grow also waits for the file system's journal. So the file is extended by zeros ahead
-of LMDB's last page, on another thread, and the keeper keeps its transactions below what is written: the two
-never touch the same bytes. When the disk is full or the map's end is reached, mail is admitted only while more
+of LMDB's last page, on another thread, and a transaction waits until that is done (`settle`): the two must never
+write the same bytes. When the disk is full or the map's end is reached, mail is admitted only while more
 than the reserve is free, so that what was promised always fits.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 SLICE = 4 << 20
 MARGIN = 1 << 20
-"""Bytes a transaction may need beyond its values: pages of the trees, the list of free pages."""
+"""Bytes the tree may need beyond its values: branch pages, the list of free pages."""
 _ZEROS = bytes(1 << 20)
 _RETRY = 1.0
 
@@ -46,6 +46,7 @@ class Growth:
 
     def start(self, high: int) -> None:
         """``high``: the bytes LMDB has in use. Begins to grow."""
+        self.settle()
         self._written = max(os.stat(self._path).st_size, high)
         self.grow(high)
 
@@ -56,7 +57,8 @@ class Growth:
             self._changed.wait_for(lambda: not self._busy)
 
     def grow(self, high: int) -> None:
-        """See to it that enough is written beyond ``high``. Called between transactions."""
+        """See to it that enough is written beyond ``high``. Called between transactions, by the thread that begins
+        them."""
         with self._changed:
             self._written = max(self._written, high)
             if self._busy or self._closed or self._written >= self._map_size:
@@ -69,25 +71,10 @@ class Growth:
             self._busy = True
         self._run(self._slice)
 
-    def admit(self, high: int, need: int, used: Callable[[], int]) -> bool:
-        """Whether a transaction with ``need`` bytes of new mail may begin; waits for growth when that helps."""
-        need += MARGIN
-        self.grow(high)
-        with self._changed:
-            self._changed.wait_for(lambda: high + need <= self._written or not self._busy)
-            stuck = self._failed_at is not None or self._written >= self._map_size
-            if high + need + (self._reserve if stuck else 0) <= self._written:
-                return True
-            if not stuck:
-                # Grown as far as was asked for, and yet too little: a transaction larger than `ahead`.
-                return self._written + need + self._reserve <= self._map_size
-            # While the file cannot grow, its own thread is not at work: LMDB may use what is free in it.
-            return self._written - used() >= need + self._reserve
-
     def fits(self, high: int, need: int, used: Callable[[], int]) -> bool:
-        """Whether ``need`` more bytes can be put into the tree some time, the reserve left alone; never waits."""
+        """Whether ``need`` more bytes can be put into the tree some time, the reserve left alone; never waits. Does
+        not make the file grow: a transaction of another thread may be using what is behind its end."""
         need += MARGIN + self._reserve
-        self.grow(high)
         with self._changed:
             if high + need <= self._written:
                 return True
@@ -96,7 +83,7 @@ class Growth:
             return self._written - used() >= need
 
     def settle(self) -> None:
-        """Wait until nothing is being written: a transaction that ignores the limit may follow."""
+        """Wait until nothing is being written: a transaction may follow."""
         with self._changed:
             self._changed.wait_for(lambda: not self._busy)
 

@@ -14,6 +14,7 @@ import contextlib
 import mmap
 import os
 import struct
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,11 +23,10 @@ from zlib import crc32
 from fastsmtp._core import fsio
 from fastsmtp.spool.base import SpoolError, SpoolFull
 
-_FILE_MAGIC = b"\xf5fsmtpJ\n"
-_FILE = struct.Struct("<8sQI")  # magic, size of a region, crc32 of both
+_FILE_MAGIC = b"\xf5fsmtpK\n"
+_FILE = struct.Struct("<8sQ8sI")  # magic, size of a region, mark, crc32 of all three
 _FILE_BYTES = 4096
-_MAGIC = b"\xf5fsmtpF\n"
-_START = struct.Struct("<8sI")  # magic, crc32 of the rest of the head
+_START = struct.Struct("<8sI")  # the file's mark, crc32 of the rest of the head
 _REST = struct.Struct("<QIII")  # number, length of what follows, crc32 of it, how many changes it is
 _HEAD = _START.size + _REST.size
 _CHANGE = struct.Struct("<BBHI")  # what, table, length of the key, length of the value
@@ -94,11 +94,12 @@ class Frame:
         """Bytes it takes."""
         return _padded(self._at)
 
-    def seal(self, number: int) -> tuple[bytearray, list[Change]]:
-        """Its bytes under ``number``, and its changes with places relative to its start."""
+    def seal(self, number: int, mark: bytes) -> tuple[bytearray, list[Change]]:
+        """Its bytes under ``number`` for a file of that ``mark``, and its changes with places relative to its
+        start."""
         data = bytearray().join(self._parts)
         rest = _REST.pack(number, self._at - _HEAD, crc32(memoryview(data)[_HEAD:]), len(self._changes))
-        data[:_HEAD] = _START.pack(_MAGIC, crc32(rest)) + rest
+        data[:_HEAD] = _START.pack(mark, crc32(rest)) + rest
         return data, self._changes
 
 
@@ -119,6 +120,8 @@ class Journal:
         """By age, the oldest first; the one being written is the last."""
         self.damage: list[str] = []
         self.region_bytes = region_bytes
+        self.mark = b""
+        """What frames of this file begin with: nobody who sends mail knows it, so no mail can hold a frame."""
         self._path = path
         self._most = max(LEAST_REGIONS, most_regions)
         self._sync = sync
@@ -126,6 +129,7 @@ class Journal:
         self._fd = -1
         self._current: Region | None = None
         self._cannot_extend = False
+        self._shape = threading.Lock()  # held while regions are added, or the file is another one
 
     # --- opening ----------------------------------------------------------------------------------
     def open(self) -> bool:
@@ -134,13 +138,14 @@ class Journal:
         if not found:
             self._create()
         self._fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-        magic, size, check = _FILE.unpack(os.pread(self._fd, _FILE.size, 0).ljust(_FILE.size, b"\0"))
-        if magic != _FILE_MAGIC or crc32(_FILE.pack(magic, size, 0)[:-4]) != check or not size:
+        magic, size, mark, check = _FILE.unpack(os.pread(self._fd, _FILE.size, 0).ljust(_FILE.size, b"\0"))
+        if magic != _FILE_MAGIC or crc32(_FILE.pack(magic, size, mark, 0)[:-4]) != check or not size:
             raise SpoolError(
                 f"{self._path}: not a journal we can read, and accepted mail may stand in it; restore it, or set "
                 "it aside"
             )
         self.region_bytes = size
+        self.mark = mark
         count = (os.fstat(self._fd).st_size - _FILE_BYTES) // size
         self.regions = [self._map(index) for index in range(count)]
         return found
@@ -155,14 +160,16 @@ class Journal:
 
     def remake(self, region_bytes: int) -> None:
         """Begin a new file with regions of another size; nothing in the old one is wanted any more."""
-        self.close()
-        self.region_bytes = region_bytes
-        self._create()
-        self.open()
+        with self._shape:
+            self.close()
+            self.region_bytes = region_bytes
+            self._create()
+            self.open()
+            self._cannot_extend = False
 
     def _create(self) -> None:
         path = self._path.with_name(self._path.name + ".new")
-        head = _FILE.pack(_FILE_MAGIC, self.region_bytes, 0)[:-4]
+        head = _FILE.pack(_FILE_MAGIC, self.region_bytes, os.urandom(8), 0)[:-4]
         content = (head + struct.pack("<I", crc32(head))).ljust(_FILE_BYTES, b"\0")
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
@@ -230,7 +237,7 @@ class Journal:
         view = region.view
         while at + _HEAD <= len(view):
             magic, check = _START.unpack_from(view, at)
-            if magic == _MAGIC and crc32(view[at + _START.size : at + _HEAD]) == check:
+            if magic == self.mark and crc32(view[at + _START.size : at + _HEAD]) == check:
                 return at
             at += _SECTOR
         return -1
@@ -239,7 +246,7 @@ class Journal:
     def room(self, size: int, spare: int) -> bool:
         """Whether a frame of ``size`` bytes can be appended so that ``spare`` regions are left. Raises
         `SpoolFull` when it never can."""
-        if size > self.region_bytes:
+        if size > self.region_bytes - _SECTOR:
             raise SpoolFull(
                 f"{self._path}: {size} bytes are more than a part of it holds; raise spool.journal"
             )
@@ -264,6 +271,13 @@ class Journal:
             count += 1
         return count
 
+    def turns(self, size: int) -> bool:
+        """Whether a frame of ``size`` bytes would be the first of the next region. An empty frame is to be
+        appended before it: that is one sector, which is written or is not. A longer one could be torn such that
+        of what stood there the middle is gone, and what came before that would count again."""
+        current = self._current
+        return current is None or current.end + size > self.region_bytes
+
     def append(self, data: bytes | bytearray) -> tuple[Region, int, int]:
         """Write a frame and make it durable: its region, where it begins there, and an errno. After an error
         nothing is to be appended until `skip`. There must be `room`."""
@@ -279,7 +293,7 @@ class Journal:
             region.entries = []
         start = region.end
         at = _FILE_BYTES + region.index * self.region_bytes + start
-        error = fsio.append(self._fd, data, at, self._sync)
+        error = fsio.append(self._fd, data, at, self._sync or (self._late and not start))
         if not error:
             region.end = _padded(start + len(data))
         return region, start, error
@@ -312,18 +326,24 @@ class Journal:
 
     def extend(self) -> None:
         """Write one more region."""
-        index = len(self.regions)
-        at = _FILE_BYTES + index * self.region_bytes
-        end = at + self.region_bytes
-        try:
-            while at < end:
-                at += os.pwrite(self._fd, _ZEROS[: end - at], at)
-            os.fsync(self._fd)
-            self.regions.insert(0, self._map(index))
-        except OSError:
-            self._cannot_extend = True
-            raise
-        self._cannot_extend = False
+        with self._shape:
+            index = len(self.regions)
+            at = _FILE_BYTES + index * self.region_bytes
+            end = at + self.region_bytes
+            try:
+                while at < end:
+                    at += os.pwrite(self._fd, _ZEROS[: end - at], at)
+                os.fsync(self._fd)
+                self.regions.insert(0, self._map(index))
+            except OSError:
+                self._cannot_extend = True
+                raise
+            self._cannot_extend = False
+
+    def stuck(self) -> bool:
+        """Whether there will be no more room before the file can grow: nothing is left to be moved or read."""
+        others = [one for one in self.regions if one is not self._current]
+        return self._cannot_extend and not any(one.live or one.pins for one in others)
 
 
 def _padded(size: int) -> int:

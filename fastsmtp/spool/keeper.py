@@ -15,7 +15,7 @@ from fastsmtp.spool.base import SpoolError, SpoolFailed, SpoolFull
 from fastsmtp.spool.faults import told
 from fastsmtp.spool.growth import Growth
 from fastsmtp.spool.journal import Journal, Region
-from fastsmtp.spool.tables import APPLIED, DATABASES, STATE, Batch, Entry, Tables
+from fastsmtp.spool.tables import APPLIED, DATABASES, STATE, Batch, Tables
 from fastsmtp.store import CORRUPTED, MapFull, StorageError, Store, StoreError
 from fastsmtp.threads import make_way
 
@@ -25,9 +25,6 @@ _MOST = 8000
 """Changes of one transaction, at most: each may change a page, and these stand in memory meanwhile."""
 _MOST_ROWS = 100_000
 """Index rows that stand in the journal alone: beyond them its oldest region is moved early, as they take memory."""
-_ROW_NEEDS = 1024
-"""Bytes of the file to have ready for an index row: the pages it changes are written anew, most of them for others
-too."""
 _PROBE_KEY = b"probe"
 _PROBE = 1.0
 _PROBE_DAMAGED = 5.0
@@ -62,6 +59,7 @@ class Keeper:
         self._changed = threading.Condition()
         self._woken = False
         self._flush_to: int | None = None
+        self._flushed = False
         self._turns = 0
         self._stopping = False
         self._probe_every = _PROBE
@@ -123,7 +121,7 @@ class Keeper:
             self._flush_to = number
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._flush_to is None)
-            return self.trouble is None
+            return self._flushed
 
     def _run(self) -> None:
         make_way()
@@ -137,9 +135,10 @@ class Keeper:
                     return
                 self._woken = False
                 flush_to = self._flush_to
+            flushed = False
             try:
                 if flush_to is not None:
-                    self._flush(flush_to)
+                    flushed = self._flush(flush_to)
                 else:
                     self._turn()
             except Exception as problem:  # a fault of ours: it must not end the only thread that moves
@@ -147,10 +146,14 @@ class Keeper:
             with self._changed:
                 if flush_to is not None:
                     self._flush_to = None
+                    self._flushed = flushed
                 self._turns += 1
                 self._changed.notify_all()
 
     def _turn(self) -> None:
+        if self._store.is_open:
+            self._high = self._store.high_water()
+            self._growth.grow(self._high)
         if self._journal.short():
             try:
                 self._journal.extend()
@@ -198,9 +201,7 @@ class Keeper:
         try:
             if not store.is_open:
                 self._reopen()
-            need = sum(_needs(entry) for _, _, entry in batch)
-            if not self._growth.admit(store.high_water(), need, store.used):
-                self._growth.settle()  # into the reserve: what is moved has been promised
+            self._growth.settle()  # its zeros and the pages of a transaction must never meet
             with store.write() as txn:
                 for table, key, entry in batch:
                     db = store.db[DATABASES[table]]
@@ -248,11 +249,6 @@ class Keeper:
             if str(error) != self._reopen_told:
                 self._event(f"spool {error}")
             self._reopen_told = str(error)
-
-
-def _needs(entry: Entry) -> int:
-    size = entry.end - entry.start
-    return size if size > 1 else _ROW_NEEDS
 
 
 def disk_full(path: Path) -> bool:

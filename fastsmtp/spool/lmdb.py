@@ -29,8 +29,8 @@ from fastsmtp.spool.writer import Writer, most_bytes
 from fastsmtp.store import StorageError, Store, StoreError
 from fastsmtp.telemetry.maillog import MailLog
 
-_WRITTEN_AT_START = 2
-"""Regions of the journal."""
+_WRITTEN_AT_START = 3
+"""Regions of the journal: with fewer no mail can be taken while changes keep one for themselves."""
 
 
 class LmdbSpool:

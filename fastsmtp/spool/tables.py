@@ -25,6 +25,7 @@ DATABASES = (PACK, INTENT, MAIL, BODY, STATE, RELAY, WAIT, *INDEXES)
 _PAGE = 4096
 _SMALL = 1024
 """Bytes of a value that shares its page with others; pages are half full at worst, and so count double."""
+_ROW = 1024
 _NODE = 96
 """About the bytes of a key, and of what the tree keeps beside it."""
 NUMBER = {name: number for number, name in enumerate(DATABASES)}
@@ -123,7 +124,7 @@ class Tables:
                 entry: Entry = taken
                 if self._entries[table].get(key) is taken:
                     entry.new = False
-                    size += entry.end - entry.start
+                    size += pages((table, key, entry))
                     batch.append((table, key, entry))
             region.pins += 1
         return batch
@@ -233,6 +234,12 @@ class Tables:
         """Whether there is such a key."""
         with self.reading(table, key) as value:
             return value is not None
+
+
+def pages(change: tuple[int, bytes, Entry]) -> int:
+    """Bytes a move of it may need in the tree: its value in whole pages, and the page it is noted in, which index
+    rows share with others of their batch."""
+    return _ROW if change[0] >= _FIRST_INDEX else _weight(change[2]) or _PAGE
 
 
 def _weight(entry: Entry) -> int:

@@ -22,7 +22,7 @@ from fastsmtp.spool.base import SpoolError, SpoolFailed, SpoolFull
 from fastsmtp.spool.changes import KEY_BYTES, Changes, Job
 from fastsmtp.spool.faults import told
 from fastsmtp.spool.insert import Insert, RelayRecord
-from fastsmtp.spool.journal import Frame, Journal, Region
+from fastsmtp.spool.journal import Change, Frame, Journal, Region
 from fastsmtp.spool.keeper import Keeper, disk_full
 from fastsmtp.spool.record import Letter, record_parts
 from fastsmtp.spool.settings import SpoolSettings
@@ -324,17 +324,25 @@ class Writer:
 
     def _append(self, frame: Frame) -> None:
         """Make it durable, then let readers see it. Raises OSError."""
-        number = self.sequence
-        self.sequence += 1
-        data, changes = frame.seal(number)
-        region, start, error = self._journal.append(data)
-        if error:
-            raise OSError(error, os.strerror(error))
+        torn, self._torn = self._torn, True  # until all of it is done, whatever is raised
+        if frame and self._journal.turns(frame.size):
+            self._write(Frame())
+        region, start, changes = self._write(frame)
         self._fault("commit-end")
         self._tables.apply(region, start, changes)
+        self._torn = torn
         if region is not self._region:
             self._region = region
             self._keeper.wake()
+
+    def _write(self, frame: Frame) -> tuple[Region, int, list[Change]]:
+        number = self.sequence
+        self.sequence += 1
+        data, changes = frame.seal(number, self._journal.mark)
+        region, start, error = self._journal.append(data)
+        if error:
+            raise OSError(error, os.strerror(error))
+        return region, start, changes
 
     def _wait_for_room(self, size: int, *, mail: bool) -> SpoolError | None:
         """Until the journal has room; why there is none while the tree takes nothing. What changes may use is
@@ -343,6 +351,8 @@ class Writer:
             self._keeper.wait(_ROOM)
             if self._keeper.trouble is not None:
                 return self._keeper.trouble
+            if not self._journal.room(size, spare=1 if mail else 0) and self._journal.stuck():
+                return SpoolFull(f"{self._path}/journal: it cannot grow, as the disk is full")
         return None
 
     def _mend(self) -> bool:

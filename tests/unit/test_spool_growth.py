@@ -1,13 +1,14 @@
 """Growing the data file ahead, and admitting mail by what is left."""
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from fastsmtp.spool import growth as module
-from fastsmtp.spool.growth import MARGIN, Growth
+from fastsmtp.spool.growth import Growth
 from tests.fakes.clock import FakeClock
 
 MB = 1 << 20
@@ -71,12 +72,14 @@ def test_never_beyond_the_map(tmp_path: Path) -> None:
     bench.run()
     assert bench.size == 5 * MB
     # At the map's end the reserve is kept, counting what is free inside.
-    assert bench.growth.admit(MB, MB // 2, lambda: 0)
-    assert not bench.growth.admit(5 * MB, MB // 2, lambda: 3 * MB)
-    assert bench.growth.admit(5 * MB, MB // 2, lambda: MB)
+    assert bench.growth.fits(MB, MB // 2, lambda: 0)
+    assert not bench.growth.fits(5 * MB, MB // 2, lambda: 3 * MB)
+    assert bench.growth.fits(5 * MB, MB // 2, lambda: MB)
 
 
-def test_a_full_disk_keeps_the_reserve_and_is_tried_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_keeps_the_reserve_and_is_tried_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench.growth.start(8192)
     bench.run()
     full = [True]
@@ -92,25 +95,48 @@ def test_a_full_disk_keeps_the_reserve_and_is_tried_again(bench: Bench, monkeypa
     bench.growth.grow(high)
     bench.run()
     assert bench.size == 8192 + 6 * MB
-    assert not bench.growth.admit(high, MB // 2, lambda: high)
-    assert bench.growth.admit(high, MB // 2, lambda: high - 2 * MB)
+    assert not bench.growth.fits(high, MB // 2, lambda: high)
+    assert bench.growth.fits(high, MB // 2, lambda: high - 2 * MB)
     full[0] = False
     bench.growth.grow(high)
     assert not bench.work, "not before a second has passed"
     bench.clock.pass_by(2)
     bench.growth.grow(high)
     bench.run()
-    assert bench.growth.admit(high, MB // 2, lambda: high)
+    assert bench.growth.fits(high, MB // 2, lambda: high)
 
 
-def test_a_transaction_waits_until_it_has_room_of_its_own(bench: Bench) -> None:
+def test_a_transaction_waits_until_nothing_is_being_written(bench: Bench) -> None:
     bench.growth.start(8192)
-    started = len(bench.work)
-    assert started == 1
-    bench.growth._run = lambda work: work()  # the other thread at last
-    bench.run()
-    assert bench.growth.admit(8192, 4 * MB - MARGIN, lambda: 0)
-    bench.growth.settle()
+    assert len(bench.work) == 1
+    settled = threading.Event()
+    waiting = threading.Thread(target=lambda: (bench.growth.settle(), settled.set()))
+    waiting.start()
+    while len(bench.work) and not settled.is_set():
+        bench.work.pop(0)()
+    waiting.join(10)
+    assert settled.is_set()
+    assert bench.size == 8192 + 6 * MB
     bench.growth.stop()
     bench.growth.grow(60 * MB)
+    assert not bench.work
+
+
+def test_it_begins_where_nothing_is_being_written(tmp_path: Path) -> None:
+    """The size of the journal's regions was changed: the first transaction comes before the start."""
+    (tmp_path / "data.mdb").write_bytes(b"x" * (20 * MB))  # an earlier run grew it
+    bench = Bench(tmp_path / "data.mdb")
+    bench.growth.grow(2 * MB)
+    started = threading.Thread(target=bench.growth.start, args=(2 * MB,))
+    started.start()
+    while started.is_alive():
+        bench.run()
+    assert not bench.work, "what is there suffices"
+
+
+def test_asking_does_not_make_it_grow(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.growth.start(8192)
+    bench.run()
+    assert not bench.growth.fits(61 * MB, MB, lambda: 61 * MB)
+    assert bench.growth.fits(30 * MB, MB, lambda: 30 * MB)
     assert not bench.work

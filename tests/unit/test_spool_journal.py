@@ -25,7 +25,7 @@ def put(journal: Journal, number: int, value: bytes, key: bytes = b"k") -> None:
     while journal.short():
         journal.extend()
     assert journal.room(frame.size, spare=0)
-    data, _ = frame.seal(number)
+    data, _ = frame.seal(number, journal.mark)
     _, _, error = journal.append(data)
     assert not error
 
@@ -45,7 +45,7 @@ def test_what_was_appended_is_found_again_in_order(tmp_path: Path) -> None:
     frame = Frame()
     frame.delete(2, b"gone")
     frame.put(1, b"", b"")
-    data, changes = frame.seal(6)
+    data, changes = frame.seal(6, journal.mark)
     assert [(c.table, c.key, c.end < 0) for c in changes] == [(2, b"gone", True), (1, b"", False)]
     assert not journal.append(data)[2]
     journal.close()
