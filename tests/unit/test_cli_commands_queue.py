@@ -11,7 +11,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from fastsmtp.cli import queue_run
+from fastsmtp.cli import queue_change, queue_run
 from fastsmtp.cli.commands import queue as module
 from fastsmtp.cli.main import run
 from fastsmtp.control.client import ControlError, NotAllowed
@@ -231,7 +231,7 @@ def test_nobody_to_ask_means_no(queue: Queue, capsys: Capture) -> None:
 
 @pytest.mark.parametrize(("answer", "left"), [("y\n", 10), ("n\n", 20), ("", 20)])
 def test_the_question(queue: Queue, monkeypatch: pytest.MonkeyPatch, answer: str, left: int) -> None:
-    monkeypatch.setattr("fastsmtp.cli.queue_change.asked", lambda: True)
+    monkeypatch.setattr(queue_change, "asked", lambda: True)
     done = CliRunner().invoke(module.command, ["rm", "--to-domain", "far.test"], input=answer)
     assert "remove 10 messages? [y/N]" in done.output
     assert len(queue.states()) == left
