@@ -37,7 +37,8 @@ class RelaySettings(Struct, frozen=True, kw_only=True):
             Meta(
                 min_length=1,
                 description="Who exists in `relay.domains`: a file of addresses, one a line, `@domain` for a whole "
-                'domain, read again when it changes; or `"verify"`: the next hop is asked. Absent: everybody.',
+                'domain, read again when it changes; or `"verify"`: the next hop is to be asked, '
+                "which is not built yet: they are answered 451. Absent: everybody.",
             ),
         ]
         | None
