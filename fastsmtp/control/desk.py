@@ -5,7 +5,7 @@ now, a bounce) by an `Engine`, where there is one.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from fastsmtp.clock import Clock
@@ -36,6 +36,8 @@ from fastsmtp.spool.waiting import RcptState, Waiting
 
 MOST_RECIPIENTS = 5
 """Recipients of a message in a list."""
+MOST_NAMED = 10
+"""Queue ids in one line of the log."""
 MOST_GIVEN_UP = 50
 """Messages that are given up by one call: each may become a notification."""
 
@@ -52,18 +54,26 @@ class Engine(Protocol):
     async def hurry(self, queue_ids: Sequence[str]) -> None:
         """End the pauses of the sites these messages wait for."""
 
-    async def give_up(self, queue_ids: Sequence[str]) -> int:
-        """Let these fail for all who are not being delivered to at this moment; how many, when their senders are told
-        and it is stored. What was not begun with stays."""
+    async def give_up(self, queue_ids: Sequence[str]) -> list[str]:
+        """Let these fail for all who are not being delivered to at this moment; those it was done to, when their
+        senders are told and it is stored. What was not begun with stays."""
 
 
 class SpoolDesk:
-    """Called on the loop's thread. Without an ``engine`` nothing is delivered from ``spool`` now."""
+    """Called on the loop's thread. Without an ``engine`` nothing is delivered from ``spool`` now. ``event`` writes a
+    line into the log for each piece of a change."""
 
-    def __init__(self, spool: LmdbSpool, clock: Clock, engine: Engine | None = None) -> None:
+    def __init__(
+        self,
+        spool: LmdbSpool,
+        clock: Clock,
+        engine: Engine | None = None,
+        event: Callable[[str], object] | None = None,
+    ) -> None:
         self._spool = spool
         self._clock = clock
         self._engine = engine
+        self._event = event
 
     async def find(self, filter: QueueFilter, position: bytes, limit: int) -> QueuePage:
         """See `QueueDesk.find`."""
@@ -109,6 +119,7 @@ class SpoolDesk:
         if action == "bounce":
             return await self._bounce(filter, position)
         changed = await self._apply(filter, action, position)
+        self._tell(action, changed.ids)
         if action == "retry" and self._engine is not None:
             await self._engine.hurry(changed.ids)
         return Changed(
@@ -149,12 +160,18 @@ class SpoolDesk:
             raise NotPossible("bounce: notifications are sent by a running server only")
         page = self._spool.search.find(filter, position, MOST_GIVEN_UP)
         given_up = await self._engine.give_up([found.envelope.id for found in page.found])
+        self._tell("bounce", given_up)
         return Changed(
-            messages=given_up,
-            skipped=len(page.found) - given_up,
+            messages=len(given_up),
+            skipped=len(page.found) - len(given_up),
             position=page.position,
             work=self._work(page.looked, page.scan),
         )
+
+    def _tell(self, action: str, queue_ids: Sequence[str]) -> None:
+        if self._event is not None and queue_ids:
+            others = f" and {len(queue_ids) - MOST_NAMED} others" if len(queue_ids) > MOST_NAMED else ""
+            self._event(f"queue: {action} by hand: {', '.join(queue_ids[:MOST_NAMED])}{others}")
 
     # --- showing ------------------------------------------------------------------------------
 

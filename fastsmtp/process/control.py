@@ -57,4 +57,7 @@ class Control:
             )
 
     def _desks(self) -> dict[int, SpoolDesk]:
-        return {number: SpoolDesk(spool, self._clock, engine) for number, spool, engine in self._shards()}
+        return {
+            number: SpoolDesk(spool, self._clock, engine, self._event)
+            for number, spool, engine in self._shards()
+        }

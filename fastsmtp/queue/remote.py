@@ -198,9 +198,9 @@ class RemoteRunner:
             if site is not None:
                 self.retry_site(site)
 
-    async def give_up(self, queue_ids: Sequence[str]) -> int:
-        """Let these fail for all whose turn it is not at this moment: how many, once their senders are told and it is
-        stored, or storage has had its time. What is on its first attempt is left alone."""
+    async def give_up(self, queue_ids: Sequence[str]) -> list[str]:
+        """Let these fail for all whose turn it is not at this moment: those it was done to, once their senders are
+        told and it is stored, or storage has had its time. What is on its first attempt is left alone."""
         done: list[str] = []
         for queue_id in queue_ids:
             mail = self._hand.take(queue_id)
@@ -215,7 +215,7 @@ class RemoteRunner:
             else:
                 self._hand.release(mail)
         await self._stored(done)
-        return len(done)
+        return done
 
     async def _stored(self, queue_ids: Sequence[str]) -> None:
         """Until what is known of these is on disk, or storage has had its time."""

@@ -57,10 +57,10 @@ class FakeEngine:
         """See `Engine.hurry`."""
         self.hurried += queue_ids
 
-    async def give_up(self, queue_ids: Sequence[str]) -> int:
+    async def give_up(self, queue_ids: Sequence[str]) -> list[str]:
         """See `Engine.give_up`: all but the first."""
         await self._desk.settle(*(Finish(one) for one in queue_ids[1:]))
-        return len(queue_ids[1:])
+        return list(queue_ids[1:])
 
 
 class Desk:
@@ -78,7 +78,8 @@ class Desk:
             clock=self.clock,
         )
         self.engine = FakeEngine(self) if engine else None
-        self.desk = SpoolDesk(self.spool, self.clock, self.engine)
+        self.events: list[str] = []
+        self.desk = SpoolDesk(self.spool, self.clock, self.engine, self.events.append)
 
     async def submit(
         self, *recipients: Recipient, body: bytes = b"Subject: s\r\n\r\ntext\r\n", large: bool = False
@@ -233,6 +234,7 @@ def test_changes(tmp_path: Path) -> None:
             await one.settle(*(Defer(each, Waiting(1.0, False, False, [waits()])) for each in ids))
             chosen = QueueFilter(recipient="u1@far.test")
             assert await one.change("hold", chosen) == (1, 0)
+            assert one.events == [f"queue: hold by hand: {ids[1]}"]
             assert await one.change("hold") == (5, 1)
             assert {row.state for row in await one.rows()} == {"held"}
             assert await one.change("release") == (6, 0)
@@ -241,6 +243,10 @@ def test_changes(tmp_path: Path) -> None:
             assert row.recipients[0].next_at is not None
             assert await one.change("remove", QueueFilter(ids=tuple(ids[:2]))) == (2, 0)
             assert sorted(row.id for row in await one.rows()) == sorted(ids[2:])
+            assert one.events[-1] == f"queue: remove by hand: {ids[0]}, {ids[1]}"
+            many = [await one.submit(far(i)) for i in range(12)]
+            assert await one.change("remove", QueueFilter(ids=tuple(many))) == (12, 0)
+            assert one.events[-1].endswith(f"{many[9]} and 2 others")
 
     asyncio.run(main())
 
