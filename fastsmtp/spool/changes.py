@@ -1,6 +1,6 @@
 """A change of the spool that somebody wants, and what it may do in the commit it becomes part of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -45,6 +45,12 @@ class Changes:
             return self._made[made]
         with self._tables.reading(table, key) as value:
             return None if value is None else bytes(value)
+
+    def several(self, table: bytes, keys: Sequence[bytes]) -> list[bytes | None]:
+        """As `current` for many keys."""
+        made = self._made
+        values = self._tables.several(table, keys)
+        return [made.get((table, key), value) for key, value in zip(keys, values, strict=True)]
 
     def holds(self, table: bytes, key: bytes) -> bool:
         """Whether there is a value after the changes made so far."""

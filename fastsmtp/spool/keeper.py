@@ -23,7 +23,7 @@ _AHEAD = 3
 """Regions the writer can go on in, with which there is nothing to do."""
 _MOST = 8000
 """Changes of one transaction, at most: each may change a page, and these stand in memory meanwhile."""
-_MOST_ROWS = 100_000
+_MOST_ROWS = 300_000
 """Index rows that stand in the journal alone: beyond them its oldest region is moved early, as they take memory."""
 _PROBE_KEY = b"probe"
 _PROBE = 1.0

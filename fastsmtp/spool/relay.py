@@ -29,6 +29,7 @@ from fastsmtp.spool.waiting import (
     Waiting,
     decode_waiting,
     domain_of,
+    domain_rows,
     domain_start,
     due_key,
     due_of,
@@ -385,7 +386,8 @@ def change_row(changes: Changes, envelope: Envelope, old: Waiting | None, row: W
 
 def change_flags(changes: Changes, envelope: Envelope, old: Waiting, row: Waiting) -> None:
     """As `change_row`, where only ``held`` and due times change."""
-    _change_rows(changes, flag_rows(envelope, old), flag_rows(envelope, row))
+    domains = domain_rows(envelope, row)
+    _change_rows(changes, flag_rows(envelope, old, domains), flag_rows(envelope, row, domains))
     changes.put(WAIT, envelope.id.encode(), encode_waiting(row))
 
 

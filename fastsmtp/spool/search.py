@@ -134,12 +134,13 @@ class Search:
         def apply(changes: Changes) -> None:
             changed.clear()
             gone.clear()
-            for envelope, waiting, _ in page.found:
+            rows = changes.several(WAIT, [found.envelope.id.encode() for found in page.found])
+            for (envelope, waiting, _), row in zip(page.found, rows, strict=True):
                 if action == "remove":
                     if changes.holds(RELAY, envelope.id.encode()):
                         gone.extend(remove(changes, envelope.id))
                         changed.append(envelope.id)
-                elif _change(changes, envelope, action, fresh=waiting is None):
+                elif _change(changes, envelope, row, action, fresh=waiting is None):
                     changed.append(envelope.id)
 
         def committed(error: SpoolError | None) -> None:
@@ -239,13 +240,13 @@ def _first(plan: Plan, envelope: Envelope, waiting: Waiting | None) -> bytes | N
     )
 
 
-def _change(changes: Changes, envelope: Envelope, action: Action, *, fresh: bool) -> bool:
-    """Do it to a message, as it is by now; whether it changed."""
-    key = envelope.id.encode()
-    value = changes.current(WAIT, key)
+def _change(
+    changes: Changes, envelope: Envelope, value: bytes | None, action: Action, *, fresh: bool
+) -> bool:
+    """Do it to a message whose row is ``value`` by now; whether it changed."""
     if value is None:
         # Fresh as before; or it is gone, or being tried for the first time and waits for no action.
-        if not fresh or action != "hold" or not changes.holds(RELAY, key):
+        if not fresh or action != "hold" or not changes.holds(RELAY, envelope.id.encode()):
             return False
         rcpts = [RcptState(number) for number in range(len(envelope.recipients))]
         change_row(changes, envelope, None, Waiting(envelope.received_at, False, True, rcpts))

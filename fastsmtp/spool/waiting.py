@@ -110,7 +110,7 @@ def index_rows(envelope: Envelope, waiting: Waiting | None) -> dict[Row, bytes]:
     """The rows of a message, with their values; none without ``waiting``."""
     if waiting is None:
         return {}
-    rows = flag_rows(envelope, waiting)
+    rows = flag_rows(envelope, waiting, domain_rows(envelope, waiting))
     end = b"\0" + envelope.id.encode()
     several = _SEVERAL if len(waiting.rcpts) > 1 else b""
     rows[BY_SENDER, domain_key(envelope.sender) + end] = several
@@ -121,14 +121,20 @@ def index_rows(envelope: Envelope, waiting: Waiting | None) -> dict[Row, bytes]:
     return rows
 
 
-def flag_rows(envelope: Envelope, waiting: Waiting) -> dict[Row, bytes]:
-    """Those of `index_rows` that change with ``held`` and due times."""
+def domain_rows(envelope: Envelope, waiting: Waiting) -> list[Row]:
+    """The rows of ``by-domain``, by recipient."""
+    end = b"\0" + envelope.id.encode()
+    recipients = envelope.recipients
+    return [(BY_DOMAIN, domain_key(recipients[rcpt.number].address) + end) for rcpt in waiting.rcpts]
+
+
+def flag_rows(envelope: Envelope, waiting: Waiting, domains: list[Row]) -> dict[Row, bytes]:
+    """Those of `index_rows` that change with ``held`` and due times; ``domains`` are `domain_rows`."""
     rows: dict[Row, bytes] = {}
     end = b"\0" + envelope.id.encode()
     flags = (SEVERAL if len(waiting.rcpts) > 1 else 0) | (IS_HELD if waiting.held else 0)
     value = bytes((flags,)) if flags else b""
-    for rcpt in waiting.rcpts:
-        key = (BY_DOMAIN, domain_key(envelope.recipients[rcpt.number].address) + end)
+    for rcpt, key in zip(waiting.rcpts, domains, strict=True):
         # Of two recipients whose rows are one, it must be found if one of them waits with its site.
         if not rcpt.due:
             rows[key] = value

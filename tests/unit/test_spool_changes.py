@@ -23,10 +23,12 @@ def test_a_change_sees_those_before_it_in_its_own_commit(shelf: Shelf) -> None:
     changes.put(WAIT, b"new", b"3", new=True)
     assert changes.current(WAIT, b"old") == b"2"
     assert changes.holds(WAIT, b"new")
+    assert changes.several(WAIT, [b"new", b"none", b"old"]) == [b"3", None, b"2"]
     with changes.reading(WAIT, b"old") as value:
         assert bytes(value) == b"1"
     changes.delete(WAIT, b"old")
     assert changes.current(WAIT, b"old") is None
+    assert changes.several(WAIT, [b"old"]) == [None]
     assert not changes.holds(WAIT, b"old")
     assert not changes.holds(WAIT, b"other")
 

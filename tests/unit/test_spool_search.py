@@ -26,7 +26,8 @@ FILTERS = [
     Filter(code="451"), Filter(code="4"), Filter(code="000"), Filter(code="5"), Filter(text="words 3"),
     Filter(remote="mx1*"), Filter(state="held"), Filter(state="fresh"), Filter(state="deferred"),
     Filter(domain="far.test", code="451"), Filter(domain="*.far.test", sender="s2@here.test", state="held"),
-    Filter(recipient="u1@far.test", code="4", text="WORDS"), Filter(younger=1e6), Filter(older=1e6), Filter(older=0.0),
+    Filter(recipient="u1@far.test", code="4", text="WORDS"), Filter(younger=1e6),
+    Filter(older=1e6), Filter(older=0.0),
 ]  # fmt: skip
 
 Model = dict[str, tuple[Envelope, Waiting | None]]

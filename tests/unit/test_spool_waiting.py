@@ -13,6 +13,7 @@ from fastsmtp.spool.waiting import (
     decode_waiting,
     domain_key,
     domain_of,
+    domain_rows,
     due_key,
     due_of,
     encode_waiting,
@@ -57,11 +58,15 @@ def test_due_times_and_holding_show_in_flags() -> None:
     assert rows[BY_DOMAIN, b"test.y\0b" + END] == bytes((SEVERAL | IS_HELD,))
     assert (BY_CODE, b"held" + END) in rows
     assert not any(table is BY_DUE for table, _ in rows)
-    assert flag_rows(one, held).items() <= rows.items()
+    assert flag_rows(one, held, domain_rows(one, held)).items() <= rows.items()
     # what holding does not change stands in no flag row
     before, after = index_rows(one, several), rows
     changed = {at for at in before.keys() | after.keys() if before.get(at) != after.get(at)}
-    assert changed <= flag_rows(one, several).keys() | flag_rows(one, held).keys()
+    assert (
+        changed
+        <= flag_rows(one, several, domain_rows(one, several)).keys()
+        | flag_rows(one, held, domain_rows(one, held)).keys()
+    )
 
 
 def test_the_same_recipient_twice_waits_if_one_of_them_does() -> None:
