@@ -10,6 +10,7 @@ import click
 from fastsmtp.cli.options import json_option, settings_from, settings_option
 from fastsmtp.cli.parsed import Parsed
 from fastsmtp.config.values import parse_ip
+from fastsmtp.mail.reply import VERIFY_NOT_YET
 
 if TYPE_CHECKING:
     from fastsmtp.routing.explain import Explanation, Final
@@ -70,8 +71,10 @@ def explain(address: str, sender: str | None, client: str | None, file: Path | N
     found = explained(router, address, client or "a stranger", sender or "")
     if not any(step.step == "srs" for step in found.steps) and not any(one.sender for one in found.finals):
         notes = []
-    if any(isinstance(one.route, RemoteRoute) for one in found.finals):
-        notes.append("this server takes no mail for other hosts yet: it answers 550 5.7.1")
+    if any(isinstance(one.route, RemoteRoute) and one.route.verify for one in found.finals):
+        notes.append(
+            f"{' '.join(VERIFY_NOT_YET.text)}: it answers {VERIFY_NOT_YET.code} {VERIFY_NOT_YET.status}"
+        )
     if as_json:
         facts = {
             "address": address,
