@@ -221,7 +221,12 @@ class FileBody:
             try:
                 # Named before it is synced: one commit of the file system's journal takes both, and a file
                 # that no record speaks of yet may stand there half.
-                os.link(f"/proc/self/fd/{self._fd}", self.queue_id, dst_dir_fd=pool.directory, follow_symlinks=True)
+                os.link(
+                    f"/proc/self/fd/{self._fd}",
+                    self.queue_id,
+                    dst_dir_fd=pool.directory,
+                    follow_symlinks=True,
+                )
                 linked = True
                 pool.fault("body-linked")
                 os.fdatasync(self._fd)

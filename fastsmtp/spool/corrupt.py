@@ -11,7 +11,9 @@ import orjson
 from fastsmtp.mail.envelope import Envelope
 
 
-def set_aside(directory: Path, name: str, content: Any, reason: str, at: float, envelope: Envelope | None) -> Path:
+def set_aside(
+    directory: Path, name: str, content: Any, reason: str, at: float, envelope: Envelope | None
+) -> Path:
     """Write ``content`` (bytes, or the path of a body file) and what is known of it, durably. Doing it again
     overwrites. Returns the path of the message. Raises OSError."""
     directory.mkdir(mode=0o700, exist_ok=True)

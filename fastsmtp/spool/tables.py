@@ -98,7 +98,7 @@ class Tables:
         return sum(map(len, self._entries[_FIRST_INDEX:]))
 
     def arrange(self, region: Region) -> None:
-        """``region`` is to be moved: its index rows go by table and key, so that a transaction changes pages that
+        """``region`` is to be moved: small rows go by table and key, so that a transaction changes pages that
         lie together, each of them once. The keeper's."""
         with self._lock:
             waiting, region.entries = region.entries, []
@@ -107,7 +107,7 @@ class Tables:
             tables.setdefault(item[0], []).append(item)
         arranged: list[tuple[int, bytes, Entry]] = []
         for table, items in sorted(tables.items()):
-            if table >= _FIRST_INDEX:
+            if table >= NUMBER[WAIT]:
                 items.sort(key=_key, reverse=True)
             arranged += items
         with self._lock:
