@@ -32,8 +32,8 @@ class SpoolSettings(Struct, frozen=True, kw_only=True):
         Meta(
             ge=1 << 20,
             le=1 << 40,
-            description="Bytes of the database kept free of new mail: it is refused with 452 while what stands in the "
-            "journal would need them. Each worker writes reserve and ahead together to the disk at its start.",
+            description="Bytes of the database kept free of new mail: it is refused with 452 while what stands in "
+            "the journal would need them. Each worker writes reserve and ahead together to the disk at its start.",
         ),
     ] = 64 << 20
     ahead: Annotated[
@@ -41,8 +41,8 @@ class SpoolSettings(Struct, frozen=True, kw_only=True):
         Meta(
             ge=1 << 20,
             le=1 << 36,
-            description="Bytes by which a worker's database file is grown ahead of its need: a full disk shows before "
-            "the space is needed. Each worker writes ahead and reserve together to the disk at its start.",
+            description="Bytes by which a worker's database file is grown ahead of its need: a full disk shows "
+            "before the space is needed. Each worker writes ahead and reserve together to the disk at its start.",
         ),
     ] = 64 << 20
     journal: Annotated[
