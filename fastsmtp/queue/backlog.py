@@ -87,6 +87,18 @@ class Backlog:
 
     def _domain(self, domain: str) -> Iterator[None]:
         """Find the first mail that waits with its site; where it is, the others are."""
+        for found in self._with_site(domain):
+            if found is None:
+                yield
+                continue
+            mail, numbers, page = found
+            self._find_site(mail, numbers[0], domain, page, suspect=True)
+            self._hand.release(mail)
+            return
+
+    def _with_site(self, domain: str) -> Iterator[tuple[RemoteMail, list[int], int] | None]:
+        """What waits for the domain with its site: the mail, taken in hand and to be released, who of it, and how
+        much stands on its page; None after each page."""
         position: bytes | None = b""
         while position is not None:
             ids, position = self._box.of_domain(domain, position, PAGE)
@@ -96,11 +108,10 @@ class Backlog:
                     continue
                 numbers = [] if mail.held else mail.with_site(domain)
                 if numbers:
-                    self._find_site(mail, numbers[0], domain, len(ids), suspect=True)
-                self._hand.release(mail)
-                if numbers:
-                    return
-            yield
+                    yield mail, numbers, len(ids)
+                else:
+                    self._hand.release(mail)
+            yield None
 
     def _find_site(
         self, mail: RemoteMail, number: int, domain: str, mails: int, *, suspect: bool = False
@@ -161,18 +172,13 @@ class Backlog:
     def _ages(self, site: SiteQueue, last: DeliveryResult, at: float) -> Iterator[None]:
         site.judge_at = float("inf")
         for domain in list(site.domains):
-            position: bytes | None = b""
-            while position is not None:
-                ids, position = self._box.of_domain(domain, position, PAGE)
-                for queue_id in ids:
-                    mail = self._hand.take(queue_id)
-                    if mail is None:
-                        continue
-                    numbers = [] if mail.held else mail.with_site(domain)
-                    if numbers:
-                        self._age(site, mail, numbers, last, at)
-                    self._hand.release(mail)
-                yield
+            for found in self._with_site(domain):
+                if found is None:
+                    yield
+                    continue
+                mail, numbers, _ = found
+                self._age(site, mail, numbers, last, at)
+                self._hand.release(mail)
         site.judging = False
 
     def _age(
