@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from drive import Figures, burst, sustained
+from relay import relayed
 from servers import Server
 
 ALL = ("fastsmtp", "postfix", "smtp-sink")
 DELIVERING = ("fastsmtp", "postfix")
 SMALL = 4096
+MIDDLE = 100 * 1024
 LARGE = 10 * 1024 * 1024
 
 
@@ -44,6 +46,10 @@ def _large(server: Server, user: str, sizes: Sizes) -> Figures:
     return burst(server, user, kept=True, sessions=4, size=LARGE, count=sizes.large_messages)
 
 
+def _relay(server: Server, user: str, sizes: Sizes, *, kept: bool, size: int, share: int) -> Figures:
+    return relayed(server, kept=kept, sessions=20, size=size, count=sizes.messages // share)
+
+
 def _scenarios() -> dict[str, Scenario]:
     table = {}
     for kept, way in ((False, "connect"), (True, "kept")):
@@ -61,7 +67,19 @@ def _scenarios() -> dict[str, Scenario]:
             DELIVERING,
             partial(_sustained, kept=kept),
         )
+        table[f"relay-{way}"] = Scenario(
+            f"relayed to smtp-sink, 4 KB, {how}, 20 sessions",
+            "messages_per_s",
+            DELIVERING,
+            partial(_relay, kept=kept, size=SMALL, share=1),
+        )
     table["large"] = Scenario("10 MB over 4 kept connections", "megabytes_per_s", ALL, _large)
+    table["relay-100k"] = Scenario(
+        "relayed to smtp-sink, 100 KB over 20 kept connections",
+        "messages_per_s",
+        DELIVERING,
+        partial(_relay, kept=True, size=MIDDLE, share=4),
+    )
     return table
 
 

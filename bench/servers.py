@@ -19,6 +19,8 @@ from fastsmtp.loadgen import processes
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DOMAIN = "bench.test"
+RELAY_DOMAIN = "far.test"
+RELAY_PORT = 2627
 USERS = 2000
 MESSAGE_LIMIT = 64 * 1024 * 1024
 PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
@@ -60,7 +62,7 @@ def program(name: str) -> str:
 
 
 class Postfix:
-    """Debian's Postfix: smtpd, queue, delivery to a Maildir by virtual(8), durability as it comes.
+    """Debian's Postfix: smtpd, queue, delivery to a Maildir by virtual(8) and smtp(8), durability as it comes.
 
     What differs from its defaults makes it faster or lets the test pass, never less durable: no client limits,
     more processes, no pause of the intake when delivery lags (in_flow_delay).
@@ -134,6 +136,8 @@ class Postfix:
             "alias_maps": "",
             "alias_database": "",
             "smtp_tls_security_level": "none",
+            "smtp_dns_support_level": "disabled",
+            "transport_maps": f"inline:{{{{{RELAY_DOMAIN}=smtp:[127.0.0.1]:{RELAY_PORT}}}}}",
             "virtual_mailbox_domains": DOMAIN,
             "virtual_mailbox_base": self._mail,
             "virtual_mailbox_maps": f"hash:{self._config / 'users'}",
@@ -170,6 +174,8 @@ class Postfix:
                 "error     unix  - - n - - error",
                 "retry     unix  - - n - - error",
                 "virtual   unix  - n n - - virtual",
+                "smtp      unix  - - n - - smtp",
+                "scache    unix  - - n - 1 scache",
                 "showq     unix  n - n - - showq",
                 "anvil     unix  - - n - 1 anvil",
                 "postlog   unix-dgram n - n - 1 postlogd",
@@ -294,6 +300,13 @@ postmaster = "postmaster"
 message_size = {MESSAGE_LIMIT}
 connections = 20000
 connections_per_ip = 0
+
+[[routes]]
+match = "{RELAY_DOMAIN}"
+to = "127.0.0.1:{RELAY_PORT}"
+
+[relay]
+networks = ["127.0.0.0/8"]
 {self._extra}"""
 
 
