@@ -1,4 +1,5 @@
-"""A bar on standard error for what takes longer than a moment; only on a terminal, and gone when it is over."""
+"""How far something has come, on standard error: on a terminal a bar that goes when it is over, elsewhere nothing or
+a line now and then."""
 
 import time
 from collections.abc import Callable
@@ -10,23 +11,36 @@ _REDRAW = 0.1
 
 
 class Bar:
-    """``title`` stands before it; nothing is drawn in the first moment."""
+    """``title`` stands before it; nothing is drawn in the first moment. Where there is no terminal a line is printed
+    each ``line_every`` seconds; None: never."""
 
-    def __init__(self, title: str, out: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        title: str,
+        out: TextIO,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        line_every: float | None = None,
+    ) -> None:
         self._title = title
         self._out = out
         self._clock = clock
         self._terminal = out.isatty()
-        self._next = clock() + _FIRST
+        self._every = _REDRAW if self._terminal else line_every
+        self._next = clock() + (_FIRST if self._terminal else line_every or 0.0)
         self._drawn = 0
 
-    def show(self, done: int, total: int, text: str) -> None:
-        """``done`` of about ``total`` are; ``text`` says more."""
+    def show(self, part: float, text: str) -> None:
+        """``part`` of it, 0 to 1, is done; ``text`` says more. Shown unless that was just done."""
         now = self._clock()
-        if not self._terminal or now < self._next:
+        if self._every is None or now < self._next:
             return
-        self._next = now + _REDRAW
-        part = min(1.0, done / total) if total else 0.0
+        self._next = now + self._every
+        part = min(1.0, part)
+        if not self._terminal:
+            self._out.write(f"{self._title}: {part:.0%}  {text}\n")
+            self._out.flush()
+            return
         line = f"{self._title} [{'#' * round(part * _WIDTH):.<{_WIDTH}}] {part:4.0%}  {text}"
         self._out.write("\r" + line.ljust(self._drawn))
         self._out.flush()

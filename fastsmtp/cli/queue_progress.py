@@ -24,9 +24,11 @@ class Progress:
         self.last = tally
         if self._total:
             done = tally.messages + tally.skipped
-            self._bar.show(done, self._total, f"{done:,} of {self._total:,}")
+            self._bar.show(done / self._total, f"{done:,} of {self._total:,}")
         elif tally.scan:
-            self._bar.show(tally.looked, tally.total, f"{tally.looked:,} looked at, {tally.messages:,} found")
+            self._bar.show(
+                tally.looked / max(1, tally.total), f"{tally.looked:,} seen, {tally.messages:,} found"
+            )
 
     def clear(self) -> None:
         """Take the bar away."""

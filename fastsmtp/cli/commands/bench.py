@@ -9,13 +9,13 @@ from pathlib import Path
 import click
 
 from fastsmtp.cli import exits
+from fastsmtp.cli.load_progress import LoadProgress
 from fastsmtp.cli.options import Stop
 from fastsmtp.cli.parsed import Parsed
 from fastsmtp.loadgen import html, report
 from fastsmtp.loadgen.benchmark import BenchmarkError, benchmark
 from fastsmtp.loadgen.crew import Watch
 from fastsmtp.loadgen.plan import Plan, Target
-from fastsmtp.loadgen.progress import Progress
 from fastsmtp.loadgen.sizes import Share, parse_mix
 from fastsmtp.loadgen.targets import DEFAULT, parse_label, parse_target
 
@@ -208,7 +208,7 @@ def _watcher(plan: Plan, quiet: bool) -> Callable[[str], tuple[Watch, Callable[[
     def watch(title: str) -> tuple[Watch, Callable[[], None]]:
         if quiet:
             return (lambda elapsed, sent, failed: None), (lambda: None)
-        progress = Progress(title, sys.stderr, plan.messages, plan.duration)
+        progress = LoadProgress(title, sys.stderr, plan.messages, plan.duration)
         return progress.update, progress.clear
 
     return watch

@@ -1,8 +1,8 @@
-"""Progress on a terminal and elsewhere."""
+"""The load generator's progress on a terminal and elsewhere."""
 
 import io
 
-from fastsmtp.loadgen.progress import Progress
+from fastsmtp.cli.load_progress import LoadProgress
 
 
 class Terminal(io.StringIO):
@@ -24,7 +24,7 @@ class Hand:
 
 def test_a_terminal_gets_a_bar_that_is_redrawn_and_taken_away() -> None:
     out, clock = Terminal(), Hand()
-    progress = Progress("here", out, 100, None, clock)
+    progress = LoadProgress("here", out, 100, None, clock)
     progress.update(0.05, 1, 0)
     assert out.getvalue() == ""
     clock.now = 1.0
@@ -36,7 +36,7 @@ def test_a_terminal_gets_a_bar_that_is_redrawn_and_taken_away() -> None:
 
 def test_elsewhere_there_is_a_line_now_and_then() -> None:
     out, clock = io.StringIO(), Hand()
-    progress = Progress("here", out, None, 20.0, clock)
+    progress = LoadProgress("here", out, None, 20.0, clock)
     for clock.now in (1.0, 4.9, 5.1, 6.0, 10.2):
         progress.update(clock.now, round(clock.now * 100), 0)
     progress.clear()
