@@ -57,8 +57,9 @@ def read(path: Path, newline: bytes = b"\r\n") -> Arrived:
 
 
 def maildirs(mail: Path) -> Iterator[Path]:
-    """Every Maildir below ``mail``, which holds them as DOMAIN/USER."""
-    for new in sorted(mail.glob("*/*/new")):
+    """Every Maildir below ``mail``, which holds them as DOMAIN/USER. No mailbox begins with a dot: such a directory
+    is what a start tries the rights of this place with, and gone again in a moment."""
+    for new in sorted(mail.glob("[!.]*/[!.]*/new")):
         yield new.parent
 
 
@@ -73,4 +74,4 @@ def messages(maildir: Path, newline: bytes = b"\r\n") -> list[Arrived]:
 
 def left_in_tmp(mail: Path) -> list[Path]:
     """All files in any tmp/ below ``mail``."""
-    return sorted(mail.glob("*/*/tmp/*"))
+    return sorted(file for maildir in mail.glob("[!.]*/[!.]*") for file in maildir.glob("tmp/*"))
