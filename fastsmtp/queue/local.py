@@ -308,7 +308,10 @@ class LocalRunner:
             mailboxes.host,
             mailboxes.layout.pattern,
             mailboxes.lf,
-            [IntentUnit(units[number].key, batch.missing.get(number, [])) for number in sorted(batch.units())],
+            [
+                IntentUnit(units[number].key, batch.missing.get(number, []))
+                for number in sorted(batch.units())
+            ],
             batch.places(),
         )
 

@@ -1,18 +1,14 @@
 """Mail for other hosts from the spool to its sites and back, on fakes."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
-from fastsmtp.mail.envelope import Recipient
 from fastsmtp.queue.plan.settings import PlanSettings
 from fastsmtp.queue.remote import shared
 from fastsmtp.spool.relay import Defer, Finish
 from fastsmtp.spool.waiting import Waiting
-from fastsmtp.transport.smtp.mx import Unroutable
 from tests.fakes.remote import BUSY, REFUSED, TAKEN, RemoteWorld
-from tests.fakes.routing import route, router, tables
 
 DAY = 86_400.0
 
@@ -48,29 +44,6 @@ def test_what_is_taken_at_once_is_removed_and_nothing_else_is_written() -> None:
     )
 
 
-def test_recipients_of_one_place_are_one_delivery() -> None:
-    world = RemoteWorld().start()
-    world.guide.sites["two.test"] = "mx.far.test"
-    queue_id = world.send("a@far.test", "b@two.test", "c@far.test", "d@alone.test")
-    world.run(1)
-    assert sorted((site, to) for _, site, _, to in world.hosts.jobs) == [
-        ("mx.alone.test", ("d@alone.test",)),
-        ("mx.far.test", ("a@far.test", "c@far.test")),
-        ("mx.far.test", ("b@two.test",)),
-    ]
-    assert world.box.settled[-1] == Finish(queue_id)
-
-
-def test_a_large_message_is_sent_from_its_file(tmp_path: Path) -> None:
-    world = RemoteWorld().start()
-    file = tmp_path / "body"
-    file.write_bytes(b"..." + b"large")
-    world.box.commit(world.letter("b@far.test"), file)
-    world.run(1)
-    assert world.hosts.contents == [b"large"]
-    assert not world.box.mails
-
-
 def test_a_recipient_put_off_has_a_due_time_of_his_own() -> None:
     world = RemoteWorld().start()
     world.hosts.say = lambda site, address: (
@@ -88,20 +61,6 @@ def test_a_recipient_put_off_has_a_due_time_of_his_own() -> None:
     assert world.attempts("mx.far.test") == pytest.approx([0, 60, 360], abs=0.5)
     assert not world.box.mails
     assert len(world.teller.decisions) == 0
-
-
-def test_what_one_recipient_came_to_does_not_wait_for_another() -> None:
-    world = RemoteWorld().start()
-    answers = {"b@far.test": TAKEN, "c@far.test": (451, "4.3.0", "later"), "d@far.test": (550, "5.1.1", "no")}
-    world.hosts.say = lambda site, address: answers[address]
-    queue_id = world.send(*answers)
-    world.run(1)
-    assert [one.number for one in world.box.rows[queue_id].rcpts] == [1]
-    assert world.teller.notices("failed") == [(queue_id, "d@far.test")]
-    answers["c@far.test"] = TAKEN
-    world.run(120)
-    assert world.hosts.jobs[-1][3] == ("c@far.test",)
-    assert not world.box.mails
 
 
 def test_a_dead_site_costs_one_attempt_an_interval_and_one_write_a_message() -> None:
@@ -193,78 +152,6 @@ def test_what_waits_with_its_site_is_told_of_and_given_up_by_the_sites_attempts(
     assert world.teller.notices("failed")[-1] == (late, "late@dead.test")
 
 
-def test_a_notice_is_stored_before_the_message_is_finished() -> None:
-    world = RemoteWorld().start()
-    world.teller.refuses = 3
-    world.hosts.say = lambda site, address: (550, "5.1.1", "nobody")
-    queue_id = world.send("b@far.test")
-    assert queue_id in world.box.mails
-    world.loop.run(5)
-    assert queue_id in world.box.mails, "it is tried again each second"
-    world.run(5)
-    assert not world.box.mails
-    assert world.teller.notices("failed") == [(queue_id, "b@far.test")]
-    assert world.teller.originals[0].content == b"Subject: x\r\n\r\nx\r\n"
-
-
-def test_a_domain_that_does_not_exist_bounces() -> None:
-    world = RemoteWorld().start()
-    world.guide.sites["far.test"] = Unroutable("5.1.2", "far.test: there is no such domain")
-    queue_id = world.send("b@far.test")
-    world.run(1)
-    assert world.teller.notices("failed") == [(queue_id, "b@far.test")]
-    assert not world.box.mails
-
-
-def test_when_dns_fails_the_look_up_is_what_is_tried() -> None:
-    world = RemoteWorld().start()
-    world.guide.sites["far.test"] = Unroutable("4.4.3", "DNS: far.test: SERVFAIL")
-    ids = [world.send(f"u{number}@far.test") for number in range(30)]
-    world.run(120)
-    assert len(world.guide.asked) < 6
-    assert len(world.box.rows) == 30
-    [state] = [one for one in world.runner.sites() if one.waiting]
-    assert state.name == "MX of far.test, not found"
-    assert "SERVFAIL" in state.reason
-    del world.guide.sites["far.test"]
-    world.run(400)
-    assert sorted(one for one, _ in world.hosts.taken) == ids
-    assert not world.box.mails
-
-
-def test_a_domain_whose_hosts_change_takes_its_mail_along() -> None:
-    world = RemoteWorld().start()
-    world.hosts.say = lambda site, address: REFUSED if site == "mx.far.test" else TAKEN
-    ids = [world.send(f"u{number}@far.test") for number in range(80)]
-    world.run(10)
-    world.guide.sites["far.test"] = "new.far.test"
-    world.run(400)
-    assert sorted(one for one, _ in world.hosts.taken) == ids
-    assert world.attempts("mx.far.test")[0] == 0
-    assert not world.box.mails
-
-
-def test_routes_that_are_read_again_hold_for_what_waits() -> None:
-    world = RemoteWorld(router(route("far.test", "old.test:25"))).start()
-    world.hosts.say = lambda site, address: REFUSED if site == "mx.old.test" else TAKEN
-    ids = [world.send(f"u{number}@far.test") for number in range(5)]
-    world.run(10)
-    world.router.replace(tables(route("far.test", "new.test:25")))
-    world.run(120)
-    assert sorted(one for one, _ in world.hosts.taken) == ids
-    assert {site for _, site, _, _ in world.hosts.jobs} == {"mx.old.test", "mx.new.test"}
-
-
-def test_a_route_that_refuses_now_bounces() -> None:
-    world = RemoteWorld(router(route("corp.test", "old.test:25"))).start()
-    world.hosts.say = lambda site, address: (451, "4.3.0", "later")
-    queue_id = world.send("b@corp.test")
-    world.router.replace(tables(route("corp.test", "reject:moved away")))
-    world.run(120)
-    assert world.teller.notices("failed") == [(queue_id, "b@corp.test")]
-    assert not world.box.mails
-
-
 def test_held_mail_is_left_alone_and_goes_on_when_it_is_released() -> None:
     world = RemoteWorld().start()
     world.hosts.say = lambda site, address: (451, "4.3.0", "later")
@@ -330,35 +217,6 @@ def test_a_pause_is_ended_by_hand() -> None:
     assert world.hosts.taken == [(queue_id, "b@far.test")]
 
 
-def test_members_of_a_list_do_not_carry_the_senders_wishes() -> None:
-    world = RemoteWorld().start()
-    world.send(
-        Recipient("b@far.test", "", None, "owner-list@example.org", "list@example.org"),
-        Recipient("c@far.test", "", {"NOTIFY": "FAILURE"}),
-        RET="FULL",
-        ENVID="x",
-        SIZE="100",
-    )
-    world.run(1)
-    sent = {
-        job[3]: envelope.params for job, envelope in zip(world.hosts.jobs, world.hosts.envelopes, strict=True)
-    }
-    assert sent == {
-        ("b@far.test",): {"SIZE": "100"},
-        ("c@far.test",): {"RET": "FULL", "ENVID": "x", "SIZE": "100"},
-    }
-
-
-def test_success_is_told_where_the_next_host_will_not() -> None:
-    world = RemoteWorld().start()
-    queue_id = world.send(
-        Recipient("b@far.test", "", {"NOTIFY": "SUCCESS"}), Recipient("c@far.test", "", None)
-    )
-    world.run(1)
-    assert world.teller.notices("succeeded") == [(queue_id, "b@far.test")]
-    assert not world.box.mails
-
-
 def test_more_than_fits_into_memory_is_found_in_the_spool(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fastsmtp.queue.fresh.MOST", 20)
     world = RemoteWorld().start()
@@ -372,20 +230,6 @@ def test_more_than_fits_into_memory_is_found_in_the_spool(monkeypatch: pytest.Mo
     world.run(60)
     assert sorted(one for one, _ in world.hosts.taken) == ids
     assert not world.box.settled[200:]
-
-
-def test_a_site_not_tried_yet_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("fastsmtp.queue.remote", fromlist=["_MOST"])._MOST, "new", 10)
-    world = RemoteWorld().start()
-    world.hosts.seconds["mx.slow.test"] = 30.0
-    for number in range(100):
-        world.send(f"u{number}@slow.test")
-    assert len(world.runner._hand.mails) <= 11
-    assert len(world.box.rows) == 89
-    world.hosts.seconds["mx.slow.test"] = 0.1
-    world.run(200)
-    assert len(world.hosts.taken) == 100
-    assert not world.box.mails
 
 
 def test_a_stop_leaves_what_is_cut_off_as_it_was() -> None:
@@ -439,56 +283,6 @@ def test_workers_share_the_limits() -> None:
     limits = shared(PlanSettings(connections=100, connections_per_site=20, messages_per_site_per_minute=7), 3)
     assert (limits.connections, limits.site.connections, limits.site.per_minute) == (34, 7, 3)
     assert shared(PlanSettings(), 2).site.per_minute == 0
-
-
-def test_a_message_that_cannot_be_read_waits_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = RemoteWorld().start()
-    with monkeypatch.context() as patch:
-
-        def broken(queue_id: str) -> None:
-            raise OSError("damaged page")
-
-        patch.setattr(world.box, "reading", broken)
-        queue_id = world.send("b@far.test")
-        world.run(1)
-    assert [state.text for state in world.box.rows[queue_id].rcpts] == ["the message cannot be read for now"]
-    assert "damaged page" in world.logged()
-    other = world.send("c@far.test")
-    world.run(100)
-    assert sorted(one for one, _ in world.hosts.taken) == sorted([queue_id, other])
-
-
-def test_a_file_that_is_gone_is_no_reason_to_stand_still(tmp_path: Path) -> None:
-    world = RemoteWorld().start()
-    file = tmp_path / "body"
-    file.write_bytes(b"...large")
-    missing = file.rename(tmp_path / "missing")
-    world.box.commit(world.letter("b@far.test"), file)
-    other = world.send("c@far.test")
-    world.run(10)
-    assert world.hosts.taken == [(other, "c@far.test")]
-    missing.rename(file)
-    world.run(100)
-    assert world.hosts.contents[-1] == b"large"
-    assert not world.box.mails
-
-
-def test_a_fault_of_ours_ends_one_delivery_and_not_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = RemoteWorld().start()
-    world.send("a@far.test")
-    world.run(1)
-    with monkeypatch.context() as patch:
-
-        def fault(way: object) -> None:
-            raise ValueError("a fault")
-
-        patch.setattr(world.ways, "place", fault)
-        world.send("b@far.test")
-        world.run(1)
-    assert "internal error at a delivery to mx.far.test: ValueError('a fault')" in world.logged()
-    third = world.send("c@far.test")
-    world.run(1)
-    assert (third, "c@far.test") in world.hosts.taken
 
 
 def test_trouble_with_reading_the_queue_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,114 @@
+"""What people ask of the queue for other hosts: an attempt now, an end, what they have done to its mail."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from fastsmtp.clock import Clock
+from fastsmtp.queue.backlog import Backlog
+from fastsmtp.queue.hand import Box, Hand
+from fastsmtp.queue.judging import Judge
+from fastsmtp.queue.letters import RemoteMail, given_up, requiretls
+from fastsmtp.queue.ways import Ways
+
+LAST_WORDS = 5.0
+"""Seconds for the spool to take results."""
+
+
+class Asked:
+    """``retry`` ends the pause of a site; ``settled`` is told of mail whose due time is in the index; ``opened``,
+    that something may wait now."""
+
+    def __init__(
+        self,
+        box: Box,
+        hand: Hand,
+        ways: Ways,
+        clock: Clock,
+        *,
+        judge: Judge,
+        backlog: Backlog,
+        retry: Callable[[str], None],
+        settled: Callable[[RemoteMail], None],
+        opened: Callable[[], None],
+    ) -> None:
+        self._box = box
+        self._hand = hand
+        self._ways = ways
+        self._clock = clock
+        self._judge = judge
+        self._backlog = backlog
+        self._retry = retry
+        self._settled = settled
+        self._opened = opened
+
+    async def hurry(self, queue_ids: Sequence[str]) -> None:
+        """End the pauses of the sites that these wait for, once what they come to is stored: it is read from there
+        when the site has room."""
+        await self._stored(queue_ids)
+        sites = set()
+        for queue_id in queue_ids:
+            envelope, waiting = self._box.load(queue_id) or (None, None)
+            if envelope is not None and waiting is not None:
+                encrypted = requiretls(envelope)
+                ways = [
+                    self._ways.way(envelope.recipients[each.number].address, encrypted)
+                    for each in waiting.rcpts
+                ]
+                sites.update([self._ways.site(way) for way in ways if isinstance(way, tuple)])
+        for site in sites:
+            if site is not None:
+                self._retry(site)
+
+    async def give_up(self, queue_ids: Sequence[str]) -> list[str]:
+        """Let these fail for all whose turn it is not at this moment: those it was done to, once their senders are
+        told and it is stored, or storage has had its time. What is on its first attempt is left alone."""
+        done: list[str] = []
+        for queue_id in queue_ids:
+            mail = self._hand.take(queue_id)
+            if mail is None:
+                continue
+            results = [
+                given_up(number, state) for number, state in mail.left.items() if number not in mail.busy
+            ]
+            if results:
+                done.append(queue_id)
+                self._judge.judge(mail, results)
+            else:
+                self._hand.release(mail)
+        await self._stored(done)
+        return done
+
+    def changed(self, ids: Sequence[str]) -> None:
+        """An operator has held, released, hurried or removed these."""
+        for queue_id in ids:
+            mail = self._hand.mails.get(queue_id)
+            found = self._box.load(queue_id)
+            waiting = None if found is None else found[1]
+            if mail is None:
+                mail = self._hand.take(queue_id)
+            elif found is None:
+                mail.held = True  # it is gone: nothing more is begun for it
+            elif waiting is not None:
+                mail.held, mail.stored = waiting.held, True
+            if mail is not None and waiting is not None and not waiting.held:
+                self._settled(mail)
+                self._backlog.waits(mail)
+            if mail is not None:
+                self._hand.release(mail)
+        self._opened()
+
+    async def _stored(self, queue_ids: Sequence[str]) -> None:
+        """Until what is known of these is on disk, or storage has had its time."""
+        await asyncio.sleep(0)
+        await until(
+            self._clock,
+            lambda: not any(mail.unsettled for one in queue_ids if (mail := self._hand.mails.get(one))),
+            LAST_WORDS,
+        )
+
+
+async def until(clock: Clock, true: Callable[[], bool], limit: float) -> None:
+    """Wait until that is so, ``limit`` seconds at most."""
+    deadline = clock.monotonic() + limit
+    while not true() and clock.monotonic() < deadline:
+        await asyncio.sleep(0.02)

@@ -1,0 +1,142 @@
+"""Where recipients go: each into the queue of his site, or back to the spool, to wait with it."""
+
+from collections.abc import Callable, Sequence
+
+from fastsmtp.bounce.decide import member_of_list
+from fastsmtp.mail.result import DeliveryResult
+from fastsmtp.queue.fresh import MOST
+from fastsmtp.queue.hand import Hand
+from fastsmtp.queue.judging import Judge
+from fastsmtp.queue.letters import RemoteMail, no_longer, requiretls
+from fastsmtp.queue.sites import Part, SiteQueue, Sites
+from fastsmtp.queue.ways import Way, Ways, nowhere
+from fastsmtp.transport.smtp.mx import Unroutable
+from fastsmtp.transport.smtp.place import Place
+
+MOST_OF_ONE = MOST // 2
+"""Parts in memory of one site that works ..."""
+MOST_UNTRIED = 500
+"""... and of one that was not tried yet."""
+
+_MOST = {"new": MOST_UNTRIED, "working": MOST_OF_ONE, "failing": 0}
+
+
+class Placer:
+    """``kept`` is told of what waits with its site in the spool; ``opened``, that something waits now; ``now`` is
+    queue time."""
+
+    def __init__(
+        self,
+        hand: Hand,
+        sites: Sites,
+        ways: Ways,
+        judge: Judge,
+        *,
+        kept: Callable[[SiteQueue, Part], None],
+        now: Callable[[], float],
+        opened: Callable[[], None],
+    ) -> None:
+        self._hand = hand
+        self._sites = sites
+        self._ways = ways
+        self._judge = judge
+        self._kept = kept
+        self._now = now
+        self._opened = opened
+        self._unplaced: dict[Way, list[Part]] = {}
+
+    def place(self, mail: RemoteMail, numbers: Sequence[int], loading: SiteQueue | None = None) -> None:
+        """Each of these recipients into the queue of his site; ``loading``: the site it was read for."""
+        envelope = mail.envelope
+        known = envelope.recipients
+        encrypted = requiretls(envelope)
+        groups: dict[tuple[Way, bool], list[int]] = {}
+        for number in numbers:
+            recipient = known[number]
+            way = self._ways.way(recipient.address, encrypted)
+            if isinstance(way, tuple):
+                groups.setdefault((way, member_of_list(recipient)), []).append(number)
+            else:
+                self._judge.judge(mail, [no_longer(number, way)])
+        for (way, listed), those in groups.items():
+            mail.busy.update(those)
+            part = Part(mail, those, way, listed)
+            site = self._ways.site(way)
+            if site is not None:
+                self._queue(self._sites.get(site), part, loading)
+                continue
+            waiting = self._unplaced.get(way)
+            if waiting is not None:
+                waiting.append(part)
+                continue
+            self._unplaced[way] = [part]
+            self._look_up(way)
+
+    def still_for(self, part: Part) -> bool:
+        """Whether its recipients go the same way as when it was queued: the tables may have been read again."""
+        known = part.mail.envelope.recipients
+        return all(self._ways.way(known[number].address, part.way[1]) == part.way for number in part.numbers)
+
+    def move(self, site: SiteQueue, name: str, part: Part) -> None:
+        """The hosts of its domain are others by now: it goes to their site, with what waits in the spool."""
+        there = self._sites.get(name)
+        for domain in part.domains():
+            if site.domains.pop(domain, None) is not None:
+                there.keep(domain)
+                there.judge_at = min(there.judge_at, site.judge_at)
+        self.place(part.mail, part.numbers)
+        self._sites.tell(there, self._now())
+        self._hand.release(part.mail)
+
+    def park(self, site: SiteQueue, part: Part) -> None:
+        """Back to the spool, to wait with its site."""
+        mail = part.mail
+        mail.busy.difference_update(part.numbers)
+        if mail.park(part.numbers):
+            self._hand.touch(mail)
+        self._kept(site, part)
+        self._hand.release(mail)
+
+    def _look_up(self, way: Way) -> None:
+        self._ways.look_up(way, lambda found: self._placed(way, found))
+
+    def _placed(self, way: Way, found: Place | Unroutable) -> None:
+        """The hosts of a way are known, or that there are none."""
+        parts = self._unplaced.pop(way, [])
+        if isinstance(found, Place):
+            for part in parts:
+                self._queue(self._sites.get(found.site), part)
+        elif found.enhanced.startswith("5"):
+            for part in parts:
+                self._judge.judge(part.mail, all_of(part, found))
+        else:
+            site = self._sites.get(nowhere(way))
+            for part in parts:
+                self._queue(site, part, suspect=True)
+        self._opened()
+
+    def _queue(
+        self, site: SiteQueue, part: Part, loading: SiteQueue | None = None, *, suspect: bool = False
+    ) -> None:
+        if loading is site:
+            site.stored = max(0, site.stored - 1)
+        elif len(site.queue) >= _MOST[site.health]:
+            self.park(site, part)
+            self._sites.tell(site, self._now())
+            return
+        site.queue.append(part)
+        self._sites.tell(site, self._now(), suspect=suspect)
+        self._opened()
+
+
+def all_of(part: Part, failure: Unroutable) -> list[DeliveryResult]:
+    """The same result for all of a part."""
+    if failure.enhanced.startswith("4"):
+        return [
+            DeliveryResult(number, "deferred", 0, failure.enhanced, str(failure), "", "x-fastsmtp")
+            for number in part.numbers
+        ]
+    return [
+        DeliveryResult(number, "failed", 0, failure.enhanced, str(failure), "", "x-fastsmtp")
+        for number in part.numbers
+    ]
