@@ -24,7 +24,7 @@ from fastsmtp.spool.lmdb import LmdbSpool
 from fastsmtp.spool.relay import Defer, Finish
 from fastsmtp.spool.search import Action, Changed
 from fastsmtp.spool.settings import SpoolSettings
-from fastsmtp.spool.waiting import RcptState, Waiting
+from fastsmtp.spool.waiting import RcptState, Try, Waiting
 from fastsmtp.telemetry.maillog import MailLog
 
 PREFIX = b"Return-Path: <sender@example.org>\r\nReceived: by mx.example.org\r\n"
@@ -110,7 +110,7 @@ class Queue:
         for one in ids:
             code, enhanced, text = dice.choice(REPLIES)
             due = now + dice.randrange(3600) if dice.random() < 0.1 else 0.0
-            state = RcptState(0, 1, now, due, "deferred", code, enhanced, text, "mx.far.test[192.0.2.9]:25")
+            state = RcptState(0, due, (Try(now, code, enhanced, text, "mx.far.test[192.0.2.9]:25"),))
             changes.append(Defer(one, Waiting(now, False, False, [state])))
         self.settle(changes)
 

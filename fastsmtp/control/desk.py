@@ -211,7 +211,7 @@ class SpoolDesk:
             address=known.address,
             original=known.original,
             params=known.params or {},
-            status=state.status or "waiting",
+            status="deferred" if state.tries else "waiting",
             attempts=state.attempts,
             last_at=self._wall(state.last_at) if state.last_at else None,
             next_at=self._next(state.due) if state.due and waiting is not None and not waiting.held else None,

@@ -89,7 +89,7 @@ class Asked:
             elif found is None:
                 mail.held = True  # it is gone: nothing more is begun for it
             elif waiting is not None:
-                mail.held, mail.stored = waiting.held, True
+                mail.held, mail.hops, mail.stored = waiting.held, waiting.hops, True
             if mail is not None and waiting is not None and not waiting.held:
                 self._settled(mail)
                 self._backlog.waits(mail)

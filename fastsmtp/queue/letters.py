@@ -14,7 +14,7 @@ from fastsmtp.mail.reply import Reply
 from fastsmtp.mail.result import DeliveryResult, printable
 from fastsmtp.queue.plan.retry import RetrySchedule
 from fastsmtp.routing.route import LocalRoute
-from fastsmtp.spool.waiting import RcptState, Waiting
+from fastsmtp.spool.waiting import RcptState, Try, Waiting, most_tries
 
 WITH_SITE = 0.0
 """The due time of who waits with his site."""
@@ -33,6 +33,7 @@ class RemoteMail:
         "dirty",
         "envelope",
         "held",
+        "hops",
         "left",
         "noticed",
         "queued_at",
@@ -50,11 +51,13 @@ class RemoteMail:
         if waiting is None:
             self.queued_at = queued_at
             self.noticed = self.held = False
+            self.hops: tuple[str, ...] = ()
             self.left = dict.fromkeys(range(len(envelope.recipients)))
         else:
             self.queued_at = waiting.queued_at
             self.noticed = waiting.noticed
             self.held = waiting.held
+            self.hops = waiting.hops
             self.left = {state.number: state for state in waiting.rcpts}
 
     @property
@@ -73,7 +76,8 @@ class RemoteMail:
             self.queued_at,
             self.noticed,
             self.held,
-            [state or _untried(number) for number, state in self.left.items()],
+            [state or RcptState(number) for number, state in self.left.items()],
+            self.hops,
         )
 
     def due(self, now: float) -> list[int]:
@@ -101,9 +105,9 @@ class RemoteMail:
         for number in numbers:
             state = self.left[number]
             if state is None:
-                self.left[number] = _untried(number)
+                self.left[number] = RcptState(number)
             elif state.due != WITH_SITE:
-                self.left[number] = _moved(state, WITH_SITE)
+                self.left[number] = state.moved(WITH_SITE)
                 changed = True
         return changed
 
@@ -181,9 +185,8 @@ def judge(
         due = WITH_SITE if stays else schedule.next_at(attempts, at, mail.queued_at, rng) or at
         if before is None or not mail.stored or due != WITH_SITE or before.due != WITH_SITE:
             changed = True
-        left[number] = RcptState(
-            number, attempts, at, due, "deferred", result.code, result.enhanced, result.text, result.remote
-        )
+        tried = Try(at, result.code, result.enhanced, result.text, result.remote)
+        left[number] = (before or RcptState(number)).tried(tried, due, most_tries(len(known)))
     if fate == "notice":
         mail.noticed = changed = True
         until = wall + schedule.expires_at(mail.queued_at) - at
@@ -241,21 +244,3 @@ def _action(envelope: Envelope, number: int, result: DeliveryResult, final: bool
     if result.status == "relayed":
         return "relayed"
     return "delivered" if final else None
-
-
-def _untried(number: int) -> RcptState:
-    return RcptState(number)
-
-
-def _moved(state: RcptState, due: float) -> RcptState:
-    return RcptState(
-        state.number,
-        state.attempts,
-        state.last_at,
-        due,
-        state.status,
-        state.code,
-        state.enhanced,
-        state.text,
-        state.remote,
-    )

@@ -15,7 +15,7 @@ import msgspec
 
 from fastsmtp.mail.envelope import Envelope
 
-FORMAT = 2
+FORMAT = 3
 
 _MAGIC = b"\xf5fsmtp\x01\n"
 _START = struct.Struct("<8sI")  # magic, crc32 of the rest of the header

@@ -49,10 +49,12 @@ _MOST_FRESH = 100_000
 _FREED_PER_BYTE = 8
 _ROW = 128
 """About the bytes of an index row in a frame, and in the tree."""
+_TRY = 32
+"""About the bytes of an attempt beside its words."""
 
 
 class Defer(NamedTuple):
-    """The message waits, as ``waiting`` says. What an operator has said of holding it meanwhile stands."""
+    """The message waits, as ``waiting`` says. What an operator has said of it, held or its hops, stands."""
 
     id: str
     waiting: Waiting
@@ -370,7 +372,7 @@ def wait(changes: Changes, queue_id: str, waiting: Waiting) -> None:
         return
     old = _row(changes, key)
     if old is not None:
-        waiting = Waiting(waiting.queued_at, waiting.noticed, old.held, waiting.rcpts)
+        waiting = Waiting(waiting.queued_at, waiting.noticed, old.held, waiting.rcpts, old.hops)
     change_row(changes, envelope, old, waiting)
 
 
@@ -437,5 +439,7 @@ def _needs(change: Defer | Finish) -> int:
         return _ROW
     size = 4 * _ROW
     for rcpt in change.waiting.rcpts:
-        size += 4 * _ROW + len(rcpt.text) + len(rcpt.remote)
+        size += 4 * _ROW
+        for one in rcpt.tries:
+            size += _TRY + len(one.text) + len(one.remote)
     return size

@@ -30,8 +30,9 @@ AT_ONCE = 1.0
 _ROWS = 20_000
 """Rows one call counts, when they need not be looked at."""
 
-Action = Literal["hold", "release", "retry", "remove"]
-"""``hold``: no attempts until ``release``; ``retry``: due now; ``remove``: gone, and nobody is told."""
+Action = Literal["hold", "release", "retry", "reroute", "remove"]
+"""``hold``: no attempts until ``release``; ``retry``: due now; ``reroute``: to hops of its own, or by the routes
+again, released and due now; ``remove``: gone, and nobody is told."""
 
 
 class Found(NamedTuple):
@@ -124,9 +125,10 @@ class Search:
         action: Action,
         position: bytes,
         done: Callable[[SpoolError | None, Changed], None],
+        hops: tuple[str, ...] = (),
     ) -> None:
         """Do it to the next messages from ``position`` on, `PIECE` at most, in one commit; then ``done`` is called
-        with what was changed and where to go on."""
+        with what was changed and where to go on. ``hops`` are those of ``reroute``; see `Waiting`."""
         page = self.find(filter, position, PIECE)
         changed: list[str] = []
         gone: list[str] = []
@@ -140,7 +142,7 @@ class Search:
                     if changes.holds(RELAY, envelope.id.encode()):
                         gone.extend(remove(changes, envelope.id))
                         changed.append(envelope.id)
-                elif _change(changes, envelope, row, action, fresh=waiting is None):
+                elif _change(changes, envelope, row, action, hops, fresh=waiting is None):
                     changed.append(envelope.id)
 
         def committed(error: SpoolError | None) -> None:
@@ -241,38 +243,39 @@ def _first(plan: Plan, envelope: Envelope, waiting: Waiting | None) -> bytes | N
 
 
 def _change(
-    changes: Changes, envelope: Envelope, value: bytes | None, action: Action, *, fresh: bool
+    changes: Changes,
+    envelope: Envelope,
+    value: bytes | None,
+    action: Action,
+    hops: tuple[str, ...],
+    *,
+    fresh: bool,
 ) -> bool:
     """Do it to a message whose row is ``value`` by now; whether it changed."""
     if value is None:
         # Fresh as before; or it is gone, or being tried for the first time and waits for no action.
-        if not fresh or action != "hold" or not changes.holds(RELAY, envelope.id.encode()):
+        wanted = action == "hold" or (action == "reroute" and hops)
+        if not fresh or not wanted or not changes.holds(RELAY, envelope.id.encode()):
             return False
-        rcpts = [RcptState(number) for number in range(len(envelope.recipients))]
-        change_row(changes, envelope, None, Waiting(envelope.received_at, False, True, rcpts))
+        due = 0.0 if action == "hold" else AT_ONCE
+        rcpts = [RcptState(number, due) for number in range(len(envelope.recipients))]
+        row = Waiting(envelope.received_at, False, action == "hold", rcpts, hops)
+        change_row(changes, envelope, None, row)
         return True
     old = decode_waiting(value)
     rcpts = old.rcpts
     if action == "retry":
         if old.held:
             return False
-        rcpts = [_due(rcpt) for rcpt in rcpts]
+    elif action == "reroute":
+        if not hops and not old.hops:
+            return False
     elif old.held == (action == "hold"):
         return False
-    held = action == "hold"
-    change_flags(changes, envelope, old, Waiting(old.queued_at, old.noticed, held, rcpts))
-    return True
-
-
-def _due(rcpt: RcptState) -> RcptState:
-    return RcptState(
-        rcpt.number,
-        rcpt.attempts,
-        rcpt.last_at,
-        AT_ONCE,
-        rcpt.status,
-        rcpt.code,
-        rcpt.enhanced,
-        rcpt.text,
-        rcpt.remote,
+    if action in ("retry", "reroute"):
+        rcpts = [rcpt.moved(AT_ONCE) for rcpt in rcpts]
+    row = Waiting(
+        old.queued_at, old.noticed, action == "hold", rcpts, hops if action == "reroute" else old.hops
     )
+    change_flags(changes, envelope, old, row)
+    return True

@@ -7,8 +7,6 @@ All keys end in a NUL and the queue id. Only the start of an address that is too
 row says where to look, never that a message fits.
 """
 
-from typing import Literal
-
 import msgspec
 
 from fastsmtp.mail.envelope import Envelope
@@ -28,33 +26,96 @@ have more than one row in a range; and, in ``by-domain`` only: it is held; its r
 _SEVERAL = bytes((SEVERAL,))
 
 
-class RcptState(msgspec.Struct, array_like=True, gc=False):
-    """A recipient that is not final yet: ``number`` in the relay record's envelope.
+class Try(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """An attempt that put a recipient off: when it ended (seconds since 1970 UTC), and what it came to, as a
+    `DeliveryResult` says it (mail/result.py)."""
 
-    ``attempts`` counts those that reached a site, ``last_at`` is when the last one ended (seconds since 1970 UTC, 0
-    before the first), ``due`` when the next one may begin, 0: when its site takes mail again. The others are the
-    last `DeliveryResult`'s (mail/result.py).
-    """
-
-    number: int
-    attempts: int = 0
-    last_at: float = 0.0
-    due: float = 0.0
-    status: Literal["", "delivered", "relayed", "deferred", "failed"] = ""
+    at: float
     code: int = 0
     enhanced: str = ""
     text: str = ""
     remote: str = ""
 
 
+_NO_TRY = Try(0.0)
+
+
+def most_tries(recipients: int) -> int:
+    """How many attempts are kept for each recipient of a message that has so many: a row must stay one that a
+    commit takes easily. 41 are more than the default pauses make before mail expires."""
+    return max(2, min(41, 2000 // max(1, recipients)))
+
+
+class RcptState(msgspec.Struct, array_like=True, gc=False):
+    """A recipient that is not final yet: ``number`` in the relay record's envelope.
+
+    ``due``: when the next attempt may begin, 0: when its site takes mail again. ``tries``: the attempts that reached
+    a site, the first and the last ones; ``left_out``: how many there were between these.
+    """
+
+    number: int
+    due: float = 0.0
+    tries: tuple[Try, ...] = ()
+    left_out: int = 0
+
+    @property
+    def attempts(self) -> int:
+        """How many there were."""
+        return len(self.tries) + self.left_out
+
+    @property
+    def last(self) -> Try:
+        """The last attempt; before the first one, one at 0 with nothing said."""
+        return self.tries[-1] if self.tries else _NO_TRY
+
+    @property
+    def last_at(self) -> float:
+        """When the last attempt ended, 0 before the first."""
+        return self.last.at
+
+    @property
+    def code(self) -> int:
+        """Of the last reply, 0 without one."""
+        return self.tries[-1].code if self.tries else 0
+
+    @property
+    def enhanced(self) -> str:
+        """The last attempt's enhanced status, "" before the first."""
+        return self.last.enhanced
+
+    @property
+    def text(self) -> str:
+        """What the last attempt came to, in words."""
+        return self.last.text
+
+    @property
+    def remote(self) -> str:
+        """Whom the last attempt spoke to."""
+        return self.last.remote
+
+    def tried(self, attempt: Try, due: float, most: int) -> "RcptState":
+        """The same after one more attempt, of which ``most`` are kept: the first one, and the last ones."""
+        tries, left_out = (*self.tries, attempt), self.left_out
+        if len(tries) > most:
+            left_out += len(tries) - most
+            tries = (tries[0], *tries[1 - most :])
+        return RcptState(self.number, due, tries, left_out)
+
+    def moved(self, due: float) -> "RcptState":
+        """The same with another due time."""
+        return RcptState(self.number, due, self.tries, self.left_out)
+
+
 class Waiting(msgspec.Struct, array_like=True, gc=False):
     """The row of ``wait``: ``queued_at`` in seconds since 1970 UTC; ``noticed``, the sender was told of the delay;
-    ``held``, an operator wants it left alone; ``rcpts``, those that are not final, at least one."""
+    ``held``, an operator wants it left alone; ``rcpts``, those that are not final, at least one; ``hops``, where an
+    operator wants it sent instead of where the routes say, each as in ``to`` of ``[[routes]]``, () without."""
 
     queued_at: float
     noticed: bool
     held: bool
     rcpts: list[RcptState]
+    hops: tuple[str, ...] = ()
 
     def due(self) -> float:
         """The first due time of a recipient that has one of its own, 0 without."""

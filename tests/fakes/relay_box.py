@@ -45,8 +45,10 @@ class FakeRelayBox:
                 elif change.id in self.mails:
                     old = self.rows.get(change.id)
                     row = change.waiting
-                    held = row.held if old is None else old.held
-                    self.rows[change.id] = Waiting(row.queued_at, row.noticed, held, row.rcpts)
+                    said = row if old is None else old
+                    self.rows[change.id] = Waiting(
+                        row.queued_at, row.noticed, said.held, row.rcpts, said.hops
+                    )
             done(None)
 
         self._soon(commit)

@@ -15,7 +15,7 @@ from fastsmtp.queue.plan.site import SiteState
 from fastsmtp.spool.base import SpoolError
 from fastsmtp.spool.lmdb import LmdbSpool
 from fastsmtp.spool.relay import Defer, Finish
-from fastsmtp.spool.waiting import RcptState, Waiting
+from fastsmtp.spool.waiting import RcptState, Try, Waiting
 from fastsmtp.telemetry.maillog import MailLog
 from tests.fakes.post_office import SMALL
 
@@ -152,7 +152,7 @@ def far(number: int) -> Recipient:
 
 def waits(number: int = 0, *, due: float = 0.0) -> RcptState:
     """Was tried once."""
-    return RcptState(number, 1, 100.0, due, "deferred", 451, "4.2.1", "not now", "mx.far.test[192.0.2.9]:25")
+    return RcptState(number, due, (Try(100.0, 451, "4.2.1", "not now", "mx.far.test[192.0.2.9]:25"),))
 
 
 def test_rows_of_what_is_fresh_deferred_and_held(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Mail that waits in the spool with its site; the whole of it is under test in test_queue_remote.py."""
 
 from fastsmtp.queue.backlog import PAGE
-from fastsmtp.spool.waiting import RcptState, Waiting
+from fastsmtp.spool.waiting import RcptState, Try, Waiting
 from tests.fakes.remote import REFUSED, TAKEN, RemoteWorld
 from tests.fakes.routing import route, router
 
@@ -12,7 +12,7 @@ def stored(world: RemoteWorld, count: int, domain: str, *, due: float = 0.0) -> 
     for number in range(count):
         envelope = world.letter(f"u{number}@{domain}")
         world.box.mails[envelope.id] = (envelope, b"Subject: x\r\n\r\n")
-        state = RcptState(0, 1, world.clock.now(), due, "deferred", 451, "4.3.0", "later", "mx")
+        state = RcptState(0, due, (Try(world.clock.now(), 451, "4.3.0", "later", "mx"),))
         world.box.rows[envelope.id] = Waiting(world.clock.now(), False, False, [state])
         ids.append(envelope.id)
     return ids

@@ -10,7 +10,7 @@ from fastsmtp.mail.result import DeliveryResult
 from fastsmtp.queue.hand import Hand
 from fastsmtp.queue.letters import RemoteMail
 from fastsmtp.spool.relay import Defer, Finish
-from fastsmtp.spool.waiting import RcptState, Waiting
+from fastsmtp.spool.waiting import RcptState, Try, Waiting
 from tests.fakes.clock import FakeClock
 from tests.fakes.relay_box import FakeRelayBox
 from tests.fakes.remote import FakeLoop
@@ -104,10 +104,14 @@ def test_mail_is_taken_out_of_the_spool_when_it_waits() -> None:
     world.hand.mails.clear()
     assert world.hand.take("ID1") is None, "it had no attempt"
     assert world.hand.take("none") is None
-    world.box.rows["ID1"] = Waiting(5.0, True, False, [RcptState(0, 2)])
+    world.box.rows["ID1"] = Waiting(5.0, True, False, [RcptState(0, 0.0, (Try(6.0), Try(7.0)))])
     mail = world.hand.take("ID1")
     assert mail is not None
-    assert (mail.queued_at, mail.noticed, mail.left[0]) == (5.0, True, RcptState(0, 2))
+    assert (mail.queued_at, mail.noticed, mail.left[0]) == (
+        5.0,
+        True,
+        RcptState(0, 0.0, (Try(6.0), Try(7.0))),
+    )
     assert world.hand.take("ID1") is mail
     mail.busy.add(0)
     world.hand.release(mail)

@@ -16,7 +16,7 @@ from fastsmtp.queue.letters import (
     without_wishes,
 )
 from fastsmtp.queue.plan.retry import RetrySchedule
-from fastsmtp.spool.waiting import RcptState, Waiting
+from fastsmtp.spool.waiting import RcptState, Try, Waiting
 
 SCHEDULE = RetrySchedule(pauses=(60.0, 300.0), jitter=0.0, expire=86_400.0, delay_notice=14_400.0)
 START = 1_700_000_000.0
@@ -141,7 +141,7 @@ def test_what_is_stored_comes_back() -> None:
 def test_the_last_result() -> None:
     assert last_result(3, None).text == "it was not tried yet"
     assert last_result(3, RcptState(3)).enhanced == "4.0.0"
-    state = RcptState(3, 1, START, 0.0, "deferred", 451, "4.3.0", "later", "mx:25")
+    state = RcptState(3, 0.0, (Try(START, 451, "4.3.0", "later", "mx:25"),))
     assert last_result(3, state) == DeliveryResult(3, "deferred", 451, "4.3.0", "later", "mx:25", "smtp")
 
 

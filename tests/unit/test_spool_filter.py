@@ -8,7 +8,7 @@ import pytest
 from fastsmtp.mail.envelope import Envelope, Recipient
 from fastsmtp.spool.filter import Filter, Matcher, Plan, glob, plan_of
 from fastsmtp.spool.tables import BY_CODE, BY_DOMAIN, BY_FROM, BY_RCPT, BY_SENDER, WAIT
-from fastsmtp.spool.waiting import RcptState, Waiting
+from fastsmtp.spool.waiting import RcptState, Try, Waiting
 
 NOW = 1_700_000_000.0
 PLANS = [
@@ -89,7 +89,7 @@ def envelope(*addresses: str, age: float = 10.0) -> Envelope:
 def test_what_is_said_of_recipients_must_hold_for_one_of_them() -> None:
     waiting = Waiting(
         NOW, False, False,
-        [RcptState(0, 1, NOW, 0.0, "deferred", 451, "4.7.1", "Greylisted", "mx.a.test[192.0.2.1]"), RcptState(2)],
+        [RcptState(0, 0.0, (Try(NOW, 451, "4.7.1", "Greylisted", "mx.a.test[192.0.2.1]"),)), RcptState(2)],
     )  # fmt: skip
     one = envelope("u@a.test", "final@b.test", "u@c.test")
 

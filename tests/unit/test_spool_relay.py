@@ -10,7 +10,7 @@ from fastsmtp.spool import relay
 from fastsmtp.spool.record import read_envelope
 from fastsmtp.spool.relay import Defer, Finish, RelayBox
 from fastsmtp.spool.tables import BODY, RELAY
-from fastsmtp.spool.waiting import RcptState, Waiting
+from fastsmtp.spool.waiting import RcptState, Try, Waiting
 from tests.fakes.post_office import PostOffice, until
 from tests.tools import relay_audit
 
@@ -217,8 +217,8 @@ def test_a_message_may_change_twice_in_one_commit(office: PostOffice) -> None:
     accepted(office, one)
     office.settle(
         Defer(one, waits(RcptState(0, due=5.0), RcptState(1))),
-        Defer(one, waits(RcptState(0, 2, code=451))),
-        Defer(one, waits(RcptState(0, 3, due=7.0, code=421))),
+        Defer(one, waits(RcptState(0, 0.0, (Try(1.0), Try(2.0, 451))))),
+        Defer(one, waits(RcptState(0, 7.0, (Try(1.0), Try(2.0, 451), Try(3.0, 421))))),
     )
     assert relay_audit.faults(office.spool) == []
     assert list(office.spool.relay.due_from(START)) == [(7.0, one)]
@@ -226,11 +226,21 @@ def test_a_message_may_change_twice_in_one_commit(office: PostOffice) -> None:
     assert office.left() == {}, "what is gone stays gone"
 
 
+def test_an_operator_has_the_last_word_on_hops(office: PostOffice) -> None:
+    one = office.submit(b"x", elsewhere=["u@far.test"])
+    accepted(office, one)
+    office.settle(Defer(one, Waiting(1.0, False, False, [RcptState(0)], ("smtp://a.test",))))
+    office.settle(Defer(one, waits(RcptState(0, 5.0))))
+    found = office.spool.relay.waiting(one)
+    assert found is not None
+    assert (found.hops, found.rcpts[0].due) == (("smtp://a.test",), 5.0)
+
+
 def test_an_operator_has_the_last_word_on_holding(office: PostOffice) -> None:
     one = office.submit(b"x", elsewhere=["u@far.test"])
     accepted(office, one)
     office.settle(Defer(one, waits(held=True)))
-    office.settle(Defer(one, waits(RcptState(0, 1, due=5.0))))
+    office.settle(Defer(one, waits(RcptState(0, 5.0, (Try(1.0),)))))
     found = office.spool.relay.waiting(one)
     assert found is not None
     assert found.held

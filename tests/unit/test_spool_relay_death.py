@@ -12,7 +12,7 @@ import pytest
 from fastsmtp.mail.envelope import Envelope
 from fastsmtp.spool.filter import Filter
 from fastsmtp.spool.relay import Defer, Finish
-from fastsmtp.spool.waiting import RcptState, Waiting
+from fastsmtp.spool.waiting import RcptState, Try, Waiting
 from tests.fakes.post_office import PostOffice, until
 from tests.tools import relay_audit
 from tests.unit.test_queue_redo import GOES_ROUND, dies_at
@@ -52,7 +52,7 @@ class Engine:
             box.finish(one, lambda error: None)
             return
         due = float(self._count % 4)
-        row = Waiting(1.0, False, False, [RcptState(0, 1, 2.0, due, "deferred", 451, "4.0.0", "later", "mx")])
+        row = Waiting(1.0, False, False, [RcptState(0, due, (Try(2.0, 451, "4.0.0", "later", "mx"),))])
         box.settle([Defer(one, row)], lambda error: self._waits(one))
 
     def _waits(self, one: str) -> None:

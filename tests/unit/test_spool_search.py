@@ -12,7 +12,7 @@ from fastsmtp.spool.base import SpoolError
 from fastsmtp.spool.filter import Filter, Matcher
 from fastsmtp.spool.relay import Defer, Finish
 from fastsmtp.spool.search import Action, Changed, Search
-from fastsmtp.spool.waiting import RcptState, Waiting
+from fastsmtp.spool.waiting import RcptState, Try, Waiting
 from tests.fakes.post_office import PostOffice, until
 from tests.tools import relay_audit
 
@@ -71,16 +71,16 @@ class Thousand:
             numbers = dice.sample(range(len(envelope.recipients)), dice.randint(1, len(envelope.recipients)))
             old = self.model[one][1]
             held = old.held if old is not None else dice.random() < 0.1
-            rcpts = [
-                RcptState(
-                    number, 1, 2.0, dice.choice([0.0, 5.0, 9.5]), "deferred", dice.choice([0, 421, 450, 451]),
-                    "4.0.0", f"words {dice.randrange(9)}", f"mx{dice.randrange(3)}.test",
-                )
-                for number in numbers
-            ]  # fmt: skip
-            changes.append(Defer(one, Waiting(envelope.received_at, False, held, rcpts)))
+            hops = old.hops if old is not None else ()
+            rcpts = [RcptState(number, dice.choice([0.0, 5.0, 9.5]), (self._try(),)) for number in numbers]
+            changes.append(Defer(one, Waiting(envelope.received_at, False, held, rcpts, hops)))
             self.model[one] = envelope, changes[-1].waiting
         self.office.settle(*changes)
+
+    def _try(self) -> Try:
+        dice = self.dice
+        code = dice.choice([0, 421, 450, 451])
+        return Try(2.0, code, "4.0.0", f"words {dice.randrange(9)}", f"mx{dice.randrange(3)}.test")
 
     def finish(self, ids: list[str]) -> None:
         self.office.settle(*(Finish(one) for one in ids))
@@ -113,7 +113,7 @@ class Thousand:
             position = page.position
         return count
 
-    def apply(self, filter: Filter, action: Action) -> list[str]:
+    def apply(self, filter: Filter, action: Action, hops: tuple[str, ...] = ()) -> list[str]:
         changed: list[str] = []
         position: bytes | None = b""
         while position is not None:
@@ -126,7 +126,7 @@ class Thousand:
             ) -> None:
                 answers.append((error, what))
 
-            self.search.apply(filter, action, position, done)
+            self.search.apply(filter, action, position, done, hops)
             while not answers:
                 self.office.turn(0.01)
             error, what = answers[0]
@@ -209,9 +209,10 @@ def test_changes_by_filters_against_the_model(
     dice = made.dice
     for _ in range(12):
         filter = dice.choice(FILTERS)
-        action: Action = dice.choice(["hold", "hold", "release", "retry", "remove"])
+        action: Action = dice.choice(["hold", "hold", "release", "retry", "reroute", "remove"])
+        hops = dice.choice([(), ("smtp://a.test", "mx")]) if action == "reroute" else ()
         meant = made.meant(filter)
-        changed = set(made.apply(filter, action))
+        changed = set(made.apply(filter, action, hops))
         assert changed <= meant
         for one in meant:
             envelope, row = made.model[one]
@@ -223,13 +224,21 @@ def test_changes_by_filters_against_the_model(
                 assert now.held == (action == "hold")
                 if row is not None:
                     assert [r.number for r in now.rcpts] == [r.number for r in row.rcpts]
-                    assert action == "retry" or now.rcpts == row.rcpts
-                if action == "retry":
+                    assert [r.tries for r in now.rcpts] == [r.tries for r in row.rcpts]
+                    assert action in ("retry", "reroute") or now.rcpts == row.rcpts
+                if action in ("retry", "reroute"):
                     assert all(r.due == search.AT_ONCE for r in now.rcpts)
+                if action == "reroute":
+                    assert now.hops == hops
+                elif row is not None:
+                    assert now.hops == row.hops
                 made.model[one] = envelope, now
             elif action == "hold":
                 assert row is not None
                 assert row.held
+            elif action == "reroute":
+                assert not hops
+                assert row is None or not row.hops
             else:
                 assert row is None or row.held == (action == "retry")
         if dice.random() < 0.5:
@@ -274,6 +283,36 @@ def test_the_engine_hears_of_changes_and_fresh_mail_is_held_from_being_tried(tmp
     assert act("remove").ids == [one]
     assert office.left() == {}
     assert act("remove").ids == []
+    office.close()
+
+
+def test_fresh_and_held_mail_is_rerouted_and_tried_at_once(tmp_path: Path) -> None:
+    office = PostOffice(tmp_path).open()
+    one = office.submit(b"x", elsewhere=["u@far.test", "v@far.test"])
+    office.accepted(one)
+    office.turn()
+    hops = ("smtp://relay.test:2525",)
+    answers: list[Changed] = []
+
+    def act(action: Action, *hops: str) -> Changed:
+        answers.clear()
+        office.spool.search.apply(Filter(), action, b"", lambda error, what: answers.append(what), hops)
+        until(lambda: bool(answers), each=lambda: office.turn(0.01))
+        return answers[0]
+
+    def row() -> tuple[bool, tuple[str, ...], list[float]]:
+        found = office.spool.relay.waiting(one)
+        assert found is not None
+        return found.held, found.hops, [rcpt.due for rcpt in found.rcpts]
+
+    assert act("reroute").skipped == 1, "it goes by the routes already"
+    assert act("reroute", *hops).ids == [one]
+    assert row() == (False, hops, [search.AT_ONCE] * 2)
+    assert act("hold").ids == [one]
+    assert row() == (True, hops, [search.AT_ONCE] * 2)
+    assert act("reroute").ids == [one]
+    assert row() == (False, (), [search.AT_ONCE] * 2)
+    assert [at for _, at in office.spool.relay.due_from((0.0, ""))] == [one]
     office.close()
 
 

@@ -8,6 +8,7 @@ from fastsmtp.spool.waiting import (
     OWN_DUE,
     SEVERAL,
     RcptState,
+    Try,
     Waiting,
     address_key,
     decode_waiting,
@@ -20,6 +21,7 @@ from fastsmtp.spool.waiting import (
     flag_rows,
     id_of,
     index_rows,
+    most_tries,
 )
 
 ID = "0123456789abc"
@@ -31,7 +33,7 @@ def envelope(*addresses: str, sender: str = "Jo@Sub.X.test") -> Envelope:
 
 
 def test_one_recipient_that_waits_with_its_site() -> None:
-    waiting = Waiting(1.0, False, False, [RcptState(0, 1, 2.0, 0.0, "deferred", 451, "4.3.0", "later", "mx")])
+    waiting = Waiting(1.0, False, False, [RcptState(0, 0.0, (Try(2.0, 451, "4.3.0", "later", "mx"),))])
     assert index_rows(envelope("U@Far.test"), waiting) == {
         (BY_DOMAIN, b"test.far\0u" + END): b"",
         (BY_RCPT, b"u@far.test" + END): b"",
@@ -41,6 +43,31 @@ def test_one_recipient_that_waits_with_its_site() -> None:
     }
     assert index_rows(envelope("U@Far.test"), None) == {}
     assert decode_waiting(encode_waiting(waiting)) == waiting
+
+
+def test_the_first_and_the_last_attempts_are_kept_and_the_others_counted() -> None:
+    state = RcptState(3, 5.0)
+    assert (state.attempts, state.last_at, state.code, state.text) == (0, 0.0, 0, "")
+    for number in range(1, 8):
+        state = state.tried(
+            Try(float(number), 450 + number, "4.0.0", f"words {number}", "mx"), number + 0.5, 4
+        )
+        assert (state.attempts, state.last_at, state.code) == (number, number, 450 + number)
+        assert (state.number, state.due, state.text) == (3, number + 0.5, f"words {number}")
+    assert [one.at for one in state.tries] == [1.0, 5.0, 6.0, 7.0]
+    assert state.left_out == 3
+    moved = state.moved(9.0)
+    assert (moved.due, moved.tries, moved.left_out) == (9.0, state.tries, 3)
+    waiting = Waiting(1.0, True, False, [state], ("smtp://relay.test:25",))
+    assert decode_waiting(encode_waiting(waiting)) == waiting
+
+
+def test_a_row_stays_one_that_a_commit_takes() -> None:
+    assert most_tries(1) == 41
+    assert all(count * most_tries(count) <= 2000 for count in range(1, 1001))
+    assert most_tries(100_000) == 2
+    once = Waiting(1.7e9, False, False, [RcptState(0, 0.0, (Try(1.7e9, 451, "4.3.0", "later", "mx"),))])
+    assert len(encode_waiting(once)) < 60
 
 
 def test_due_times_and_holding_show_in_flags() -> None:
