@@ -25,7 +25,8 @@ class Filter(Struct, frozen=True, kw_only=True):
     """``recipient``, ``sender`` and ``remote`` are globs (``*``, ``?``) without regard to case, the null sender is
     ``""``; ``domain`` is a recipient's, or ``*.name`` for all below it; ``older`` and ``younger`` are ages in
     seconds; ``code`` is the last reply's or its first digits, ``000`` for none; ``text`` stands somewhere in its
-    words, without regard to case. What is said of recipients must hold for one and the same that is not final."""
+    words, without regard to case; ``route`` is asked of a recipient's address and the hops its message was given by
+    hand. What is said of recipients must hold for one and the same that is not final."""
 
     ids: tuple[str, ...] | None = None
     recipient: str | None = None
@@ -37,6 +38,7 @@ class Filter(Struct, frozen=True, kw_only=True):
     code: str | None = None
     text: str | None = None
     remote: str | None = None
+    route: Callable[[str, tuple[str, ...]], bool] | None = None
 
 
 class Plan(NamedTuple):
@@ -150,7 +152,14 @@ class Matcher:
         self._text = None if filter.text is None else filter.text.lower()
         self._of_recipients = any(
             one is not None
-            for one in (filter.recipient, filter.domain, filter.code, filter.text, filter.remote)
+            for one in (
+                filter.recipient,
+                filter.domain,
+                filter.code,
+                filter.text,
+                filter.remote,
+                filter.route,
+            )
         )
 
     def fits(self, envelope: Envelope, waiting: Waiting | None) -> bool:
@@ -171,10 +180,12 @@ class Matcher:
         if not self._of_recipients:
             return True
         if waiting is None:
-            return any(self._one(envelope, RcptState(number)) for number in range(len(envelope.recipients)))
-        return any(self._one(envelope, rcpt) for rcpt in waiting.rcpts)
+            return any(
+                self._one(envelope, RcptState(number), ()) for number in range(len(envelope.recipients))
+            )
+        return any(self._one(envelope, rcpt, waiting.hops) for rcpt in waiting.rcpts)
 
-    def _one(self, envelope: Envelope, rcpt: RcptState) -> bool:
+    def _one(self, envelope: Envelope, rcpt: RcptState, hops: tuple[str, ...]) -> bool:
         address = envelope.recipients[rcpt.number].address
         return (
             (self._recipient is None or self._recipient(address))
@@ -182,4 +193,5 @@ class Matcher:
             and (self._filter.code is None or f"{rcpt.code:03}".startswith(self._filter.code))
             and (self._text is None or self._text in rcpt.text.lower())
             and (self._remote is None or self._remote(rcpt.remote))
+            and (self._filter.route is None or self._filter.route(address, hops))
         )

@@ -46,6 +46,7 @@ def test_what_goes_by_an_index(filter: Filter, table: bytes, start: bytes, exact
         Filter(), Filter(recipient="*x*@far.test"), Filter(recipient="*"), Filter(recipient="u?@far.test"),
         Filter(domain="far.*"), Filter(text="greylisted"), Filter(remote="mx*"), Filter(older=5.0),
         Filter(state="deferred"), Filter(recipient="*@?.test"), Filter(code=""),
+        Filter(route=lambda address, hops: True),
     ],
 )  # fmt: skip
 def test_what_is_a_scan(filter: Filter) -> None:
@@ -105,6 +106,19 @@ def test_what_is_said_of_recipients_must_hold_for_one_of_them() -> None:
     assert fits(state="deferred")
     assert not fits(state="held")
     assert not fits(state="fresh")
+
+
+def test_a_route_is_asked_of_the_same_recipient_and_the_hops_of_its_message() -> None:
+    one = envelope("a@near.test", "b@far.test")
+
+    def fits(waiting: Waiting | None, **conditions: object) -> bool:
+        given = {"route": lambda address, hops: hops == ("mx",) or address == "b@far.test", **conditions}
+        return Matcher(Filter(**given), NOW).fits(one, waiting)  # type: ignore[arg-type]
+
+    assert fits(None)
+    assert not fits(None, recipient="a@*")
+    assert not fits(Waiting(NOW, False, False, [RcptState(0)]))
+    assert fits(Waiting(NOW, False, False, [RcptState(0)], ("mx",)))
 
 
 def test_ages_and_ids() -> None:
