@@ -106,7 +106,7 @@ def make(
         if "SMTPUTF8" in params:
             if utf8:
                 uses_utf8 = True
-            elif body is None or not _header_is_ascii(body):
+            elif body is None or not header_is_ascii(body):
                 refusal = refusal or NO_UTF8_HEADER
         more, why = _promises(keywords, encrypted, params)
         words += more
@@ -163,7 +163,8 @@ def _convert(plan: Plan) -> bool:
     return converted is not None
 
 
-def _header_is_ascii(body: Content) -> bool:
+def header_is_ascii(body: Content) -> bool:
+    """Whether no octet of the header is above 127; ``body`` is whole, or its beginning with the whole header."""
     end = _HEADER_END.search(body)
     return bytes(body[: end.start() if end else len(body)]).isascii()
 

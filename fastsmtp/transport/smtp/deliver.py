@@ -4,7 +4,9 @@ What each misbehaviour of a server leads to stands in docs/delivery.md.
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from msgspec import Struct
@@ -12,10 +14,13 @@ from msgspec import Struct
 from fastsmtp.clock import Clock
 from fastsmtp.mail.envelope import Envelope
 from fastsmtp.mail.result import DeliveryResult
+from fastsmtp.smtp.outgoing_plan import Recipient, wants_whole
 from fastsmtp.smtp.outgoing_values import Event, Outcome
 from fastsmtp.telemetry.maillog import MailLog
+from fastsmtp.threads import make_way
 from fastsmtp.transport.smtp.connect import LoopOpener, Opener
-from fastsmtp.transport.smtp.connection import Connection, Content, Lines
+from fastsmtp.transport.smtp.connection import Connection, Content, FileContent, Lines
+from fastsmtp.transport.smtp.fitting import Fitted, fit
 from fastsmtp.transport.smtp.opening import Failure, Opening, ours
 from fastsmtp.transport.smtp.place import Place
 from fastsmtp.transport.smtp.pool import Pool
@@ -70,6 +75,8 @@ class SmtpTransport:
         self.contexts = Contexts(settings.ca_file)
         self.report = report or TlsReport()
         self.pool: Pool[Connection] = Pool(idle=settings.idle, uses=settings.uses, lifetime=settings.lifetime)
+        self.aside = ThreadPoolExecutor(1, "aside", make_way)
+        """For what takes long: one at a time, so that its memory is bounded."""
         self._active: set[Delivery] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -116,6 +123,7 @@ class SmtpTransport:
             connection.drop("the server is stopping")
         for task in list(self._tasks):
             task.cancel()
+        self.aside.shutdown(wait=False, cancel_futures=True)
 
     async def _emptied(self, within: float, left: Callable[[], bool]) -> None:
         loop = asyncio.get_running_loop()
@@ -156,6 +164,8 @@ class Delivery:
         "_connection",
         "_done",
         "_failures",
+        "_fitted",
+        "_fitting",
         "_job",
         "_left",
         "_opening",
@@ -177,6 +187,8 @@ class Delivery:
         self._failures: list[Failure] = []  # of sessions that were lost in a transaction
         self._reused = False
         self._worst: Outcome | None = None
+        self._fitted: Fitted | None = None
+        self._fitting = False  # nothing of the transaction was said yet
 
     def start(self) -> None:
         """Over a connection that is kept, or a new one."""
@@ -248,19 +260,73 @@ class Delivery:
         self._asked = numbers
         recipients = [known[number] for number in numbers]
         path = recipients[0].sender
-        connection.begin(envelope.sender if path is None else path, recipients, envelope.params, job.content)
+        sender = envelope.sender if path is None else path
+        content = job.content
+        if type(content) is FileContent and wants_whole(connection.protocol.offer, envelope.params):
+            self._begin_fitted(connection, sender, recipients, content)
+        else:
+            connection.begin(sender, recipients, envelope.params, content)
+
+    # --- large messages for servers that take less --------------------------------------------------
+
+    def _begin_fitted(
+        self, connection: Connection, sender: str, recipients: Sequence[Recipient], content: FileContent
+    ) -> None:
+        fitted = self._fitted
+        if fitted is not None and fitted.keywords == connection.protocol.offer.keywords:
+            connection.begin(sender, recipients, fitted.params, fitted.content)
+            return
+        self._fitting = True
+        self._transport.spawn(self._fit(connection, sender, recipients, content))
+
+    async def _fit(
+        self, connection: Connection, sender: str, recipients: Sequence[Recipient], content: FileContent
+    ) -> None:
+        offer, params = connection.protocol.offer, self._job.envelope.params
+        fitted: Fitted | Outcome
+        try:
+            fitted = await asyncio.get_running_loop().run_in_executor(
+                self._transport.aside, fit, content, os.dup(content.fd), offer, params
+            )
+        except Exception as error:
+            self._transport.log.event(f"internal error over {self._job.envelope.id}: {error!r}")
+            fitted = ours("4.3.0", "internal error", "plan")
+        if connection is not self._connection:
+            if isinstance(fitted, Fitted):
+                fitted.close()
+            return  # the connection was lost, or nobody waits any more
+        self._fitting = False
+        if isinstance(fitted, Fitted):
+            self._forget_fitted()
+            self._fitted = fitted
+            connection.begin(sender, recipients, fitted.params, fitted.content)
+        else:
+            asked, self._asked = self._asked, []
+            self._note("", asked, [fitted] * len(asked))
+            self._go_on(connection)
+
+    def _forget_fitted(self) -> None:
+        if self._fitted is not None:
+            self._fitted.close()
+            self._fitted = None
 
     # --- results ----------------------------------------------------------------------------------
 
     def happened(self, connection: Connection, event: int) -> None:
         """See `Owner`: a transaction is over, or the connection."""
-        outcomes = connection.protocol.outcomes
+        # those of the transaction before say nothing
+        outcomes = [] if self._fitting else connection.protocol.outcomes
+        self._fitting = False
         asked, self._asked = self._asked, []
         if event != _DONE:
             self._connection = None
             self._lost(connection, asked, outcomes)
             return
         self._note(connection.remote, asked, outcomes)
+        self._go_on(connection)
+
+    def _go_on(self, connection: Connection) -> None:
+        """With those who are left, over this connection when it takes more."""
         if not self._left:
             self._connection = None
             self._transport.keep(self._job.place, connection)
@@ -321,6 +387,7 @@ class Delivery:
         done, self._done = self._done, None
         if done is None:
             return
+        self._forget_fitted()
         self._transport.finished(self)
         try:
             done(self._results, OK if self._worst is None else site(self._worst))
