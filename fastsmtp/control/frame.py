@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 from msgspec import Struct
 
-VERSION = 1
+VERSION = 2
 MOST_REQUEST = 64 << 10
 """Octets of a request."""
 MOST_RESPONSE = 16 << 20

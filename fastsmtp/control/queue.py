@@ -18,9 +18,13 @@ MOST_IDS = 1000
 State = Literal["fresh", "deferred", "held"]
 """``fresh``: on its first attempt, or before it; ``deferred``: waits for another; ``held``: waits for somebody."""
 
-Action = Literal["retry", "hold", "release", "remove", "bounce"]
-"""``retry``: try at once, by the route as it is now; ``hold``: no attempts until ``release``; ``remove``: gone, and
-nobody is told; ``bounce``: goes back to its sender now."""
+Action = Literal["retry", "hold", "release", "reroute", "remove", "bounce"]
+"""``retry``: try at once, by the route as it is now; ``hold``: no attempts until ``release``; ``reroute``: to hops of
+its own instead of where the routes say, or by the routes again, and at once; ``remove``: gone, and nobody is told;
+``bounce``: goes back to its sender now."""
+
+MOST_HOPS = 20
+"""Hops that one message may be given."""
 
 MOST_WORDS = 1000
 """Characters of one condition."""
@@ -30,12 +34,13 @@ Text = Annotated[str, Meta(max_length=MOST_WORDS)]
 
 class QueueFilter(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Which messages are meant: those that satisfy everything that is given, each recipient condition (``recipient``,
-    ``domain``, ``code``, ``text``, ``remote``) by one and the same of its unfinished recipients.
+    ``domain``, ``code``, ``text``, ``remote``, ``route``) by one and the same of its unfinished recipients.
 
     ``recipient`` and ``sender`` are globs (``*``, ``?``) without regard to case, the null sender is ``""``;
     ``domain`` is a name, or ``*.name`` for all below it; ``older`` and ``younger`` are ages in seconds; ``code`` is
     the last reply's, or its first one or two digits, ``000`` for no reply; ``text`` stands somewhere in its words;
-    ``remote`` is a glob of the host spoken to last."""
+    ``remote`` is a glob of the host spoken to last, ``route`` one of where it would go now: of the ``match`` of its
+    route, or of one of its hops."""
 
     ids: Annotated[tuple[Annotated[str, Meta(max_length=64)], ...], Meta(max_length=MOST_IDS)] | None = None
     recipient: Text | None = None
@@ -47,12 +52,25 @@ class QueueFilter(Struct, frozen=True, kw_only=True, omit_defaults=True):
     code: Annotated[str, Meta(pattern="^[0-9]{1,3}$")] | None = None
     text: Text | None = None
     remote: Text | None = None
+    route: Text | None = None
+
+
+class TryRow(Struct, frozen=True, kw_only=True):
+    """An attempt that put a recipient off: when it ended, and what was said, as in `RecipientRow`."""
+
+    at: float
+    code: int = 0
+    enhanced: str = ""
+    reply: str = ""
+    remote: str = ""
 
 
 class RecipientRow(Struct, frozen=True, kw_only=True):
     """One recipient that is not final. ``status`` is ``waiting`` before the first result; ``code``, ``enhanced``,
-    ``reply`` and ``remote`` are the last attempt's, 0 or empty before one; ``next_at`` is None where no time of its
-    own is set, and ``why`` tells in words what it waits for."""
+    ``reply`` and ``remote`` are the last attempt's, 0 or empty before one. ``tries`` are all attempts that are kept,
+    oldest first, ``left_out`` more there were after the first; in a list there are none of them. ``next_at`` is when
+    it is tried next, None where that is not known, ``why`` what it waits for, in words, ``site`` the site where it
+    waits, empty where that is not known. ``route`` says where it would go now; in a list it is empty."""
 
     address: str
     original: str | None = None
@@ -65,12 +83,16 @@ class RecipientRow(Struct, frozen=True, kw_only=True):
     enhanced: str = ""
     reply: str = ""
     remote: str = ""
+    tries: list[TryRow] = []
+    left_out: int = 0
     why: str = ""
+    site: str = ""
+    route: str = ""
 
 
 class QueueRow(Struct, frozen=True, kw_only=True):
     """One message in a list. ``queued_at`` is when it came; ``size`` in octets; ``recipients`` are the first
-    few of ``waiting``."""
+    few of ``waiting``; ``hops`` are those it was given by hand, none: the routes say where it goes."""
 
     id: str
     state: State
@@ -79,6 +101,7 @@ class QueueRow(Struct, frozen=True, kw_only=True):
     sender: str
     recipients: list[RecipientRow]
     waiting: int
+    hops: list[str] = []
 
 
 class Work(Struct, frozen=True, kw_only=True):
@@ -107,10 +130,12 @@ class Counted(Struct, frozen=True, kw_only=True):
 
 
 class Change(Struct, frozen=True, kw_only=True):
-    """What is to be done to the messages of ``filter``."""
+    """What is to be done to the messages of ``filter``. ``hops`` are those of ``reroute``, in order of preference and
+    each as in ``to`` of ``[[routes]]``; none: by the routes again."""
 
     filter: QueueFilter
     action: Action
+    hops: Annotated[tuple[Annotated[str, Meta(max_length=300)], ...], Meta(max_length=MOST_HOPS)] = ()
 
 
 class Changed(Struct, frozen=True, kw_only=True):
@@ -124,7 +149,8 @@ class Changed(Struct, frozen=True, kw_only=True):
 
 
 class Shown(Struct, frozen=True, kw_only=True):
-    """All that is known of one message. ``head``: its header fields as they are, at most `MOST_HEAD` octets."""
+    """All that is known of one message, see `QueueRow`. ``head``: its header fields as they are, at most `MOST_HEAD`
+    octets."""
 
     id: str
     state: State
@@ -136,7 +162,9 @@ class Shown(Struct, frozen=True, kw_only=True):
     helo: str
     protocol: str
     recipients: list[RecipientRow]
+    waiting: int
     head: bytes
+    hops: list[str] = []
 
 
 MOST_HEAD = 64 << 10

@@ -7,6 +7,7 @@ from pathlib import Path
 from fastsmtp.clock import Clock
 from fastsmtp.control.desk import Engine, SpoolDesk
 from fastsmtp.control.place import socket_path
+from fastsmtp.control.rows import Routes
 from fastsmtp.control.server import ControlServer
 from fastsmtp.control.service import QueueService
 from fastsmtp.spool.lmdb import LmdbSpool
@@ -24,6 +25,7 @@ class Control:
         data_dir: Path,
         slot: int,
         shards: Shards,
+        routes: Routes,
         *,
         loop: asyncio.AbstractEventLoop,
         log: MailLog,
@@ -32,6 +34,7 @@ class Control:
         self._loop = loop
         self._path = socket_path(data_dir, slot)
         self._shards = shards
+        self._routes = routes
         self._event = log.event
         self._clock = clock
         self._server = ControlServer(self._path, log.event)
@@ -58,6 +61,6 @@ class Control:
 
     def _desks(self) -> dict[int, SpoolDesk]:
         return {
-            number: SpoolDesk(spool, self._clock, engine, self._event)
+            number: SpoolDesk(spool, self._clock, self._routes, engine, self._event)
             for number, spool, engine in self._shards()
         }

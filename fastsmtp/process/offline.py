@@ -14,6 +14,8 @@ from fastsmtp.control.queue import QueueDesk
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.lock import take_lock
 from fastsmtp.process.privileges import drop, find_user
+from fastsmtp.process.route_names import RouteNames
+from fastsmtp.process.routing import router_of
 from fastsmtp.process.settings import Settings
 from fastsmtp.spool.base import SpoolError
 from fastsmtp.spool.lmdb import LmdbSpool
@@ -26,6 +28,7 @@ def opener(settings: Settings) -> Iterator[Mapping[int, QueueDesk]]:
     for good: what is made in the spool is to be his. Raises `NoQueue`, `NotAllowed`."""
     clock = SystemClock()
     log = MailLog(clock, slot=None)
+    routes = RouteNames(lambda: router_of(settings)[0])
     with ExitStack() as stack:
         stack.callback(log.finish)
         try:
@@ -55,5 +58,5 @@ def opener(settings: Settings) -> Iterator[Mapping[int, QueueDesk]]:
             except SpoolError as error:
                 raise NoQueue(str(error)) from None
             stack.callback(spool.stop)
-            desks[number] = SpoolDesk(spool, clock)
+            desks[number] = SpoolDesk(spool, clock, routes)
         yield desks

@@ -14,12 +14,14 @@ from fastsmtp.clock import Clock
 from fastsmtp.config.errors import SettingsError
 from fastsmtp.intake.intake import Intake
 from fastsmtp.limits.guard import ConnectionGuard
+from fastsmtp.limits.pressure import Pressure, PressureBoard
 from fastsmtp.mail.envelope import Envelope, Recipient
 from fastsmtp.process.control import Control
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.outbound import Outbound
+from fastsmtp.process.route_names import RouteNames
 from fastsmtp.process.routing import SettingsSource
-from fastsmtp.process.settings import Settings
+from fastsmtp.process.settings import Settings, watched_places
 from fastsmtp.process.sockets import Listener
 from fastsmtp.process.worker import ProtocolFactory
 from fastsmtp.queue.local import LocalRunner
@@ -58,6 +60,7 @@ class MailServices:
         settings: Settings,
         source: SettingsSource,
         guard: ConnectionGuard,
+        pressure: PressureBoard,
         suspects: Mapping[int, memoryview],
         clock: Clock,
     ) -> None:
@@ -67,6 +70,13 @@ class MailServices:
         self._settings = settings
         self._source = source
         self._guard = guard
+        self._pressure = Pressure(
+            settings.pressure,
+            pressure,
+            places=watched_places(settings),
+            workers=settings.workers,
+            event=log.event,
+        )
         self._suspects = suspects
         self._clock = clock
         self._shards: dict[int, _Shard] = {}
@@ -90,6 +100,7 @@ class MailServices:
             intake=intake,
             router=router,
             guard=self._guard.worker(self._slot),
+            pressure=self._pressure,
             log=self._log,
             clock=self._clock,
             expanded=self._expanded,
@@ -98,11 +109,13 @@ class MailServices:
             settings.data_dir,
             self._slot,
             self._open_shards,
+            RouteNames(lambda: router),
             loop=self._loop,
             log=self._log,
             clock=self._clock,
         )
         self._control.start()
+        self._pressure.start()
 
     def _open_shards(self) -> list[tuple[int, LmdbSpool, RemoteRunner | None]]:
         return [(number, held.spool, held.remote) for number, held in list(self._shards.items())]
@@ -136,6 +149,7 @@ class MailServices:
         self._sessions.tick()
         self._reloader.tick()
         self._outbound.tick()
+        self._pressure.tick({number: held.spool.messages() for number, held in list(self._shards.items())})
         for shard in list(self._shards.values()):
             if shard.remote is not None:
                 shard.remote.tick()
@@ -149,6 +163,7 @@ class MailServices:
 
     def stop(self) -> None:
         """See `Services.stop`."""
+        self._pressure.stop()
         for shard in list(self._shards):
             self.release(shard)
 

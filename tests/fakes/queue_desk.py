@@ -1,5 +1,6 @@
 """A queue in a list: what the real desks are compared with, and what the commands are tried on."""
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from msgspec.structs import replace
@@ -16,10 +17,15 @@ from fastsmtp.control.queue import (
     Shown,
     SitePage,
     SiteRow,
+    TryRow,
     Work,
 )
 
 NOW = 1_700_000_000.0
+TRIES = [
+    TryRow(at=NOW - 90, code=0, enhanced="4.4.1", reply="connect to mx.far.test: refused"),
+    TryRow(at=NOW - 30, code=450, enhanced="4.2.0", reply="mailbox busy", remote="mx.far.test[192.0.2.1]:25"),
+]
 
 
 def row(number: int, *, shard: int = 0, address: str = "bob@far.test", **given: object) -> QueueRow:
@@ -71,7 +77,26 @@ def _recipient(filter: QueueFilter, one: RecipientRow) -> bool:
         and (filter.code is None or f"{one.code:03d}".startswith(filter.code))
         and (filter.text is None or filter.text.lower() in one.reply.lower())
         and (filter.remote is None or fnmatchcase(one.remote, filter.remote))
+        and (filter.route is None or fnmatchcase(domain, filter.route))
     )
+
+
+class FakeRoutes:
+    """The route of a domain has its name, and leads to port 25 of the host that is called like it."""
+
+    def words(self, address: str, hops: Sequence[str]) -> Sequence[str]:
+        """See `Routes.words`."""
+        domain = address.rpartition("@")[2]
+        return hops or (domain, f"{domain}:25")
+
+    def told(self, address: str, hops: Sequence[str]) -> str:
+        """See `Routes.told`."""
+        return ", then ".join(hops or self.words(address, ())[1:])
+
+    def check(self, hops: Sequence[str]) -> None:
+        """See `Routes.check`."""
+        if "nowhere" in hops:
+            raise ValueError("to: nowhere is no host")
 
 
 class FakeDesk:
@@ -112,7 +137,9 @@ class FakeDesk:
             client_ip="192.0.2.7",
             helo="client.test",
             protocol="ESMTP",
-            recipients=one.recipients,
+            recipients=[replace(each, tries=TRIES, route="far.test:25") for each in one.recipients],
+            waiting=one.waiting,
+            hops=one.hops,
             head=b"Subject: h\xc3\xa9\r\n\tfolded\r\nX-Bad: \x1b[2J\r\n",
         )
 
@@ -129,6 +156,8 @@ class FakeDesk:
                 self.rows[one.id] = replace(one, state="held")
             elif change.action == "release" and one.state == "held":
                 self.rows[one.id] = replace(one, state="deferred")
+            elif change.action == "reroute" and (change.hops or one.hops):
+                self.rows[one.id] = replace(one, hops=list(change.hops))
             elif change.action in ("remove", "bounce"):
                 del self.rows[one.id]
             elif change.action != "retry":
@@ -155,5 +184,9 @@ class FakeDesk:
         return (
             found,
             following,
-            Work(scan=filter.text is not None, total=len(self.rows), looked=len(looked)),
+            Work(
+                scan=filter.text is not None or filter.route is not None,
+                total=len(self.rows),
+                looked=len(looked),
+            ),
         )

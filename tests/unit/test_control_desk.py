@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from fastsmtp.clock import SystemClock
-from fastsmtp.control.desk import MOST_RECIPIENTS, SpoolDesk
+from fastsmtp.control.desk import SpoolDesk
 from fastsmtp.control.queue import MOST_HEAD, Change, NotPossible, QueueFilter, QueueRow
+from fastsmtp.control.rows import MOST_RECIPIENTS
 from fastsmtp.mail.envelope import Envelope, Recipient
 from fastsmtp.queue.plan.site import SiteState
 from fastsmtp.spool.base import SpoolError
@@ -18,6 +19,7 @@ from fastsmtp.spool.relay import Defer, Finish
 from fastsmtp.spool.waiting import RcptState, Try, Waiting
 from fastsmtp.telemetry.maillog import MailLog
 from tests.fakes.post_office import SMALL
+from tests.fakes.queue_desk import FakeRoutes
 
 LATER = 5e9
 AHEAD = 1000.0
@@ -79,7 +81,7 @@ class Desk:
         )
         self.engine = FakeEngine(self) if engine else None
         self.events: list[str] = []
-        self.desk = SpoolDesk(self.spool, self.clock, self.engine, self.events.append)
+        self.desk = SpoolDesk(self.spool, self.clock, FakeRoutes(), self.engine, self.events.append)
 
     async def submit(
         self, *recipients: Recipient, body: bytes = b"Subject: s\r\n\r\ntext\r\n", large: bool = False
@@ -122,12 +124,18 @@ class Desk:
             position = page.position
         return rows
 
-    async def change(self, action: str, filter: QueueFilter = QueueFilter()) -> tuple[int, int]:  # noqa: B008
+    async def change(
+        self,
+        action: str,
+        filter: QueueFilter = QueueFilter(),  # noqa: B008
+        *hops: str,
+    ) -> tuple[int, int]:
         """Changed and skipped, over all pieces."""
         changed = skipped = 0
         position: bytes | None = b""
         while position is not None:
-            part = await self.desk.change(Change(filter=filter, action=action), position)  # type: ignore[arg-type]
+            wanted = Change(filter=filter, action=action, hops=hops)  # type: ignore[arg-type]
+            part = await self.desk.change(wanted, position)
             changed += part.messages
             skipped += part.skipped
             position = part.position
@@ -247,6 +255,64 @@ def test_changes(tmp_path: Path) -> None:
             many = [await one.submit(far(i)) for i in range(12)]
             assert await one.change("remove", QueueFilter(ids=tuple(many))) == (12, 0)
             assert one.events[-1].endswith(f"{many[9]} and 2 others")
+
+    asyncio.run(main())
+
+
+def test_other_hops_and_back_to_the_routes(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with opened(tmp_path, engine=True) as one:
+            fresh, deferred = [await one.submit(far(i)) for i in range(2)]
+            await one.settle(Defer(deferred, Waiting(1.0, False, False, [waits(due=LATER)])))
+            assert await one.change("reroute", QueueFilter(), "b.test:25", "mx") == (2, 0)
+            assert one.events[-1].startswith("queue: reroute to b.test:25, mx by hand: ")
+            assert one.engine is not None
+            assert sorted(one.engine.hurried) == sorted([fresh, deferred])
+            assert [row.hops for row in await one.rows()] == [["b.test:25", "mx"]] * 2
+            shown = await one.desk.show(deferred)
+            assert shown is not None
+            assert (shown.hops, shown.recipients[0].route) == (["b.test:25", "mx"], "b.test:25, then mx")
+            assert await one.change("reroute", QueueFilter(ids=(fresh,))) == (1, 0)
+            assert await one.change("reroute") == (1, 1)
+            assert [row.hops for row in await one.rows()] == [[], []]
+            with pytest.raises(NotPossible, match="reroute: to: nowhere is no host"):
+                await one.change("reroute", QueueFilter(), "nowhere")
+
+    asyncio.run(main())
+
+
+def test_mail_is_found_by_its_route(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with opened(tmp_path) as one:
+            first = await one.submit(Recipient("a@near.test", ""), far(0))
+            second = await one.submit(far(1))
+            assert len(await one.rows(QueueFilter(route="far.test"))) == 2
+            assert [row.id for row in await one.rows(QueueFilter(route="NEAR.test:*"))] == [first]
+            assert await one.rows(QueueFilter(route="near.test", recipient="u*")) == []
+            assert (await one.desk.count(QueueFilter(route="far*"), b"")).work.scan
+            assert await one.change("reroute", QueueFilter(ids=(second,)), "b.test:25") == (1, 0)
+            assert [row.id for row in await one.rows(QueueFilter(route="b.test:25"))] == [second]
+            assert await one.change("hold", QueueFilter(route="far.test")) == (1, 0)
+
+    asyncio.run(main())
+
+
+def test_all_attempts_are_shown(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with opened(tmp_path, engine=True) as one:
+            queue_id = await one.submit(far(0))
+            tries = (Try(50.0, 0, "4.4.1", "refused"), waits().last)
+            state = RcptState(0, LATER, tries, 7)
+            await one.settle(Defer(queue_id, Waiting(1.0, False, False, [state])))
+            shown = await one.desk.show(queue_id)
+            assert shown is not None
+            recipient = shown.recipients[0]
+            assert (recipient.attempts, recipient.left_out, recipient.reply) == (9, 7, "not now")
+            assert [(each.at, each.reply, each.remote) for each in recipient.tries] == [
+                (50.0 + AHEAD, "refused", ""),
+                (100.0 + AHEAD, "not now", "mx.far.test[192.0.2.9]:25"),
+            ]
+            assert (await one.rows())[0].recipients[0].tries == []
 
     asyncio.run(main())
 

@@ -6,6 +6,7 @@ import pytest
 from fastsmtp.control.frame import (
     HEAD_BYTES,
     MOST_REQUEST,
+    VERSION,
     FrameError,
     Request,
     Response,
@@ -30,9 +31,9 @@ def test_another_version_and_too_much_are_told_apart() -> None:
     with pytest.raises(FrameError) as caught:
         body_length(b"\x07" + data[1:HEAD_BYTES], MOST_REQUEST)
     assert caught.value.version
-    assert str(caught.value) == "version 7 is spoken there, 1 here"
+    assert str(caught.value) == f"version 7 is spoken there, {VERSION} here"
     with pytest.raises(FrameError) as caught:
-        body_length(b"\x01\xff\xff\xff\xff", MOST_REQUEST)
+        body_length(bytes((VERSION,)) + b"\xff\xff\xff\xff", MOST_REQUEST)
     assert not caught.value.version
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from fastsmtp.control import office as module
 from fastsmtp.control.client import ControlError, NotAllowed, RemoteDesk
+from fastsmtp.control.frame import VERSION
 from fastsmtp.control.office import NoQueue, office
 from fastsmtp.control.place import shards, slots, socket_path
 from fastsmtp.control.queue import Change, NotPossible, QueueDesk, QueueFilter
@@ -187,12 +188,12 @@ def test_a_server_of_another_version_is_told(tmp_path: Path, monkeypatch: pytest
     async def main() -> None:
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.read(1000)
-            writer.write(b"\x02\x00\x00\x00\x00")
+            writer.write(bytes((VERSION + 1, 0, 0, 0, 0)))
             writer.close()
 
         (tmp_path / "control").mkdir()
         other = await asyncio.start_unix_server(answer, tmp_path / "control" / "0")
-        with pytest.raises(ControlError, match="version 2 is spoken there, 1 here"):
+        with pytest.raises(ControlError, match=f"version {VERSION + 1} is spoken there, {VERSION} here"):
             async with office(tmp_path, never):
                 pass
         other.close()
@@ -204,7 +205,7 @@ def test_a_worker_that_ends_in_the_middle(tmp_path: Path) -> None:
     async def main() -> None:
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.read(1000)
-            writer.write(b"\x01\x00\x00\x00\x05\x93")
+            writer.write(bytes((VERSION, 0, 0, 0, 5, 0x93)))
             writer.close()
 
         other = await asyncio.start_unix_server(answer, tmp_path / "0")

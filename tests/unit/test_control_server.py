@@ -13,10 +13,11 @@ import pytest
 
 from fastsmtp.control import server as module
 from fastsmtp.control.client import ControlError, NotAllowed, NotThere, ask
-from fastsmtp.control.frame import MOST_REQUEST
+from fastsmtp.control.frame import MOST_REQUEST, VERSION
 from fastsmtp.control.place import reach
 from fastsmtp.control.server import ControlServer, Refused
 
+V = bytes((VERSION,))
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
 
@@ -143,9 +144,9 @@ def test_what_is_no_request(loop: Run, tmp_path: Path) -> None:
     async def main() -> None:
         async with site(tmp_path / "0") as made:
             assert b"version" in await raw(made.path, b"GET / HTTP/1.0\r\n\r\n")
-            assert b"are allowed" in await raw(made.path, b"\x01" + (MOST_REQUEST + 1).to_bytes(4, "big"))
-            assert b"request" in await raw(made.path, b"\x01\x00\x00\x00\x01\xc1")
-            assert await raw(made.path, b"\x01\x00\x00\x00\x09\x92") == b"", "cut off in the middle"
+            assert b"are allowed" in await raw(made.path, V + (MOST_REQUEST + 1).to_bytes(4, "big"))
+            assert b"request" in await raw(made.path, V + b"\x00\x00\x00\x01\xc1")
+            assert await raw(made.path, V + b"\x00\x00\x00\x09\x92") == b"", "cut off in the middle"
             assert await raw(made.path, b"") == b""
             assert await ask(made.path, "double", 1, int) == 2
             assert made.lines == []

@@ -8,6 +8,7 @@ from fastsmtp.clock import SystemClock
 from fastsmtp.control.client import shards_of
 from fastsmtp.process.control import Control
 from fastsmtp.telemetry.maillog import MailLog
+from tests.fakes.queue_desk import FakeRoutes
 from tests.unit.test_control_desk import Desk, far, opened
 
 
@@ -18,6 +19,7 @@ def control(data_dir: Path, *desks: Desk) -> Control:
         data_dir,
         3,
         lambda: [(number, desk.spool, desk.engine) for number, desk in enumerate(desks)],
+        FakeRoutes(),
         loop=asyncio.get_running_loop(),
         log=MailLog(clock, slot=3),
         clock=clock,
@@ -49,7 +51,7 @@ def test_where_it_cannot_listen_the_worker_goes_on(tmp_path: Path) -> None:
     async def main() -> None:
         clock = SystemClock()
         log = MailLog(clock, slot=3, fd=fd)
-        made = Control(tmp_path, 3, list, loop=asyncio.get_running_loop(), log=log, clock=clock)
+        made = Control(tmp_path, 3, list, FakeRoutes(), loop=asyncio.get_running_loop(), log=log, clock=clock)
         made.start()
         await made.stop()
         log.flush()

@@ -3,7 +3,7 @@
 import pytest
 
 from fastsmtp.mail.reply import Reply
-from fastsmtp.routing.destinations import parse_destination
+from fastsmtp.routing.destinations import hop_text, parse_destination, parse_hops
 from fastsmtp.routing.route import Hop
 
 
@@ -37,6 +37,28 @@ def test_as_text() -> None:
         "lmtp:127.0.0.1:24",
         "MX of far.test",
     ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["mail.far.test:25", "[2001:db8::1]:26", "lmtp:127.0.0.1:24", "lmtp:[::1]:24", "mx", "mx:far.test"],
+)
+def test_a_hop_is_named_as_it_was_written(text: str) -> None:
+    assert [hop_text(hop) for hop in parse_hops([text])] == [text]
+
+
+@pytest.mark.parametrize(
+    ("to", "problem"),
+    [
+        (["local"], '^to: "local" is no other host; expected "host:port", .* or "mx:domain"$'),
+        (["reject:no"], '^to: "reject:no" is no other host'),
+        (["*@far.test"], '^to: expected "host:port"'),
+        ([], "^to: expected "),
+    ],
+)
+def test_what_is_no_other_host(to: list[str], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        parse_hops(to)
 
 
 def test_passwords_go_to_named_hosts_whose_name_is_proved() -> None:
