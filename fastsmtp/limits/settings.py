@@ -1,4 +1,4 @@
-"""The ``[limits]`` table."""
+"""The ``[limits]`` and ``[pressure]`` tables."""
 
 from typing import Annotated
 
@@ -63,3 +63,60 @@ class LimitSettings(Struct, frozen=True, kw_only=True):
             extra={"unit": "seconds"},
         ),
     ] = 300
+
+
+class PressureSettings(Struct, frozen=True, kw_only=True):
+    """When new mail is put off with 452 because something runs short, before it does harm; docs/running.md. What was
+    taken in is delivered meanwhile. 0 = not watched."""
+
+    disk_free: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1 << 50,
+            description="Bytes that must be free where `data_dir` and the mailboxes lie. Mail is taken again when a "
+            "quarter more is free.",
+        ),
+    ] = 256 << 20
+    inodes_free: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1 << 50,
+            description="Inodes that must be free there, likewise; each mail in a mailbox takes one.",
+        ),
+    ] = 10_000
+    memory: (
+        Annotated[
+            int,
+            Meta(
+                ge=0,
+                le=1 << 50,
+                description="Bytes of memory of its own that a worker may have (anonymous, resident). Mail is taken "
+                "again at nine tenths of it.",
+                extra={
+                    "default": "three quarters of the memory of the machine, or of its cgroup, divided by the workers"
+                },
+            ),
+        ]
+        | None
+    ) = None
+    memory_free: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1 << 50,
+            description="Bytes of memory that the machine must have available (MemAvailable of /proc/meminfo). Mail "
+            "is taken again when a quarter more is.",
+        ),
+    ] = 64 << 20
+    queue: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000_000,
+            description="Messages that may wait in all workers' queues, for mailboxes and for other hosts. Mail is "
+            "taken again at nine tenths of it. A message costs disk, which is watched anyway, so that there is no "
+            "limit by default.",
+        ),
+    ] = 0

@@ -4,7 +4,6 @@ A reply's enhanced status takes its class from the reply code, so the two cannot
 The texts are constant: what the client said is never repeated back.
 """
 
-
 _set = object.__setattr__
 
 
@@ -130,6 +129,10 @@ TOO_MANY_FROM_HOST = Reply(421, "7.0", "too many connections from your address")
 TOO_MANY_MESSAGES = Reply(450, "7.1", "too many messages from your address, try later")
 TIMEOUT = Reply(421, "4.2", "timeout")
 SPOOL_FULL = Reply(452, "3.1", "out of storage, try later")
+DISK_LOW = Reply(452, "3.1", "short of disk space, try later")
+MEMORY_LOW = Reply(452, "3.1", "short of memory, try later")
+QUEUE_FULL = Reply(452, "3.1", "too much mail waits here, try later")
+NO_ROOM_FOR_SIZE = Reply(452, "3.1", "no room for a message of this size now, try later")
 SPOOL_FAILED = Reply(451, "3.0", "storage error, try later")
 LOCAL_ERROR = Reply(451, "3.0", "local error, try later")
 

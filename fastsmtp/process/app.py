@@ -14,6 +14,7 @@ import msgspec
 
 from fastsmtp.clock import Clock, SystemClock
 from fastsmtp.limits.guard import ConnectionGuard
+from fastsmtp.limits.pressure import PressureBoard
 from fastsmtp.limits.settings import LimitSettings
 from fastsmtp.process.banner import banner
 from fastsmtp.process.errors import StartError
@@ -75,13 +76,14 @@ def _serve(settings: Settings, file: Path | None, clock: Clock, log: MailLog) ->
         log.event(f"spool shards {names} are of more workers than there are now: they are drained")
     beats = Heartbeats(settings.workers)
     guard = ConnectionGuard(settings.workers, limits, clock)
-    suspects = regions([*range(settings.workers), *leftovers], SuspectBoard.BYTES)
+    shards = [*range(settings.workers), *leftovers]
     build = functools.partial(
         MailServices,
         settings=msgspec.structs.replace(settings, limits=limits),
         source=SettingsSource(file, settings, secret),
         guard=guard,
-        suspects=suspects,
+        pressure=PressureBoard(shards),
+        suspects=regions(shards, SuspectBoard.BYTES),
         clock=clock,
     )
 

@@ -19,7 +19,7 @@ from fastsmtp.config.errors import SettingsError
 from fastsmtp.config.load import load_toml
 from fastsmtp.config.values import Endpoint, check_hostname, parse_endpoint
 from fastsmtp.dns.settings import DnsSettings
-from fastsmtp.limits.settings import LimitSettings
+from fastsmtp.limits.settings import LimitSettings, PressureSettings
 from fastsmtp.mailbox.settings import MailboxSettings
 from fastsmtp.queue.plan.settings import PlanSettings
 from fastsmtp.queue.settings import BounceSettings, QueueSettings
@@ -151,6 +151,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = {}
     forwarding: ForwardingSettings = ForwardingSettings()
     limits: LimitSettings = LimitSettings()
+    pressure: PressureSettings = PressureSettings()
     spool: SpoolSettings = SpoolSettings()
     delivery: QueueSettings = QueueSettings()
     queue: PlanSettings = PlanSettings()
@@ -301,6 +302,18 @@ def _shared_mailboxes(mailboxes: MailboxSettings) -> Iterator[str]:
 def mailbox_root(settings: Settings) -> Path:
     """The directory all mailboxes lie below: their path up to the first ``{``."""
     return Path(settings.mailboxes.path.partition("{")[0] + "x").parent
+
+
+def watched_places(settings: Settings) -> list[Path]:
+    """A directory on each file system that may run full: that of the spool first, then that of the mailboxes when it
+    is another."""
+    places = [settings.data_dir, mailbox_root(settings)]
+    try:
+        if places[0].stat().st_dev == places[1].stat().st_dev:
+            places.pop()
+    except OSError:
+        pass  # not there yet: it may become anything
+    return places
 
 
 def names_of(mailboxes: MailboxSettings) -> tuple[list[str], list[str]]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from fastsmtp.clock import Clock
 from fastsmtp.intake.intake import Intake
 from fastsmtp.limits.guard import WorkerGuard
+from fastsmtp.limits.pressure import Pressure
 from fastsmtp.mail.reply import SHUTTING_DOWN, Reply
 from fastsmtp.routing.router import Router
 from fastsmtp.session.connection import Connection
@@ -32,12 +33,15 @@ class SessionService:
         intake: Intake,
         router: Router,
         guard: WorkerGuard,
+        pressure: Pressure,
         log: MailLog,
         clock: Clock,
         expanded: Expanded | None = None,
     ) -> None:
         limits = settings.limits
-        self.context = Context(intake=intake, router=router, guard=guard, log=log, expanded=expanded)
+        self.context = Context(
+            intake=intake, router=router, guard=guard, pressure=pressure, log=log, expanded=expanded
+        )
         self.rules = ServerRules(
             hostname=settings.hostname,
             size=limits.message_size,

@@ -5,6 +5,7 @@ from typing import Literal, Protocol
 
 from fastsmtp.intake.intake import Incoming, Intake
 from fastsmtp.limits.guard import WorkerGuard
+from fastsmtp.limits.pressure import Pressure
 from fastsmtp.mail.address import Address
 from fastsmtp.mail.dsn_params import Notify, notify, without_success
 from fastsmtp.mail.envelope import Envelope, Recipient
@@ -25,7 +26,7 @@ octets, and how many it has."""
 class Context:
     """What all sessions of a worker share."""
 
-    __slots__ = ("expanded", "guard", "intake", "log", "router")
+    __slots__ = ("expanded", "guard", "intake", "log", "pressure", "router")
 
     def __init__(
         self,
@@ -33,6 +34,7 @@ class Context:
         intake: Intake,
         router: Router,
         guard: WorkerGuard,
+        pressure: Pressure,
         log: MailLog,
         expanded: Expanded | None = None,
     ) -> None:
@@ -40,6 +42,7 @@ class Context:
         self.intake = intake
         self.router = router
         self.guard = guard
+        self.pressure = pressure
         self.log = log
 
 
@@ -98,7 +101,11 @@ class Session:
     def on_mail(self, sender: Address, parameters: dict[str, str] | None) -> Answer:
         """See `Handler`."""
         context = self._context
-        refused = context.intake.refusal() or context.guard.message(self._ip)
+        refused = (
+            context.intake.refusal()
+            or context.pressure.refusal(parameters)
+            or context.guard.message(self._ip)
+        )
         if refused is not None:
             self._log_refusal("MAIL", refused, sender=sender.text)
             return refused

@@ -24,7 +24,7 @@ from fastsmtp.spool.recover import keep_bodies, remove_orphans
 from fastsmtp.spool.relay import RelayBox
 from fastsmtp.spool.search import Search
 from fastsmtp.spool.settings import JOURNAL_REGIONS, Durability, SpoolSettings
-from fastsmtp.spool.tables import APPLIED, DATABASES, PACK, STATE, Tables
+from fastsmtp.spool.tables import APPLIED, DATABASES, MAIL, PACK, RELAY, STATE, Tables
 from fastsmtp.spool.writer import Writer, most_bytes
 from fastsmtp.store import StorageError, Store, StoreError
 from fastsmtp.telemetry.maillog import MailLog
@@ -151,6 +151,7 @@ class LmdbSpool:
         try:
             self._bodies.start()
             sequence = self._replay()
+            self._tables.recount(PACK, MAIL, RELAY)
             orphans = remove_orphans(self._tables, self._bodies.path)
             self._keeper.start()
             self._writer.start(sequence)
@@ -189,6 +190,12 @@ class LmdbSpool:
     def unhealthy(self) -> SpoolError | None:
         """See `Spool.unhealthy`."""
         return self._writer.trouble
+
+    def messages(self) -> int:
+        """How many messages wait, one for mailboxes and other hosts twice. What an earlier run has left for mailboxes
+        counts by the commits it came in."""
+        count = self._tables.count
+        return max(count(PACK), self.outbox.backlog()[0]) + count(MAIL) + count(RELAY)
 
     @property
     def inline_limit(self) -> int:

@@ -61,16 +61,23 @@ class Tables:
         self._journal = journal
         self._entries: list[dict[bytes, Entry]] = [{} for _ in DATABASES]
         self._order = [Order(entries) for entries in self._entries]
+        self._counts = [0 for _ in DATABASES]
         self._lock = threading.Lock()
 
     # --- changes ------------------------------------------------------------------------------------
     def apply(self, region: Region, at: int, changes: Sequence[Change]) -> None:
         """A frame that begins at ``at`` of ``region`` is durable."""
+        counts = self._counts
         same: dict[int, Entry] = {}  # index rows are many, and there are few different ones of them
         with self._lock:
             for table, key, start, end, new in changes:
                 entries = self._entries[table]
                 old = entries.get(key)
+                if end < 0:
+                    if old is None or old.end >= 0:
+                        counts[table] -= 1
+                elif new:
+                    counts[table] += 1
                 if old is not None:
                     old.region.live -= 1
                     self.bytes -= _weight(old)
@@ -221,6 +228,21 @@ class Tables:
         with self._store.read() as txn:
             known: int = txn.stat(self._store.db[table])["entries"]
         return known + len(self._entries[NUMBER[table]])
+
+    def recount(self, *names: bytes) -> None:
+        """Begin to keep count of the keys of these tables, before anybody changes them. It looks at what stands in
+        the journal, which may stand in the tree too."""
+        with self._store.read() as txn:
+            for name in names:
+                number, db = NUMBER[name], self._store.db[name]
+                count = txn.stat(db)["entries"]
+                for key, entry in self._entries[number].items():
+                    count += (entry.end >= 0) - (txn.get(key, db=db) is not None)
+                self._counts[number] = count
+
+    def count(self, table: bytes) -> int:
+        """How many keys there are of a table that `recount` was told of, if nobody deletes what is not there."""
+        return max(0, self._counts[NUMBER[table]])
 
     def keys(self, table: bytes) -> Iterator[bytes]:
         """All keys, in order; in pages, so that nothing is held up meanwhile."""

@@ -9,7 +9,8 @@ from typing import Any
 from fastsmtp.accounts.static import StaticDirectory
 from fastsmtp.intake.intake import Intake
 from fastsmtp.limits.guard import ConnectionGuard
-from fastsmtp.limits.settings import LimitSettings
+from fastsmtp.limits.pressure import Pressure, PressureBoard
+from fastsmtp.limits.settings import LimitSettings, PressureSettings
 from fastsmtp.routing.router import Router
 from fastsmtp.routing.settings import ForwardingSettings, RelaySettings
 from fastsmtp.routing.srs import Srs
@@ -18,6 +19,7 @@ from fastsmtp.session.service import SessionService
 from fastsmtp.session.settings import SessionSettings
 from fastsmtp.telemetry.maillog import MailLog
 from tests.fakes.clock import FakeClock
+from tests.fakes.machine import FakeMachine
 from tests.fakes.spool import MemorySpool
 from tests.fakes.transport import FakeTransport
 
@@ -57,11 +59,21 @@ class World:
         self._log_fd = os.memfd_create("log")
         self.log = MailLog(self.clock, slot=0, fd=self._log_fd)
         self.guard = ConnectionGuard(1, settings, self.clock)
+        self.machine = FakeMachine()
+        self.pressure = Pressure(
+            PressureSettings(),
+            PressureBoard([0]),
+            places=[self.machine.disk],
+            workers=1,
+            event=self.log.event,
+            machine=self.machine,
+        )
         self.service = SessionService(
             settings=SessionSettings(hostname=hostname, limits=settings, banner_delay=banner_delay),
             intake=Intake(self.spool, hostname=hostname, clock=self.clock),
             router=Router(self.tables, self.clock, Srs(b"secret", "local.test")),
             guard=self.guard.worker(0),
+            pressure=self.pressure,
             log=self.log,
             clock=self.clock,
         )

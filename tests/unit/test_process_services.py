@@ -12,6 +12,7 @@ import pytest
 
 from fastsmtp.clock import SystemClock
 from fastsmtp.limits.guard import ConnectionGuard
+from fastsmtp.limits.pressure import PressureBoard
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.routing import SettingsSource
 from fastsmtp.process.services import MailServices
@@ -42,6 +43,7 @@ async def running(settings: Settings, slot: int = 0) -> AsyncIterator[MailServic
         settings=settings,
         source=SettingsSource(None, settings, None),
         guard=ConnectionGuard(2, settings.limits, clock),
+        pressure=PressureBoard([0, 1]),
         suspects=regions([0, 1], SuspectBoard.BYTES),
         clock=clock,
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from fastsmtp.limits.probes import Space
 from fastsmtp.mail import reply
 from fastsmtp.session.connection import LINGER
 from fastsmtp.session.service import REFUSALS_TOLD
@@ -300,6 +301,40 @@ def test_a_spool_that_fails_leaves_the_session_usable(world: World, client: Fake
     client.feed(MESSAGE)
     world.spool.commit()
     assert client.take().endswith(b"queued as ID00000002\r\n")
+
+
+def test_mail_is_put_off_while_something_runs_short(world: World, client: FakeTransport) -> None:
+    """At MAIL, with the reason; a message whose MAIL was answered goes on."""
+    client.feed(OPEN)
+    client.take()
+    world.pressure.tick({0: 0})
+    world.machine.available = 0
+    world.pressure.tick({0: 0})
+    client.feed(b"DATA\r\nx\r\n.\r\n")
+    world.spool.commit()
+    assert client.take().endswith(b"queued as ID00000001\r\n")
+    client.feed(b"MAIL FROM:<a@b.test>\r\nRCPT TO:<alice@local.test>\r\nNOOP\r\n")
+    assert client.take() == (
+        b"452 4.3.1 short of memory, try later\r\n503 5.5.1 MAIL first\r\n250 2.0.0 OK\r\n"
+    )
+    world.machine.available = 1 << 40
+    world.pressure.tick({0: 0})
+    client.feed(b"MAIL FROM:<a@b.test>\r\n")
+    assert client.take() == b"250 2.1.0 sender OK\r\n"
+    assert 'rejected stage=MAIL client=192.0.2.1 from=<a@b.test> reply="452 4.3.1 ' in world.logged()[2]
+
+
+def test_a_declared_size_that_has_no_room_is_put_off(world: World, client: FakeTransport) -> None:
+    """RFC 1870 §6.1"""
+    [(place, marks)] = world.pressure.disks
+    world.machine.spaces[place] = Space(marks[0].limit + 1000, 1 << 40)
+    world.pressure.look(place, marks)
+    client.feed(b"EHLO client.test\r\n")
+    client.take()
+    client.feed(b"MAIL FROM:<a@b.test> SIZE=1001\r\nMAIL FROM:<a@b.test> SIZE=1000\r\n")
+    assert client.take() == (
+        b"452 4.3.1 no room for a message of this size now, try later\r\n250 2.1.0 sender OK\r\n"
+    )
 
 
 # --- pressure --------------------------------------------------------------------------------------

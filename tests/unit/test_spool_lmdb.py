@@ -390,3 +390,25 @@ def test_a_body_directory_made_again_serves_the_message_after_the_next(tmp_path:
     office.accepted(kept)
     assert stored(office) == {kept: PREFIX + b"y" * 100_000}
     office.close()
+
+
+def test_messages_that_wait_are_counted(tmp_path: Path) -> None:
+    office = PostOffice(tmp_path).open()
+    assert office.spool.messages() == 0
+    office.accepted(*[office.submit(b"x", elsewhere=["a@far.test"]) for _ in range(30)])
+    assert office.spool.messages() == 30
+    office.accepted(office.submit(b"x", "a@b", elsewhere=["a@far.test"]))
+    assert office.spool.messages() == 32, "here and elsewhere"
+    office.deliver()
+    until(lambda: office.spool.messages() == 31)
+    office.close()
+    office = PostOffice(tmp_path).open()
+    assert office.spool.messages() == 31
+    page = office.spool.relay.fresh(b"", 100)
+    settled: list[SpoolError | None] = []
+    for queue_id in page.found:
+        office.spool.relay.finish(queue_id, settled.append)
+    while len(settled) < 31:
+        office.turn(10)
+    assert office.spool.messages() == 0
+    office.close()

@@ -118,6 +118,34 @@ def test_what_goes_soon_never_enters_the_tree(shelf: Shelf) -> None:
     assert len(shelf.journal.regions) <= 3
 
 
+def test_keys_are_counted_wherever_they_stand(tmp_path: Path) -> None:
+    """In the journal, in the tree, or in both, as after a process that died in the middle of a move."""
+    shelf = Shelf(tmp_path)
+    shelf.tables.recount(PACK)
+
+    def counted() -> int:
+        assert shelf.tables.count(PACK) == len(shelf.all(PACK))
+        return shelf.tables.count(PACK)
+
+    for n in range(300):
+        shelf.put(PACK, b"%08d" % n, b"%08d" % n * 100, new=True)
+    assert counted() == 300
+    assert shelf.tree(PACK), "some have been moved"
+    for n in range(0, 300, 3):
+        shelf.delete(PACK, b"%08d" % n)
+    shelf.put(PACK, b"%08d" % 1, b"another value")
+    assert counted() == 200
+    shelf.delete(PACK, b"%08d" % 0)
+    assert counted() == 200, "it was gone before"
+    shelf.close()
+    shelf = Shelf(tmp_path)
+    shelf.tables.recount(PACK)
+    assert counted() == 200
+    shelf.delete(PACK, b"%08d" % 1)
+    assert shelf.keeper.flush(shelf.number)
+    assert counted() == 199
+
+
 def test_what_stays_is_moved_and_the_journal_goes_round(shelf: Shelf) -> None:
     for n in range(300):
         shelf.put(PACK, b"%08d" % n, b"%08d" % n * 100, new=True)
