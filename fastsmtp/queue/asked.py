@@ -8,6 +8,7 @@ from fastsmtp.queue.backlog import Backlog
 from fastsmtp.queue.hand import Box, Hand
 from fastsmtp.queue.judging import Judge
 from fastsmtp.queue.letters import RemoteMail, given_up, requiretls
+from fastsmtp.queue.placing import Placer
 from fastsmtp.queue.ways import Ways
 
 LAST_WORDS = 5.0
@@ -26,6 +27,7 @@ class Asked:
         clock: Clock,
         *,
         judge: Judge,
+        placer: Placer,
         backlog: Backlog,
         retry: Callable[[str], None],
         settled: Callable[[RemoteMail], None],
@@ -36,6 +38,7 @@ class Asked:
         self._ways = ways
         self._clock = clock
         self._judge = judge
+        self._placer = placer
         self._backlog = backlog
         self._retry = retry
         self._settled = settled
@@ -51,7 +54,7 @@ class Asked:
             if envelope is not None and waiting is not None:
                 encrypted = requiretls(envelope)
                 ways = [
-                    self._ways.way(envelope.recipients[each.number].address, encrypted)
+                    self._ways.way(envelope.recipients[each.number].address, encrypted, waiting.hops)
                     for each in waiting.rcpts
                 ]
                 sites.update([self._ways.site(way) for way in ways if isinstance(way, tuple)])
@@ -79,7 +82,8 @@ class Asked:
         return done
 
     def changed(self, ids: Sequence[str]) -> None:
-        """An operator has held, released, hurried or removed these."""
+        """An operator has held, released, hurried, rerouted or removed these."""
+        elsewhere = set()
         for queue_id in ids:
             mail = self._hand.mails.get(queue_id)
             found = self._box.load(queue_id)
@@ -89,12 +93,16 @@ class Asked:
             elif found is None:
                 mail.held = True  # it is gone: nothing more is begun for it
             elif waiting is not None:
-                mail.held, mail.hops, mail.stored = waiting.held, waiting.hops, True
+                if mail.hops != waiting.hops:
+                    elsewhere.add(mail)
+                if mail.sync(waiting):
+                    self._hand.touch(mail)
             if mail is not None and waiting is not None and not waiting.held:
                 self._settled(mail)
                 self._backlog.waits(mail)
             if mail is not None:
                 self._hand.release(mail)
+        self._placer.recall(elsewhere)
         self._opened()
 
     async def _stored(self, queue_ids: Sequence[str]) -> None:

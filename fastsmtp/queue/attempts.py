@@ -113,8 +113,7 @@ class Attempts:
             elif self._placer.still_for(part):
                 return part
             else:
-                mail.busy.difference_update(part.numbers)
-                self._placer.place(mail, part.numbers)
+                self._placer.place_again(part)
             self._hand.release(mail)
 
     def _nothing(self, slot: Slot, site: SiteQueue) -> None:
@@ -222,7 +221,8 @@ class Attempts:
                 site.last = result
         left = [number for number in part.numbers if number in mail.left]
         if left and site.health == "failing":
-            self._backlog.kept(site, part)
+            if not mail.hops:
+                self._backlog.kept(site, part)
         elif left:
             mail.busy.update(left)
             site.queue.appendleft(Part(mail, left, part.way, part.listed))

@@ -63,6 +63,8 @@ class Backlog:
 
     def waits(self, mail: RemoteMail) -> None:
         """An operator wants this mail to be tried: let its sites know of it."""
+        if mail.hops:
+            return  # it has a due time
         known = mail.envelope.recipients
         for number, state in mail.left.items():
             if (state is None or not state.due) and number not in mail.busy:

@@ -14,6 +14,7 @@ from fastsmtp.mail.reply import Reply
 from fastsmtp.mail.result import DeliveryResult, printable
 from fastsmtp.queue.plan.retry import RetrySchedule
 from fastsmtp.routing.route import LocalRoute
+from fastsmtp.spool.rows import AT_ONCE
 from fastsmtp.spool.waiting import RcptState, Try, Waiting, most_tries
 
 WITH_SITE = 0.0
@@ -89,7 +90,10 @@ class RemoteMail:
         ]
 
     def with_site(self, domain: str) -> list[int]:
-        """Who waits with his site at ``domain``, as `domain_of` gives it."""
+        """Who waits with his site at ``domain``, as `domain_of` gives it; nobody where an operator gave it hops, for
+        its site is not the domain's."""
+        if self.hops:
+            return []
         known = self.envelope.recipients
         return [
             number
@@ -98,6 +102,21 @@ class RemoteMail:
             and number not in self.busy
             and domain_of(known[number].address) == domain
         ]
+
+    def sync(self, row: Waiting) -> bool:
+        """Take over what an operator has said of it, as ``row`` has it now; whether that must be stored again, as
+        what is on its way to the spool says otherwise."""
+        self.held, self.hops, self.stored = row.held, row.hops, True
+        for state in row.rcpts:
+            number = state.number
+            if state.due == AT_ONCE and number in self.left and number not in self.busy:
+                self.left[number] = (self.left[number] or state).moved(state.due)
+        return self.unsettled
+
+    def put_off(self, numbers: Iterable[int], due: float) -> None:
+        """These have a due time of their own now, without an attempt."""
+        for number in numbers:
+            self.left[number] = (self.left[number] or RcptState(number)).moved(due)
 
     def park(self, numbers: Iterable[int]) -> bool:
         """From now on these wait with their site; whether that changes what is stored."""
@@ -153,8 +172,9 @@ def judge(
     """What an attempt of ``at`` (queue time; ``wall`` by the clock) means for ``mail``, which is changed: what its
     senders may have to be told, and whether that changes what is stored.
 
-    ``stays``: who was put off waits with the site. ``final``: what was delivered is in a mailbox, by LMTP, so that
-    nobody else will tell (RFC 3461 §5.2.2); a host of SMTP that was said to have it "delivered" speaks DSN itself.
+    ``stays``: who was put off waits with the site, unless an operator gave the mail hops of its own. ``final``: what
+    was delivered is in a mailbox, by LMTP, so that nobody else will tell (RFC 3461 §5.2.2); a host of SMTP that was
+    said to have it "delivered" speaks DSN itself.
     """
     outcomes: list[Outcome] = []
     changed = False
@@ -173,6 +193,7 @@ def judge(
     if not put_off:
         return outcomes, changed
     fate = schedule.fate(mail.queued_at, at, noticed=mail.noticed)
+    with_site = stays and not mail.hops
     for result in put_off:
         number = result.recipient
         before = left[number]
@@ -182,7 +203,7 @@ def judge(
             outcomes.append(Outcome(known[number], "failed", result, wall))
             continue
         attempts = 1 if before is None else before.attempts + 1
-        due = WITH_SITE if stays else schedule.next_at(attempts, at, mail.queued_at, rng) or at
+        due = WITH_SITE if with_site else schedule.next_at(attempts, at, mail.queued_at, rng) or at
         if before is None or not mail.stored or due != WITH_SITE or before.due != WITH_SITE:
             changed = True
         tried = Try(at, result.code, result.enhanced, result.text, result.remote)

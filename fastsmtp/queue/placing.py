@@ -1,6 +1,9 @@
 """Where recipients go: each into the queue of his site, or back to the spool, to wait with it."""
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+
+from msgspec.structs import replace
 
 from fastsmtp.bounce.decide import member_of_list
 from fastsmtp.mail.result import DeliveryResult
@@ -8,6 +11,7 @@ from fastsmtp.queue.fresh import MOST
 from fastsmtp.queue.hand import Hand
 from fastsmtp.queue.judging import Judge
 from fastsmtp.queue.letters import RemoteMail, no_longer, requiretls
+from fastsmtp.queue.plan.retry import RetrySchedule
 from fastsmtp.queue.sites import Part, SiteQueue, Sites
 from fastsmtp.queue.ways import Way, Ways, nowhere
 from fastsmtp.transport.smtp.mx import Unroutable
@@ -19,6 +23,8 @@ MOST_UNTRIED = 500
 """... and of one that was not tried yet."""
 
 _MOST = {"new": MOST_UNTRIED, "working": MOST_OF_ONE, "failing": 0}
+_MOST_GIVEN = {**_MOST, "failing": MOST_UNTRIED}
+"""The same for mail that an operator gave hops: it has nowhere else to wait for its site."""
 
 
 class Placer:
@@ -31,6 +37,7 @@ class Placer:
         sites: Sites,
         ways: Ways,
         judge: Judge,
+        schedule: RetrySchedule,
         *,
         kept: Callable[[SiteQueue, Part], None],
         now: Callable[[], float],
@@ -40,6 +47,7 @@ class Placer:
         self._sites = sites
         self._ways = ways
         self._judge = judge
+        self._schedule = schedule
         self._kept = kept
         self._now = now
         self._opened = opened
@@ -53,7 +61,7 @@ class Placer:
         groups: dict[tuple[Way, bool], list[int]] = {}
         for number in numbers:
             recipient = known[number]
-            way = self._ways.way(recipient.address, encrypted)
+            way = self._ways.way(recipient.address, encrypted, mail.hops)
             if isinstance(way, tuple):
                 groups.setdefault((way, member_of_list(recipient)), []).append(number)
             else:
@@ -73,9 +81,29 @@ class Placer:
             self._look_up(way)
 
     def still_for(self, part: Part) -> bool:
-        """Whether its recipients go the same way as when it was queued: the tables may have been read again."""
-        known = part.mail.envelope.recipients
-        return all(self._ways.way(known[number].address, part.way[1]) == part.way for number in part.numbers)
+        """Whether its recipients go the same way as when it was queued: the tables may have been read again, or an
+        operator may have given it other hops."""
+        mail = part.mail
+        known = mail.envelope.recipients
+        return all(
+            self._ways.way(known[number].address, part.way[1], mail.hops) == part.way
+            for number in part.numbers
+        )
+
+    def place_again(self, part: Part) -> None:
+        """Find the way of a part anew."""
+        part.mail.busy.difference_update(part.numbers)
+        self.place(part.mail, part.numbers)
+
+    def recall(self, mails: Collection[RemoteMail]) -> None:
+        """These go elsewhere now: out of the queues of their sites."""
+        for site in self._sites.known():
+            parts = [part for part in site.queue if part.mail in mails]
+            if parts:
+                site.queue = deque(part for part in site.queue if part.mail not in mails)
+                for part in parts:
+                    self.place_again(part)
+                self._sites.tell(site, self._now())
 
     def move(self, site: SiteQueue, name: str, part: Part) -> None:
         """The hosts of its domain are others by now: it goes to their site, with what waits in the spool."""
@@ -92,10 +120,24 @@ class Placer:
         """Back to the spool, to wait with its site."""
         mail = part.mail
         mail.busy.difference_update(part.numbers)
+        if mail.hops:
+            self._wait_alone(site, part)
+            return
         if mail.park(part.numbers):
             self._hand.touch(mail)
         self._kept(site, part)
         self._hand.release(mail)
+
+    def _wait_alone(self, site: SiteQueue, part: Part) -> None:
+        """Back to the spool with a due time of its own, when its site is tried next: where an operator gave it hops,
+        it is not found by its domain. Its age is judged by the attempts of its site all the same."""
+        mail, now = part.mail, self._now()
+        old = self._schedule.fate(mail.queued_at, now, noticed=mail.noticed) != "wait"
+        if old and site.health == "failing" and site.last is not None:
+            self._judge.judge(mail, [replace(site.last, recipient=number) for number in part.numbers])
+            return
+        mail.put_off(part.numbers, max(self._sites.next_at(site, now), now + self._schedule.pauses[0]))
+        self._hand.touch(mail)
 
     def _look_up(self, way: Way) -> None:
         self._ways.look_up(way, lambda found: self._placed(way, found))
@@ -105,7 +147,10 @@ class Placer:
         parts = self._unplaced.pop(way, [])
         if isinstance(found, Place):
             for part in parts:
-                self._queue(self._sites.get(found.site), part)
+                if self.still_for(part):
+                    self._queue(self._sites.get(found.site), part)
+                else:
+                    self.place_again(part)
         elif found.enhanced.startswith("5"):
             for part in parts:
                 self._judge.judge(part.mail, all_of(part, found))
@@ -120,7 +165,7 @@ class Placer:
     ) -> None:
         if loading is site:
             site.stored = max(0, site.stored - 1)
-        elif len(site.queue) >= _MOST[site.health]:
+        elif len(site.queue) >= (_MOST_GIVEN if part.mail.hops else _MOST)[site.health]:
             self.park(site, part)
             self._sites.tell(site, self._now())
             return

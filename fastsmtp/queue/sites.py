@@ -91,6 +91,11 @@ class Sites:
             site = self._sites[name] = SiteQueue(name)
         return site
 
+    def next_at(self, site: SiteQueue, now: float) -> float:
+        """When something may be begun for it: ``now`` or later."""
+        state = self._board.state(site.name, now)
+        return now if state is None or state.next_at is None else state.next_at
+
     def known(self) -> list[SiteQueue]:
         """All of them."""
         return list(self._sites.values())

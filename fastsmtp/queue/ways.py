@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from fastsmtp.clock import Clock
 from fastsmtp.mail.reply import Reply
+from fastsmtp.routing.destinations import given_hops
 from fastsmtp.routing.route import Hop, LocalRoute, RemoteRoute
 from fastsmtp.routing.router import Router
 from fastsmtp.transport.smtp.mx import Unroutable
@@ -57,8 +58,12 @@ class Ways:
         self._waiting: deque[Way] = deque()
         self._under_way = 0
 
-    def way(self, address: str, requiretls: bool) -> Way | LocalRoute | Reply:
-        """Where mail for ``address`` goes by the tables as they are now."""
+    def way(self, address: str, requiretls: bool, given: tuple[str, ...] = ()) -> Way | LocalRoute | Reply:
+        """Where mail for ``address`` goes: to the hops that an operator has ``given`` it, or by the tables as they
+        are now."""
+        if given:
+            hops = given_hops(given, address)
+            return (hops, requiretls) if isinstance(hops, tuple) else hops
         route = self._router.next_hop(address)
         return (route.hops, requiretls) if isinstance(route, RemoteRoute) else route
 

@@ -16,7 +16,7 @@ from fastsmtp.mail.reply import ALIAS_LOOP, ALIAS_TOO_LARGE, MAILBOX_UNKNOWN, Re
 from fastsmtp.routing.addresses import Key, spell, split
 from fastsmtp.routing.aliases import Alias, AliasTable
 from fastsmtp.routing.credentials import Credential
-from fastsmtp.routing.destinations import LOCAL, MX_PORT, parse_destination
+from fastsmtp.routing.destinations import LOCAL, MX_PORT, hops_for, parse_destination
 from fastsmtp.routing.match import Rule, RuleTable, parse_match
 from fastsmtp.routing.relay import Recipients, RelayRules
 from fastsmtp.routing.route import Expansion, Hop, LocalRoute, RemoteRoute, Target
@@ -114,7 +114,7 @@ class RoutingTables:
                 )
                 return LocalRoute(account.mailbox)
             _tell(trace, "route", f"{spell(*key)}: to the hosts of its domain, as no route says otherwise")
-            return RemoteRoute(_hops(_OWN_HOSTS, home), _IMPLIED, relayed and self.relay.verify)
+            return RemoteRoute(hops_for(_OWN_HOSTS, home), _IMPLIED, relayed and self.relay.verify)
         _tell(trace, "route", f'{spell(*key)}: match = "{rule.text}"', rule.place)
         if rule.destination == LOCAL:
             return (
@@ -124,7 +124,7 @@ class RoutingTables:
             )
         if isinstance(rule.destination, Reply):
             return rule.destination
-        return RemoteRoute(_hops(rule.destination, home), rule.text, relayed and self.relay.verify)
+        return RemoteRoute(hops_for(rule.destination, home), rule.text, relayed and self.relay.verify)
 
     def _named(self, key: Key, ours: bool, relayed: bool) -> Rule | None:
         for name in _names(key, ours):
@@ -255,20 +255,6 @@ def _names(key: Key, ours: bool) -> tuple[str, ...]:
     """The local part, and in our domains, where ``user+tag`` is ``user``'s (RFC 5233), that without its tag."""
     base = _base(key[0])
     return (key[0], base) if ours and base != key[0] else (key[0],)
-
-
-def _hops(hops: tuple[Hop, ...], domain: str) -> tuple[Hop, ...]:
-    """Those of a route for mail to ``domain``. A literal is its own host (RFC 5321 §5.1)."""
-    return tuple(_filled(hop, domain) for hop in hops)
-
-
-def _filled(hop: Hop, domain: str) -> Hop:
-    if hop.host:
-        return hop
-    if domain.startswith("["):
-        literal = domain[1:-1]
-        return Hop("smtp", literal[5:] if literal[:5] == "ipv6:" else literal, hop.port, None, hop.tls)
-    return Hop("mx", domain, hop.port, None, hop.tls)
 
 
 def build_tables(
