@@ -11,7 +11,7 @@ from fastsmtp.control.queue import MOST_IDS, MOST_WORDS, QueueFilter
 from fastsmtp.mail.ids import LENGTH
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-FIELDS = ("recipient", "domain", "sender", "older", "younger", "state", "code", "text", "remote")
+FIELDS = ("recipient", "domain", "sender", "older", "younger", "state", "code", "text", "remote", "route")
 
 
 def _seconds(text: str) -> float:
@@ -45,7 +45,7 @@ def _words(text: str) -> str:
 
 _OPTIONS = (
     (
-        "--to",
+        "--rcpt",
         "recipient",
         Parsed("GLOB", _words),
         "Recipient, such as bob@far.test, '*@far.test' or 'news-*'.",
@@ -62,19 +62,26 @@ _OPTIONS = (
     ),
     ("--code", "code", Parsed("CODE", _code), "Code of the last reply, or its first digits; 000: no reply."),
     ("--text", "text", Parsed("WORDS", _words), "Words of the last reply."),
-    ("--host", "remote", Parsed("GLOB", _words), "Host spoken to last, such as '*192.0.2.1*'."),
+    ("--remote", "remote", Parsed("GLOB", _words), "Host spoken to last, such as '*192.0.2.1*'."),
+    (
+        "--route",
+        "route",
+        Parsed("GLOB", _words),
+        "Where it would go now: the match of its route, or a hop such as mx:far.test or '127.0.0.1:*'.",
+    ),
 )
 
 
-def filter_options(*, everything: bool) -> Decorator:
+def filter_options(*, everything: bool, short: bool = True) -> Decorator:
     """The options, given to the command as ``given``'s fields; with ``everything`` also the one that says that all
-    messages are meant."""
+    messages are meant. ``short``: ``--to`` is ``--rcpt``, too."""
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         if everything:
             command = click.option("--everything", is_flag=True, help="All messages.")(command)
         for option, name, kind, help_text in reversed(_OPTIONS):
-            command = click.option(option, name, type=kind, help=help_text)(command)
+            names = ("--to", option) if short and name == "recipient" else (option,)
+            command = click.option(*names, name, type=kind, help=help_text)(command)
         return command
 
     return decorate

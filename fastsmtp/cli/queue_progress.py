@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 import click
+import msgspec
 import orjson
 
 from fastsmtp.cli.bar import Bar
@@ -55,4 +56,20 @@ def not_here(queue_id: str) -> str:
 
 def as_json_text(facts: dict[str, Any]) -> str:
     """``facts`` as JSON for people."""
-    return orjson.dumps(facts, option=orjson.OPT_INDENT_2).decode()
+    return "\n".join(map(_harmless, orjson.dumps(facts, option=orjson.OPT_INDENT_2).decode().split("\n")))
+
+
+def as_json_line(facts: Any) -> str:
+    """``facts`` as JSON in one line."""
+    return _harmless(msgspec.json.encode(facts).decode())
+
+
+def _harmless(line: str) -> str:
+    """JSON that no terminal takes for commands: what is not printable is written as ``\\u`` and digits (RFC 8259 §7),
+    which JSON itself asks of few such characters only."""
+    return line if line.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in line)
+
+
+def _escaped(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))

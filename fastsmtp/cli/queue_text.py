@@ -4,11 +4,13 @@ import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from fastsmtp.control.queue import QueueRow, RecipientRow, Shown, SiteRow
+from fastsmtp.control.queue import QueueRow, RecipientRow, Shown, SiteRow, TryRow
 from fastsmtp.mail.result import printable
 
 NARROWEST = 80
 _MOST_WORDS = 500
+_LABEL = 12
+"""Columns before what is said of a message."""
 _FIXED = 36  # columns of id, age, size and state, and the blanks behind them
 
 
@@ -56,12 +58,15 @@ def cell(text: str, width: int) -> str:
     return text + " " * (width - taken)
 
 
+def said(row: RecipientRow | TryRow) -> str:
+    """What an attempt came to."""
+    words = " ".join(filter(None, (str(row.code) if row.code else "", row.enhanced, row.reply)))
+    return printable(words, _MOST_WORDS)
+
+
 def reason(row: RecipientRow) -> str:
     """Why a recipient still waits: what was said last, else what it waits for."""
-    if not row.reply and not row.code:
-        return row.why
-    said = " ".join(filter(None, (str(row.code) if row.code else "", row.enhanced, row.reply)))
-    return printable(said, _MOST_WORDS)
+    return said(row) if row.reply or row.code else row.why
 
 
 class Rows:
@@ -102,37 +107,68 @@ def pad(text: str, width: int) -> str:
     return text + " " * (width - columns(text))
 
 
+def folded(label: str, text: str, indent: int = _LABEL) -> Iterator[str]:
+    """``label`` and ``text`` in lines of `NARROWEST` columns at most; later ones begin ``indent`` columns in."""
+    line, room = label, NARROWEST
+    begun = False
+    for word in text.split(" "):
+        if begun and columns(line) + 1 + columns(word) > room:
+            yield line.rstrip()
+            line, begun = " " * indent, False
+        line += f" {word}" if begun else word
+        begun = True
+        while columns(line) > room:
+            end = len(line)
+            while columns(line[:end]) > room:
+                end -= 1
+            yield line[:end]
+            line = " " * indent + line[end:]
+    yield line.rstrip()
+
+
 def message(shard: int, shown: Shown, now: float) -> Iterator[str]:
     """The lines of one message."""
     yield f"{shown.id}  {shown.state}, {age(now - shown.queued_at)} old, {shown.size:,} octets, shard {shard}"
-    yield f"  from      {printable(shown.sender) or '<>'}"
+    yield from folded("  from      ", printable(shown.sender) or "<>")
     client = f"{printable(shown.helo)} [{printable(shown.client_ip)}]"
-    yield f"  received  {moment(shown.queued_at)} from {client} by {printable(shown.protocol)}"
+    yield from folded(
+        "  received  ", f"{moment(shown.queued_at)} from {client} by {printable(shown.protocol)}"
+    )
     if shown.params:
-        yield f"  wishes    {_params(shown.params)}"
+        yield from folded("  wishes    ", _params(shown.params))
+    if shown.hops:
+        yield from folded("  rerouted  ", printable(f"to {', then '.join(shown.hops)}"))
     for one in shown.recipients:
         yield from _recipient(one, now)
     yield "header:"
     for line in shown.head.decode("utf-8", "replace").splitlines():
-        yield f"  {'' if not line[:1].isspace() else '  '}{printable(line, 1000)}"
+        text = printable(line.replace("\t", " "), 1000)
+        yield from folded("    " if line[:1].isspace() else "  ", text, 6)
 
 
 def _recipient(one: RecipientRow, now: float) -> Iterator[str]:
     times = f", {one.attempts} attempt{'s' if one.attempts != 1 else ''}" if one.attempts else ""
-    yield f"to {printable(one.address)}: {printable(one.status)}{times}"
+    yield from folded("to ", f"{printable(one.address)}: {printable(one.status)}{times}", 4)
     if one.original is not None:
-        yield f"  named     {printable(one.original)}"
+        yield from folded("  named     ", printable(one.original))
     if one.params:
-        yield f"  wishes    {_params(one.params)}"
-    if one.last_at is not None:
-        yield f"  tried     {moment(one.last_at)}, {age(now - one.last_at)} ago"
-        where = printable(one.remote) or "no host was reached"
-        yield f"  answer    {where}: {reason(one)}"
+        yield from folded("  wishes    ", _params(one.params))
+    for number, attempt in enumerate(one.tries):
+        if number == 1 and one.left_out:
+            yield f"  ...       {one.left_out} attempts that are not kept"
+        where = printable(attempt.remote) or "no host was reached"
+        yield f"  tried     {moment(attempt.at)}, {age(now - attempt.at)} ago"
+        yield from folded(" " * _LABEL, f"{where}: {said(attempt)}", _LABEL + 2)
     if one.next_at is not None:
         when = f"in {age(one.next_at - now)}" if one.next_at > now else "now"
-        yield f"  next      {moment(one.next_at)}, {when}{f'; {printable(one.why)}' if one.why else ''}"
+        why = f"; {printable(one.why)}" if one.why else ""
+        yield from folded("  next      ", f"{moment(one.next_at)}, {when}{why}")
     elif one.why:
-        yield f"  next      {printable(one.why)}"
+        yield from folded("  next      ", printable(one.why))
+    if one.site:
+        yield from folded("  site      ", printable(one.site))
+    if one.route:
+        yield from folded("  route     ", printable(one.route))
 
 
 def _params(params: dict[str, str]) -> str:
@@ -144,8 +180,10 @@ def site_head() -> str:
     return f"{'HEALTH':<8} {'WAITING':>8} {'BUSY':>4} {'NEXT':>5}  SITE AND REASON"
 
 
-def site(row: SiteRow, now: float) -> str:
-    """One site."""
+def site(row: SiteRow, now: float, *, terminal: bool) -> Iterator[str]:
+    """One site: one line, or on a ``terminal`` as many as it takes."""
     later = age(row.next_at - now) if row.next_at is not None and row.next_at > now else "-"
     why = f": {printable(row.reason)}" if row.reason else ""
-    return f"{row.health:<8} {row.waiting:>8,} {row.in_flight:>4} {later:>5}  {printable(row.name, 200)}{why}"
+    start = f"{row.health:<8} {row.waiting:>8,} {row.in_flight:>4} {later:>5}  "
+    text = f"{printable(row.name, 200)}{why}"
+    yield from folded(start, text, len(start)) if terminal else (start + text,)

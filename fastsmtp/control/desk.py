@@ -23,10 +23,10 @@ from fastsmtp.control.queue import (
 from fastsmtp.control.rows import Routes, Rows
 from fastsmtp.queue.plan.site import SiteState
 from fastsmtp.spool.base import SpoolError
+from fastsmtp.spool.bulk import Action
+from fastsmtp.spool.bulk import Changed as SpoolChanged
 from fastsmtp.spool.filter import Filter, glob
 from fastsmtp.spool.lmdb import LmdbSpool
-from fastsmtp.spool.search import Action
-from fastsmtp.spool.search import Changed as SpoolChanged
 
 MOST_NAMED = 10
 """Queue ids in one line of the log."""

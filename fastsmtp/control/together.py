@@ -2,9 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from heapq import merge
-from typing import Any
 
 from msgspec import Struct
 
@@ -112,23 +111,43 @@ async def count(desks: Mapping[int, QueueDesk], filter: QueueFilter, told: Told)
             position = counted.position
             sums.add(shard, counted.work, counted.messages)
 
-    await _all(one, desks)
+    tasks = [asyncio.create_task(one(shard, desk)) for shard, desk in desks.items()]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
     return sums.tally
 
 
 async def change(desks: Mapping[int, QueueDesk], wanted: Change, told: Told) -> Tally:
-    """Do it to the messages of all desks. Cut off in the middle, what ``told`` was told last is done, and a piece of
-    each desk may be besides."""
+    """Do it to the messages of all desks. When it ends in the middle, by a cancellation too, the pieces under way
+    come to their ends first: what ``told`` was told last is what is done."""
     sums = Sums(told)
+    stopped = False
 
     async def one(shard: int, desk: QueueDesk) -> None:
+        nonlocal stopped
         position: bytes | None = b""
-        while position is not None:
-            changed = await desk.change(wanted, position)
+        while position is not None and not stopped:
+            try:
+                changed = await desk.change(wanted, position)
+            except BaseException:
+                stopped = True
+                raise
             position = changed.position
             sums.add(shard, changed.work, changed.messages, changed.skipped)
 
-    await _all(one, desks)
+    tasks = [asyncio.create_task(one(shard, desk)) for shard, desk in desks.items()]
+    try:
+        if tasks:
+            await asyncio.wait(tasks)
+    except asyncio.CancelledError:
+        stopped = True
+        await asyncio.wait(tasks)
+        raise
+    for task in tasks:
+        task.result()
     return sums.tally
 
 
@@ -158,18 +177,6 @@ async def sites(desks: Mapping[int, QueueDesk]) -> AsyncIterator[tuple[int, Site
         key=lambda entry: entry[:2],
     ):
         yield shard, row
-
-
-async def _all(
-    one: Callable[[int, QueueDesk], Coroutine[Any, Any, None]], desks: Mapping[int, QueueDesk]
-) -> None:
-    """``one`` for all desks beside each other; the first that fails ends the others."""
-    tasks = [asyncio.create_task(one(shard, desk)) for shard, desk in desks.items()]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
 
 
 def _id(row: QueueRow) -> str:

@@ -35,7 +35,8 @@ class RouteNames:
             return f"mailbox {route.mailbox}"
         if isinstance(route, Reply):
             return f"none: {route.code} {' '.join(route.text)}"
-        return f'{", then ".join(map(hop_text, route.hops))}, by match = "{route.name}"'
+        hops_there = ", then ".join(map(hop_text, route.hops))
+        return f'{hops_there}, by match = "{route.name}"'
 
     def check(self, hops: Sequence[str]) -> None:
         """See `Routes.check`."""

@@ -2,8 +2,8 @@
 
 import pytest
 
-from fastsmtp.cli.queue_text import Rows, age, cell, columns, octets, reason, site
-from fastsmtp.control.queue import RecipientRow, SiteRow
+from fastsmtp.cli.queue_text import Rows, age, cell, columns, folded, message, octets, reason, site
+from fastsmtp.control.queue import RecipientRow, Shown, SiteRow, TryRow
 from tests.fakes.queue_desk import NOW, row
 
 
@@ -91,4 +91,51 @@ def test_a_site_that_may_be_tried_at_any_moment() -> None:
         since=NOW,
         attempts=0,
     )
-    assert site(one, NOW) == "new         1,234    1     -  mx?.test"
+    assert list(site(one, NOW, terminal=False)) == ["new         1,234    1     -  mx?.test"]
+
+
+def test_a_site_takes_several_lines_of_a_terminal() -> None:
+    one = SiteRow(
+        name="mx.far.test",
+        health="failing",
+        window=1,
+        in_flight=0,
+        waiting=1_000_000,
+        next_at=NOW + 90,
+        reason="unreachable, 12 attempts in a row: connect to mx.far.test[192.0.2.1]:25: Connection refused",
+        since=NOW,
+        attempts=12,
+    )
+    assert len(list(site(one, NOW, terminal=False))) == 1
+    text = list(site(one, NOW, terminal=True))
+    assert text[0].startswith("failing  1,000,000    0    2m  mx.far.test: unreachable, 12")
+    assert len(text) > 1
+    assert max(map(columns, text)) <= 80
+    assert {line[:30] for line in text[1:]} == {" " * 30}
+
+
+@pytest.mark.parametrize("word", ["x", "漢字", "e\u0301", "x" * 300, "漢" * 100])
+def test_what_is_folded_loses_nothing_and_fits(word: str) -> None:
+    text = " ".join([word] * 40)
+    folds = list(folded("  label     ", text))
+    assert max(map(columns, folds)) <= 80
+    assert folds[0].startswith("  label     ")
+    assert all(line.startswith(" " * 12) and line.strip() for line in folds[1:])
+    assert "".join(line[12:].replace(" ", "") for line in folds) == text.replace(" ", "")
+    assert list(folded("  label     ", "")) == ["  label"]
+
+
+def test_a_whole_message_fits() -> None:
+    long = "x" * 200
+    one = RecipientRow(
+        address=f"{long}@far.test", original=long, params={"ORCPT": long}, site=long, route=long, why=long,
+        attempts=9, left_out=7, tries=[TryRow(at=NOW, reply=f"{long} {long}", remote=long), TryRow(at=NOW)],
+    )  # fmt: skip
+    shown = Shown(
+        id="Q" * 13, state="held", queued_at=NOW, size=10**9, sender=long, params={"ENVID": long},
+        client_ip="2001:db8::1", helo=long, protocol="ESMTP", recipients=[one], waiting=1,
+        head=f"Subject: {long}\r\n\t{long}\r\n".encode(), hops=["a.test:25"] * 9,
+    )  # fmt: skip
+    text = list(message(7, shown, NOW))
+    assert max(map(columns, text)) <= 80
+    assert "  ...       7 attempts that are not kept" in text

@@ -14,7 +14,7 @@ from fastsmtp.cli import queue_run
 from fastsmtp.cli.options import Stop, json_option, settings_option
 from fastsmtp.cli.queue_change import changing_commands
 from fastsmtp.cli.queue_filter import check_id, filter_of, filter_options
-from fastsmtp.cli.queue_progress import Progress, as_json_text, not_here
+from fastsmtp.cli.queue_progress import Progress, as_json_line, as_json_text, not_here
 from fastsmtp.cli.queue_text import NARROWEST, Rows, message, site, site_head
 from fastsmtp.control import together
 from fastsmtp.control.office import Office
@@ -50,15 +50,15 @@ def command() -> None:
 def ls(limit: int, every: bool, only_count: bool, file: Path | None, as_json: bool, **given: Any) -> int:
     """List messages, oldest first; with --json one object a line.
 
-    Exact addresses, '*@domain', '*.domain', 'prefix*' and codes are looked up in an index; other globs and --text
-    look at every message, and say so.
+    Exact addresses, '*@domain', '*.domain', 'prefix*' and codes are looked up in an index; other globs, --text,
+    --remote and --route look at every message, and say so.
 
     \b
     Examples:
       fastsmtp queue ls
       fastsmtp queue ls --state held --limit 500
       fastsmtp queue ls --code 4 --older 1d --count
-      fastsmtp queue ls --all --json
+      fastsmtp queue ls --route 127.0.0.1:2502 --all --json
     """
     filter = filter_of(given)
 
@@ -88,7 +88,7 @@ async def _list(found: Office, filter: QueueFilter, limit: int | None, as_json: 
                 )
                 break
             if as_json:
-                click.echo(msgspec.json.encode(row))
+                click.echo(as_json_line(row))
             else:
                 if not given:
                     click.echo(rows.head())
@@ -103,7 +103,8 @@ async def _list(found: Office, filter: QueueFilter, limit: int | None, as_json: 
 @settings_option()
 @json_option()
 def show(queue_id: str, file: Path | None, as_json: bool) -> int:
-    """Show one message: envelope, what each recipient's host said last, when and why it is tried next, header.
+    """Show one message: envelope, every attempt for each recipient with the host's words, when and why it is tried
+    next, where it would go now, header.
 
     \b
     Example:
@@ -150,11 +151,12 @@ def sites(failing: bool, file: Path | None, as_json: bool) -> int:
             if failing and row.health != "failing":
                 continue
             if as_json:
-                click.echo(msgspec.json.encode({"shard": shard, **msgspec.to_builtins(row)}))
+                click.echo(as_json_line({"shard": shard, **msgspec.to_builtins(row)}))
             else:
                 if not given:
                     click.echo(site_head())
-                click.echo(site(row, now))
+                for line in site(row, now, terminal=sys.stdout.isatty()):
+                    click.echo(line)
             given += 1
         if not given:
             click.echo("no site is failing" if failing else "no site is known", err=True)
