@@ -21,7 +21,7 @@ from fastsmtp.queue.backlog import Backlog
 from fastsmtp.queue.fresh import MOST, FreshMail
 from fastsmtp.queue.hand import Box, Hand, Teller
 from fastsmtp.queue.judging import Judge
-from fastsmtp.queue.letters import RemoteMail
+from fastsmtp.queue.letters import RemoteMail, requiretls
 from fastsmtp.queue.placing import Placer
 from fastsmtp.queue.plan.board import BoardLimits, SiteBoard
 from fastsmtp.queue.plan.clock import QueueClock
@@ -63,6 +63,7 @@ class RemoteRunner:
         rng: Random,
     ) -> None:
         self._box = box
+        self._ways = ways
         self._clock = clock
         self._time = time
         self._loop = loop
@@ -169,6 +170,13 @@ class RemoteRunner:
     def sites(self) -> Iterator[SiteState]:
         """All sites that are known."""
         return self._board.states(self._now())
+
+    def site_of(self, envelope: Envelope, number: int, hops: Sequence[str]) -> SiteState | None:
+        """The site that a recipient who waits would be delivered to now; ``hops`` are those of his `Waiting`. None
+        when that is not known: it is none, or nothing was looked up or tried since the start."""
+        way = self._ways.way(envelope.recipients[number].address, requiretls(envelope), tuple(hops))
+        name = self._ways.site(way) if isinstance(way, tuple) else None
+        return None if name is None else self._board.state(name, self._now())
 
     def retry_site(self, name: str) -> None:
         """End the pause of a site."""

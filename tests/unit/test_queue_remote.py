@@ -9,6 +9,7 @@ from fastsmtp.queue.remote import shared
 from fastsmtp.spool.relay import Defer, Finish
 from fastsmtp.spool.waiting import Waiting
 from tests.fakes.remote import BUSY, REFUSED, TAKEN, RemoteWorld
+from tests.fakes.routing import route, router
 
 DAY = 86_400.0
 
@@ -311,3 +312,19 @@ def test_sites_without_mail_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> No
         world.run(1)
     assert len(world.hosts.taken) == 50
     assert len(world.runner._sites.known()) <= 10
+
+
+def test_the_site_that_mail_waits_for_is_told_with_its_next_attempt_and_the_reason() -> None:
+    world = RemoteWorld(router(route("local.test", "reject:no"), route("*", "mx"))).start()
+    world.hosts.say = lambda site, address: REFUSED
+    queue_id = world.send("b@far.test")
+    world.run(100)
+    envelope, row = world.box.mails[queue_id][0], world.box.rows[queue_id]
+    site = world.runner.site_of(envelope, row.rcpts[0].number, row.hops)
+    assert site is not None
+    assert site.name == "mx.far.test"
+    assert site.next_at is not None
+    assert world.runner.wall_time(site.next_at) == pytest.approx(world.clock.now() + 260, abs=2)
+    assert site.reason == "unreachable, 2 attempts in a row: connection refused"
+    assert world.runner.site_of(envelope, 0, ["other.test:25"]) is None, "it was not looked up yet"
+    assert world.runner.site_of(world.letter("b@local.test"), 0, ()) is None, "it is refused"
