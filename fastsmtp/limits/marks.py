@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from fastsmtp.limits.probes import Space
 from fastsmtp.limits.settings import PressureSettings
 from fastsmtp.mail.reply import DISK_LOW, MEMORY_LOW, QUEUE_FULL, Reply
 
@@ -50,17 +51,26 @@ class Mark:
                 return None
             self._flag[0] = 0
             return f"pressure ends: {self.what} is {self._shown(value)}"
-        if value < self.limit if self.rises else value >= self.limit:
+        if not self.short(value):
             return None
         self._flag[0] = 1
-        asked = f"pressure.{self.key} is {self._shown(self.limit)}"
+        return f"pressure begins: {self.story(value)}"
+
+    def short(self, value: int) -> bool:
+        """Whether ``value`` crosses the mark."""
+        return value >= self.limit if self.rises else value < self.limit
+
+    def story(self, value: int) -> str:
+        """For a person: what stands at ``value``, which crosses the mark, and how to mend it."""
         return (
-            f"pressure begins: {self.what} is {self._shown(value)}, {asked}; "
+            f"{self.what} is {self._shown(value)}, pressure.{self.key} is {self._shown(self.limit)}; "
             f"new mail gets 452 until it is {self._shown(self.back)}: {self.mend}"
         )
 
     def _shown(self, value: int) -> str:
-        return f"{value:,}" if self.key in _COUNTED else f"{value / (1 << 20):,.1f} MiB"
+        if self.key in _COUNTED:
+            return f"{value:,}"
+        return f"{value / (1 << 20):,.1f} MiB" if value < 10 << 30 else f"{value / (1 << 30):,.1f} GiB"
 
 
 def disk_marks(settings: PressureSettings, place: Path, free: memoryview, inodes: memoryview) -> list[Mark]:
@@ -89,6 +99,11 @@ def disk_marks(settings: PressureSettings, place: Path, free: memoryview, inodes
             )
         )
     return marks
+
+
+def of_disk(mark: Mark, found: Space) -> int | None:
+    """The figure that one of the `disk_marks` judges; None where there is none."""
+    return found.free if mark.key == "disk_free" else found.inodes
 
 
 def memory_mark(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fastsmtp.limits import probes
-from fastsmtp.limits.marks import Mark, available_mark, disk_marks, memory_mark, queue_mark
+from fastsmtp.limits.marks import Mark, available_mark, disk_marks, memory_mark, of_disk, queue_mark
 from fastsmtp.limits.probes import Space
 from fastsmtp.limits.settings import PressureSettings
 from fastsmtp.mail.reply import NO_ROOM_FOR_SIZE, Reply
@@ -134,7 +134,7 @@ class Pressure:
         except OSError:
             return
         for mark in marks:
-            value = found.free if mark.key == "disk_free" else found.inodes
+            value = of_disk(mark, found)
             if value is not None:
                 self._judge(mark, value)
             if mark.key == "disk_free" and place == self.disks[0][0]:

@@ -1,17 +1,23 @@
 """Whether this machine can run with the settings: the user, the core, directories, addresses. Nothing stays
 behind."""
 
+import contextlib
 import os
 import pwd
 import tempfile
 from pathlib import Path
 
 from fastsmtp.config.errors import SettingsError
+from fastsmtp.limits.marks import available_mark, disk_marks, of_disk
+from fastsmtp.limits.probes import available_memory, space
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.privileges import find_user
 from fastsmtp.process.routing import SettingsSource
-from fastsmtp.process.settings import Settings, mailbox_root
+from fastsmtp.process.settings import Settings, existing, mailbox_root, watched_places
 from fastsmtp.process.sockets import probe
+
+_FLAG = memoryview(bytes(1))
+"""Of marks that are asked once: not crossed before."""
 
 
 def machine_problems(settings: Settings) -> list[str]:
@@ -57,11 +63,26 @@ def listener_problems(settings: Settings) -> tuple[list[str], list[str]]:
     return problems, notes
 
 
+def pressure_notes(settings: Settings) -> list[str]:
+    """The marks of ``[pressure]`` that are crossed before the server has begun."""
+    notes = []
+    for path in watched_places(settings):
+        for mark in disk_marks(settings.pressure, path, _FLAG, _FLAG):
+            value = of_disk(mark, space(existing(path)))
+            if value is not None and mark.short(value):
+                notes.append(mark.story(value))
+    mark_of_memory = available_mark(settings.pressure, _FLAG)
+    if mark_of_memory is not None:
+        with contextlib.suppress(OSError, ValueError):  # a machine that does not tell is not watched
+            available = available_memory()
+            if mark_of_memory.short(available):
+                notes.append(mark_of_memory.story(available))
+    return notes
+
+
 def _not_writable(path: Path, uid: int, groups: set[int]) -> str | None:
     """Why ``path`` cannot be written or made by ``uid``, in words; None when it can."""
-    place = path
-    while not os.path.lexists(place):
-        place = place.parent
+    place = existing(path)
     if os.statvfs(place).f_flag & os.ST_RDONLY:
         return f"{place} is on a read-only file system"
     if not place.is_dir():

@@ -308,12 +308,15 @@ def watched_places(settings: Settings) -> list[Path]:
     """A directory on each file system that may run full: that of the spool first, then that of the mailboxes when it
     is another."""
     places = [settings.data_dir, mailbox_root(settings)]
-    try:
-        if places[0].stat().st_dev == places[1].stat().st_dev:
-            places.pop()
-    except OSError:
-        pass  # not there yet: it may become anything
-    return places
+    spool, mailboxes = (existing(place).stat().st_dev for place in places)
+    return places[:1] if spool == mailboxes else places
+
+
+def existing(path: Path) -> Path:
+    """``path``, or the first directory above it that is there."""
+    while not os.path.lexists(path):
+        path = path.parent
+    return path
 
 
 def names_of(mailboxes: MailboxSettings) -> tuple[list[str], list[str]]:

@@ -51,6 +51,7 @@ def test_power_cuts(tmp_path: Path, image: Image, moving: bool, spool: dict[str,
         data_dir=str(image.mount / "data"),
         mailboxes={"path": str(image.mount / "mail") + "/{domain}/{user}"},
         spool=spool,
+        pressure={"disk_free": 0},
     )
     server.data, server.mail = image.mount / "data", image.mount / "mail"
     loads: list[Load] = []

@@ -18,6 +18,9 @@ MEGABYTE = 1 << 20
 RETRY = 75
 """Seconds within which a mailbox that could not be written is tried again: a minute, and some."""
 
+UNWATCHED = {"disk_free": 0, "inodes_free": 0}
+"""Nothing is refused before the disk is full indeed."""
+
 needs_images = pytest.mark.skipif(bool(images.why_not()), reason=images.why_not() or "runs")
 
 
@@ -97,7 +100,8 @@ def recovered(load: Pressure) -> None:
 @pytest.mark.slow
 def test_no_room_for_large_bodies(tmp_path: Path, image: Image) -> None:
     """Large messages are refused while the file system of the spool is full, and taken again after."""
-    with site(tmp_path / "site", workers=1, data_dir=str(image.mount / "data")) as server:
+    data = str(image.mount / "data")
+    with site(tmp_path / "site", workers=1, data_dir=data, pressure=UNWATCHED) as server:
         server.data = image.mount / "data"
         filler = image.fill()
         load = pressed(server, Mix(MAILBOXES, large=2_000_000, large_every=1))
@@ -110,7 +114,8 @@ def test_no_room_for_large_bodies(tmp_path: Path, image: Image) -> None:
 @pytest.mark.slow
 def test_no_room_for_the_spool_while_mailboxes_cannot_be_written(tmp_path: Path, image: Image) -> None:
     """Mail that cannot be delivered fills the spool's file system; room and mailboxes come back later."""
-    with site(tmp_path / "site", workers=1, data_dir=str(image.mount / "data")) as server:
+    data = str(image.mount / "data")
+    with site(tmp_path / "site", workers=1, data_dir=data, pressure=UNWATCHED) as server:
         server.data = image.mount / "data"
         obstacle = server.mail / "example.org"
         server.mail.mkdir(exist_ok=True)
@@ -151,7 +156,7 @@ def test_database_full(tmp_path: Path, walled: str) -> None:
 def test_no_room_in_the_mailboxes(tmp_path: Path, image: Image) -> None:
     """Accepted mail waits in the spool until the mailboxes have room; the log says so in few lines."""
     path = str(image.mount / "mail") + "/{domain}/{user}"
-    with site(tmp_path / "site", workers=1, mailboxes={"path": path}) as server:
+    with site(tmp_path / "site", workers=1, mailboxes={"path": path}, pressure=UNWATCHED) as server:
         server.mail = image.mount / "mail"
         with server.wire() as wire:
             wire.hello()

@@ -98,6 +98,14 @@ def test_what_is_hardly_meant_is_a_note(
     assert json.loads(capsys.readouterr().out)["notes"] == [note]
 
 
+def test_a_mark_that_is_crossed_already_is_a_note(tmp_path: Path, capsys: Capture) -> None:
+    file = write(tmp_path, GOOD + "[pressure]\ndisk_free = 1_000_000_000_000_000\n")
+    assert run(["check", "-c", file]) == os.EX_OK
+    note = capsys.readouterr().out.splitlines()[-1]
+    assert note.startswith(f"note: free space of {tmp_path}/")
+    assert note.endswith("; new mail gets 452 until it is 1,164,153.2 GiB: make room there (df)")
+
+
 def test_bad_toml(tmp_path: Path, capsys: Capture) -> None:
     file = write(tmp_path, "a = 1\nb\n")
     assert run(["check", "-c", file]) == os.EX_CONFIG

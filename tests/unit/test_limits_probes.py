@@ -1,5 +1,6 @@
 """What is left of disk and memory."""
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ def test_space_is_what_an_ordinary_user_may_take(monkeypatch: pytest.MonkeyPatch
     state = SimpleNamespace(
         f_bfree=9, f_bavail=5, f_frsize=4096, f_bsize=1 << 20, f_files=100, f_ffree=70, f_favail=60
     )
-    monkeypatch.setattr(probes.os, "statvfs", lambda path: state)
+    monkeypatch.setattr(os, "statvfs", lambda path: state)
     assert space(Path("/")) == (5 * 4096, 60)
     state.f_files = 0
     assert space(Path("/")).inodes is None, "a file system without a number of inodes"
