@@ -32,6 +32,9 @@ class OutgoingProtocol(OutgoingSession):
     ) -> bytes:
         """Begin a transaction; what to write."""
 
+    def probe(self, recipients: Sequence[Recipient]) -> bytes:
+        """Ask whether the server takes mail for ``recipients``, and send none; what to write."""
+
     def body(
         self, piece: bytes | bytearray | memoryview, last: bool = False
     ) -> list[bytes | bytearray | memoryview]:

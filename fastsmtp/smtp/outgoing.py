@@ -42,6 +42,7 @@ class OutgoingProtocol(OutgoingSession):
         "_convert",
         "_early",
         "_plan",
+        "_probing",
         "_refused",
         "_reset",
         "_sent",
@@ -62,6 +63,7 @@ class OutgoingProtocol(OutgoingSession):
         super().__init__(hello, lmtp=lmtp, encrypted=encrypted)
         self._convert = convert
         self._early = 0 if lmtp else early_chunk
+        self._probing = False  # the transaction ends with its RCPT commands
         self._reset = False  # RSET is owed before the next transaction
         self._transactions = 0
         self._plan = Plan(b"", [], [], [])
@@ -98,6 +100,25 @@ class OutgoingProtocol(OutgoingSession):
         converted for a server without 8BITMIME should be given whole.
         RuntimeError unless the session is ready and there is a recipient.
         """
+        self._probing = False
+        return self._begin(sender, recipients, params, size, body)
+
+    def probe(self, recipients: Sequence[Recipient]) -> bytes:
+        """Ask whether the server takes mail from the null sender for ``recipients``, and send none; what to write.
+        Then comes ``DONE``: an outcome says what the server answered to that RCPT, or to MAIL when that was refused.
+        The next transaction begins with RSET. RuntimeError unless the session is ready and there is a recipient.
+        """
+        self._probing = True
+        return self._begin("", recipients, None, 0, None)
+
+    def _begin(
+        self,
+        sender: str,
+        recipients: Sequence[Recipient],
+        params: Mapping[str, str] | None,
+        size: int,
+        body: Buffer | None,
+    ) -> bytes:
         if not recipients:
             raise RuntimeError("a transaction needs a recipient")
         self.outcomes = [None] * len(recipients)
@@ -167,7 +188,7 @@ class OutgoingProtocol(OutgoingSession):
         first = self._sent
         self._sent = min(len(plan.rcpts), self._answered + WINDOW)
         out = b"".join(plan.rcpts[first : self._sent])
-        if self._sent < len(plan.rcpts):
+        if self._sent < len(plan.rcpts) or self._probing:
             return out
         if not plan.chunked:
             self._asked = True
@@ -215,6 +236,8 @@ class OutgoingProtocol(OutgoingSession):
         if self._refused is None:
             if code // 100 == 2:
                 self._accepted.append(number)
+                if self._probing:
+                    self.outcomes[number] = self._judged(code, lines)
             else:
                 outcome = self._judged(code, lines)
                 if self._accepted and is_full(outcome):
@@ -230,6 +253,9 @@ class OutgoingProtocol(OutgoingSession):
     def _no_more_rcpts(self) -> bytes:
         """All RCPT that were written are answered."""
         plan = self._plan
+        if self._probing:
+            self._reset = self._refused is None
+            return self._ready(Event.DONE)
         if self._chunks:
             self._state = State.BODY
             return b""

@@ -40,6 +40,7 @@ cdef class OutgoingProtocol(OutgoingSession):
     """See `fastsmtp.smtp.outgoing.OutgoingProtocol`."""
 
     cdef bint converting
+    cdef bint probing         # the transaction ends with its RCPT commands
     cdef bint resetting       # RSET is owed before the next transaction
     cdef bint asked           # DATA was written
     cdef bint chunked
@@ -84,6 +85,15 @@ cdef class OutgoingProtocol(OutgoingSession):
 
     def begin(self, str sender not None, recipients, params, size, body=None):
         """Begin a transaction; what to write."""
+        self.probing = False
+        return self.start(sender, recipients, params, size, body)
+
+    def probe(self, recipients):
+        """Ask whether the server takes mail for ``recipients``, and send none; what to write."""
+        self.probing = True
+        return self.start("", recipients, None, 0, None)
+
+    cdef bytes start(self, str sender, object recipients, object params, object size, object body):
         if not recipients:
             raise RuntimeError("a transaction needs a recipient")
         self.outcomes = [None] * len(recipients)
@@ -176,7 +186,7 @@ cdef class OutgoingProtocol(OutgoingSession):
             out = self.rcpts[0]
         else:
             out = NOTHING.join(self.rcpts[first:self.sent])
-        if self.sent < self.count:
+        if self.sent < self.count or self.probing:
             return out
         if not self.chunked:
             self.asked = True
@@ -220,6 +230,8 @@ cdef class OutgoingProtocol(OutgoingSession):
         if self.refused is None:
             if code // 100 == 2:
                 self.accepted.append(number)
+                if self.probing:
+                    self.outcomes[number] = self.judged(code, line, n, RCPT)
             else:
                 outcome = self.judged(code, line, n, RCPT)
                 if self.accepted and is_full(outcome):
@@ -235,6 +247,9 @@ cdef class OutgoingProtocol(OutgoingSession):
 
     cdef bytes no_more_rcpts(self):
         # All RCPT that were written are answered.
+        if self.probing:
+            self.resetting = self.refused is None
+            return self.ready(IS_DONE)
         if self.chunks:
             self.state = BODY
             return NOTHING
