@@ -107,68 +107,76 @@ def pad(text: str, width: int) -> str:
     return text + " " * (width - columns(text))
 
 
-def folded(label: str, text: str, indent: int = _LABEL) -> Iterator[str]:
-    """``label`` and ``text`` in lines of `NARROWEST` columns at most; later ones begin ``indent`` columns in."""
-    line, room = label, NARROWEST
-    begun = False
-    for word in text.split(" "):
-        if begun and columns(line) + 1 + columns(word) > room:
-            yield line.rstrip()
-            line, begun = " " * indent, False
-        line += f" {word}" if begun else word
-        begun = True
-        while columns(line) > room:
-            end = len(line)
-            while columns(line[:end]) > room:
-                end -= 1
-            yield line[:end]
-            line = " " * indent + line[end:]
-    yield line.rstrip()
+class Page:
+    """Text for lines of ``width`` columns; None: as long as it takes, for a file or another program."""
+
+    def __init__(self, width: int | None) -> None:
+        self._width = None if width is None else max(width, NARROWEST)
+
+    def fold(self, label: str, text: str, indent: int = _LABEL) -> Iterator[str]:
+        """``label`` and ``text``; the lines after the first begin ``indent`` columns in."""
+        line, begun = label, False
+        for word in text.split(" "):
+            if begun and self._over(f"{line} {word}"):
+                yield line.rstrip()
+                line, begun = " " * indent, False
+            line += f" {word}" if begun else word
+            begun = True
+            while self._over(line):
+                end = len(line)
+                while self._over(line[:end]):
+                    end -= 1
+                yield line[:end]
+                line = " " * indent + line[end:]
+        yield line.rstrip()
+
+    def _over(self, line: str) -> bool:
+        return self._width is not None and columns(line) > self._width
 
 
-def message(shard: int, shown: Shown, now: float) -> Iterator[str]:
+def message(shard: int, shown: Shown, now: float, page: Page) -> Iterator[str]:
     """The lines of one message."""
+    fold = page.fold
     yield f"{shown.id}  {shown.state}, {age(now - shown.queued_at)} old, {shown.size:,} octets, shard {shard}"
-    yield from folded("  from      ", printable(shown.sender) or "<>")
+    yield from fold("  from      ", printable(shown.sender) or "<>")
     client = f"{printable(shown.helo)} [{printable(shown.client_ip)}]"
-    yield from folded(
-        "  received  ", f"{moment(shown.queued_at)} from {client} by {printable(shown.protocol)}"
-    )
+    yield from fold("  received  ", f"{moment(shown.queued_at)} from {client} by {printable(shown.protocol)}")
     if shown.params:
-        yield from folded("  wishes    ", _params(shown.params))
+        yield from fold("  wishes    ", _params(shown.params))
     if shown.hops:
-        yield from folded("  rerouted  ", printable(f"to {', then '.join(shown.hops)}"))
+        yield from fold("  rerouted  ", printable(f"to {', then '.join(shown.hops)}"))
     for one in shown.recipients:
-        yield from _recipient(one, now)
+        yield from _recipient(one, now, page)
     yield "header:"
     for line in shown.head.decode("utf-8", "replace").splitlines():
         text = printable(line.replace("\t", " "), 1000)
-        yield from folded("    " if line[:1].isspace() else "  ", text, 6)
+        yield from fold("    " if line[:1].isspace() else "  ", text, 6)
 
 
-def _recipient(one: RecipientRow, now: float) -> Iterator[str]:
+def _recipient(one: RecipientRow, now: float, page: Page) -> Iterator[str]:
+    fold = page.fold
     times = f", {one.attempts} attempt{'s' if one.attempts != 1 else ''}" if one.attempts else ""
-    yield from folded("to ", f"{printable(one.address)}: {printable(one.status)}{times}", 4)
+    yield from fold("to ", f"{printable(one.address)}: {printable(one.status)}{times}", 4)
     if one.original is not None:
-        yield from folded("  named     ", printable(one.original))
+        yield from fold("  named     ", printable(one.original))
     if one.params:
-        yield from folded("  wishes    ", _params(one.params))
+        yield from fold("  wishes    ", _params(one.params))
     for number, attempt in enumerate(one.tries):
         if number == 1 and one.left_out:
             yield f"  ...       {one.left_out} attempts that are not kept"
         where = printable(attempt.remote) or "no host was reached"
         yield f"  tried     {moment(attempt.at)}, {age(now - attempt.at)} ago"
-        yield from folded(" " * _LABEL, f"{where}: {said(attempt)}", _LABEL + 2)
+        yield from fold(" " * _LABEL, f"{where}: {said(attempt)}", _LABEL + 2)
     if one.next_at is not None:
         when = f"in {age(one.next_at - now)}" if one.next_at > now else "now"
         why = f"; {printable(one.why)}" if one.why else ""
-        yield from folded("  next      ", f"{moment(one.next_at)}, {when}{why}")
+        yield from fold("  next      ", f"{moment(one.next_at)}, {when}{why}")
     elif one.why:
-        yield from folded("  next      ", printable(one.why))
+        yield from fold("  next      ", printable(one.why))
     if one.site:
-        yield from folded("  site      ", printable(one.site))
+        yield from fold("  site      ", printable(one.site))
     if one.route:
-        yield from folded("  route     ", printable(one.route))
+        yield from fold("  route     ", printable(one.route))
 
 
 def _params(params: dict[str, str]) -> str:
@@ -180,10 +188,9 @@ def site_head() -> str:
     return f"{'HEALTH':<8} {'WAITING':>8} {'BUSY':>4} {'NEXT':>5}  SITE AND REASON"
 
 
-def site(row: SiteRow, now: float, *, terminal: bool) -> Iterator[str]:
-    """One site: one line, or on a ``terminal`` as many as it takes."""
+def site(row: SiteRow, now: float, page: Page) -> Iterator[str]:
+    """The lines of one site."""
     later = age(row.next_at - now) if row.next_at is not None and row.next_at > now else "-"
     why = f": {printable(row.reason)}" if row.reason else ""
     start = f"{row.health:<8} {row.waiting:>8,} {row.in_flight:>4} {later:>5}  "
-    text = f"{printable(row.name, 200)}{why}"
-    yield from folded(start, text, len(start)) if terminal else (start + text,)
+    return page.fold(start, f"{printable(row.name, 200)}{why}", len(start))

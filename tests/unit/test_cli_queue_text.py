@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastsmtp.cli.queue_text import Rows, age, cell, columns, folded, message, octets, reason, site
+from fastsmtp.cli.queue_text import Page, Rows, age, cell, columns, message, octets, reason, site
 from fastsmtp.control.queue import RecipientRow, Shown, SiteRow, TryRow
 from tests.fakes.queue_desk import NOW, row
 
@@ -91,7 +91,7 @@ def test_a_site_that_may_be_tried_at_any_moment() -> None:
         since=NOW,
         attempts=0,
     )
-    assert list(site(one, NOW, terminal=False)) == ["new         1,234    1     -  mx?.test"]
+    assert list(site(one, NOW, Page(None))) == ["new         1,234    1     -  mx?.test"]
 
 
 def test_a_site_takes_several_lines_of_a_terminal() -> None:
@@ -106,8 +106,8 @@ def test_a_site_takes_several_lines_of_a_terminal() -> None:
         since=NOW,
         attempts=12,
     )
-    assert len(list(site(one, NOW, terminal=False))) == 1
-    text = list(site(one, NOW, terminal=True))
+    assert len(list(site(one, NOW, Page(None)))) == 1
+    text = list(site(one, NOW, Page(40)))
     assert text[0].startswith("failing  1,000,000    0    2m  mx.far.test: unreachable, 12")
     assert len(text) > 1
     assert max(map(columns, text)) <= 80
@@ -117,12 +117,13 @@ def test_a_site_takes_several_lines_of_a_terminal() -> None:
 @pytest.mark.parametrize("word", ["x", "漢字", "e\u0301", "x" * 300, "漢" * 100])
 def test_what_is_folded_loses_nothing_and_fits(word: str) -> None:
     text = " ".join([word] * 40)
-    folds = list(folded("  label     ", text))
+    folds = list(Page(80).fold("  label     ", text))
     assert max(map(columns, folds)) <= 80
     assert folds[0].startswith("  label     ")
     assert all(line.startswith(" " * 12) and line.strip() for line in folds[1:])
     assert "".join(line[12:].replace(" ", "") for line in folds) == text.replace(" ", "")
-    assert list(folded("  label     ", "")) == ["  label"]
+    assert list(Page(80).fold("  label     ", "")) == ["  label"]
+    assert list(Page(None).fold("  label     ", text)) == [f"  label     {text}"]
 
 
 def test_a_whole_message_fits() -> None:
@@ -136,6 +137,6 @@ def test_a_whole_message_fits() -> None:
         client_ip="2001:db8::1", helo=long, protocol="ESMTP", recipients=[one], waiting=1,
         head=f"Subject: {long}\r\n\t{long}\r\n".encode(), hops=["a.test:25"] * 9,
     )  # fmt: skip
-    text = list(message(7, shown, NOW))
+    text = list(message(7, shown, NOW, Page(80)))
     assert max(map(columns, text)) <= 80
     assert "  ...       7 attempts that are not kept" in text

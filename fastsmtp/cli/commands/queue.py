@@ -15,7 +15,7 @@ from fastsmtp.cli.options import Stop, json_option, settings_option
 from fastsmtp.cli.queue_change import changing_commands
 from fastsmtp.cli.queue_filter import check_id, filter_of, filter_options
 from fastsmtp.cli.queue_progress import Progress, as_json_line, as_json_text, not_here
-from fastsmtp.cli.queue_text import NARROWEST, Rows, message, site, site_head
+from fastsmtp.cli.queue_text import Page, Rows, message, site, site_head
 from fastsmtp.control import together
 from fastsmtp.control.office import Office
 from fastsmtp.control.queue import QueueFilter
@@ -74,10 +74,14 @@ def ls(limit: int, every: bool, only_count: bool, file: Path | None, as_json: bo
     return queue_run.run(file, work)
 
 
+def _width() -> int | None:
+    """Columns of the terminal, if there is one."""
+    return get_terminal_size().columns if sys.stdout.isatty() else None
+
+
 async def _list(found: Office, filter: QueueFilter, limit: int | None, as_json: bool) -> None:
     now = time.time()
-    width = max(get_terminal_size().columns, NARROWEST) if sys.stdout.isatty() else None
-    rows = Rows(width, now)
+    rows = Rows(_width(), now)
     given = 0
     with Progress("looking", everything=filter == QueueFilter()) as shown:
         async for row in together.find(found.desks, filter, None if limit is None else limit + 1, shown):
@@ -125,7 +129,7 @@ def show(queue_id: str, file: Path | None, as_json: bool) -> int:
             }
             click.echo(as_json_text(facts))
         else:
-            for line in message(shard, shown, time.time()):
+            for line in message(shard, shown, time.time(), Page(_width())):
                 click.echo(line)
         return os.EX_OK
 
@@ -145,7 +149,7 @@ def sites(failing: bool, file: Path | None, as_json: bool) -> int:
     """
 
     async def work(found: Office) -> int:
-        now = time.time()
+        now, page = time.time(), Page(_width())
         given = 0
         async for shard, row in together.sites(found.desks):
             if failing and row.health != "failing":
@@ -155,7 +159,7 @@ def sites(failing: bool, file: Path | None, as_json: bool) -> int:
             else:
                 if not given:
                     click.echo(site_head())
-                for line in site(row, now, terminal=sys.stdout.isatty()):
+                for line in site(row, now, page):
                     click.echo(line)
             given += 1
         if not given:
