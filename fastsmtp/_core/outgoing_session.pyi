@@ -38,5 +38,8 @@ class OutgoingSession:
     def auth(self, mechanism: Mechanism) -> bytes:
         """Authenticate; what to write."""
 
+    def worked(self, response: bytes) -> bytes:
+        """What was asked for is done; what to write."""
+
     def quit(self) -> bytes:
         """Say goodbye; what to write."""

@@ -13,14 +13,16 @@ _CANCEL = b"*\r\n"
 
 
 class Exchange:
-    """One AUTH command. ``failure`` is our reason for having cancelled it, else None."""
+    """One AUTH command. ``failure`` is our reason for having cancelled it, else None. ``working``: the answer is
+    given to `worked`."""
 
-    __slots__ = ("_mechanism", "_waiting", "failure")
+    __slots__ = ("_mechanism", "_waiting", "failure", "working")
 
     def __init__(self, mechanism: Mechanism) -> None:
         self._mechanism = mechanism
         self._waiting: bytes | None = None
         self.failure: Outcome | None = None
+        self.working = False
 
     def begin(self) -> bytes:
         """The command, with the initial response when there is one that fits."""
@@ -35,11 +37,16 @@ class Exchange:
         return command + b"\r\n"
 
     def answer(self, lines: Sequence[bytes]) -> bytes:
-        """What to write to a 334; ``*`` ends an exchange that the server does not keep to."""
+        """What to write to a 334; ``*`` ends an exchange that the server does not keep to. Nothing when the answer
+        has to be worked for."""
         if self.failure is not None:
             return _CANCEL
         try:
             challenge = base64.b64decode(lines[-1][4:].strip(), validate=True)
+            response: bytes | None
+            if self.working:
+                self.working = False
+                raise ValueError("a challenge came before the answer to the one before")
             if self._waiting is None:
                 response = self._mechanism.step(challenge)
             elif challenge:
@@ -52,11 +59,22 @@ class Exchange:
         except ValueError as error:
             self.failure = self._ours(str(error))
             return _CANCEL
+        if response is None:
+            self.working = True
+            return b""
+        return base64.b64encode(response) + b"\r\n"
+
+    def worked(self, response: bytes) -> bytes:
+        """What to write when the answer has been worked for; nothing when the server did not wait for it."""
+        if not self.working:
+            return b""
+        self.working = False
         return base64.b64encode(response) + b"\r\n"
 
     def doubt(self) -> Outcome | None:
         """Why the server's success is not to be believed; None when it is."""
-        if self.failure is None and (self._waiting is not None or not self._mechanism.complete()):
+        late = self._waiting is not None or self.working
+        if self.failure is None and (late or not self._mechanism.complete()):
             return self._ours("success came before the exchange was complete")
         return self.failure
 

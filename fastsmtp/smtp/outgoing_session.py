@@ -229,8 +229,8 @@ class OutgoingSession:
         return self._say_hello()
 
     def auth(self, mechanism: Mechanism) -> bytes:
-        """Authenticate (RFC 4954); what to write. Then comes `READY` or `REFUSED`; an exchange that the server
-        does not keep to is `OVER`. RuntimeError unless ready."""
+        """Authenticate (RFC 4954); what to write. Then comes `READY` or `REFUSED`, before it `WORK` where an answer
+        takes long; an exchange that the server does not keep to is `OVER`. RuntimeError unless ready."""
         if self._interrupted("AUTH"):
             return b""
         self._exchange = Exchange(mechanism)
@@ -241,12 +241,22 @@ class OutgoingSession:
     def _auth_answered(self, code: int, lines: list[bytes]) -> bytes:
         exchange = self._exchange
         if code // 100 == 3:
-            return exchange.answer(lines)
+            out = exchange.answer(lines)
+            if exchange.working:
+                self.event = Event.WORK
+            return out
         if code // 100 != 2:
             self.refusal = exchange.failure or self._judged(code, lines)
             return self._ready(Event.REFUSED)
         doubt = exchange.doubt()
         return self._ready(Event.READY) if doubt is None else self._close(doubt)
+
+    def worked(self, response: bytes) -> bytes:
+        """What `WORK` asked for is done, and ``response`` came of it; what to write."""
+        if self._state is not State.AUTH:
+            return b""
+        self.event = Event.NOTHING
+        return self._exchange.worked(response)
 
     # --- ends ----------------------------------------------------------------------------------
 

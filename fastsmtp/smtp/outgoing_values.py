@@ -52,6 +52,7 @@ class Event(IntEnum):
     BODY        hand in the body by `body`, as long as ``open`` is true
     DONE        the transaction is over, ``outcomes`` tells how; the session is ready again
     OVER        close the connection; ``trouble`` tells why, and what was in transaction has its ``outcomes``
+    WORK        have the mechanism's `Mechanism.work` done, where it holds up nobody; then `worked`
     """
 
     NOTHING = 0
@@ -61,6 +62,7 @@ class Event(IntEnum):
     BODY = 4
     DONE = 5
     OVER = 6
+    WORK = 7
 
 
 Status = Literal["delivered", "relayed", "deferred", "failed", "again"]
@@ -115,8 +117,11 @@ class Mechanism(Protocol):
     def start(self) -> bytes | None:
         """The initial response; None when the server speaks first."""
 
-    def step(self, challenge: bytes) -> bytes:
-        """The answer to a challenge."""
+    def step(self, challenge: bytes) -> bytes | None:
+        """The answer to a challenge; None when it takes long: then `work` gives it."""
+
+    def work(self) -> bytes:
+        """The answer that `step` has not given; from any thread."""
 
     def complete(self) -> bool:
         """Whether success may be believed: the server has proven what the mechanism makes it prove."""

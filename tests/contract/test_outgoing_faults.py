@@ -395,16 +395,18 @@ class Odd:
 
     name = "ODD"
 
-    def __init__(self, first: bytes | None = None, complete: bool = True, error: str = "") -> None:
-        self.first, self.done, self.error = first, complete, error
+    def __init__(
+        self, first: bytes | None = None, complete: bool = True, error: str = "", late: bool = False
+    ) -> None:
+        self.first, self.done, self.error, self.late = first, complete, error, late
 
     def start(self) -> bytes | None:
         return self.first
 
-    def step(self, challenge: bytes) -> bytes:
+    def step(self, challenge: bytes) -> bytes | None:
         if self.error:
             raise ValueError(self.error)
-        return b"<" + challenge + b">"
+        return None if self.late else b"<" + challenge + b">"
 
     def complete(self) -> bool:
         return self.done
@@ -453,6 +455,29 @@ def test_an_exchange_the_server_does_not_keep_to(make: Make) -> None:
     seen = authenticate(make, Odd(error="no"), b"334 QQ==\r\n", b"334 QQ==\r\n", b"235 welcome\r\n")
     assert seen.written.endswith(b"*\r\n*\r\n")
     assert seen.trouble == Outcome("deferred", 0, "4.7.0", "AUTH ODD: no", "auth", True)
+
+
+def test_an_answer_that_takes_long(make: Make) -> None:
+    mechanism = Odd(b"me", late=True)
+    acts: list[Act] = [lambda client: client.auth(mechanism), lambda client: client.worked(b"<proof>")]
+    seen = converse(make, [GREETING, AUTH_OFFERED, b"334 QQ==\r\n", b"235 welcome\r\n"], acts)
+    assert seen.events == [Event.READY, Event.WORK, Event.READY]
+    assert seen.written.endswith(b"AUTH ODD bWU=\r\nPHByb29mPg==\r\n")
+
+
+@pytest.mark.parametrize("said", [b"334 QQ==\r\n", b"235 welcome\r\n", b"535 no\r\n", b"421 bye\r\n"])
+def test_a_server_that_does_not_wait_for_it(make: Make, said: bytes) -> None:
+    client = make(b"me.test")
+    for line in (GREETING, AUTH_OFFERED):
+        client.receive(line)
+    client.auth(Odd(b"me", late=True))
+    client.receive(b"334 QQ==\r\n")
+    assert client.event == Event.WORK
+    client.receive(said)
+    event = client.event
+    assert event in (Event.NOTHING, Event.REFUSED, Event.OVER), "success is not believed"
+    assert client.worked(b"<proof>") == b""
+    assert client.event == event
 
 
 def test_success_too_early_is_not_believed(make: Make) -> None:

@@ -100,8 +100,11 @@ class Answering:
     def start(self) -> bytes | None:
         return None
 
-    def step(self, challenge: bytes) -> bytes:
-        return challenge
+    def step(self, challenge: bytes) -> bytes | None:
+        return challenge or None
+
+    def work(self) -> bytes:
+        return b"worked for"
 
     def complete(self) -> bool:
         return True
@@ -128,6 +131,8 @@ def follow(make: Any, says: list[bytes], acts: list[Any], at: list[int], chosen:
                     seen.append(state())
                 if client.event == Event.BODY:
                     return
+            elif client.event == Event.WORK:
+                seen.append(client.worked(b"worked for"))
             elif client.event == Event.TLS_GO:
                 seen.append(client.tls_done())
             elif waiting:

@@ -21,11 +21,14 @@ class Scripted:
     def start(self) -> bytes | None:
         return self.first
 
-    def step(self, challenge: bytes) -> bytes:
+    def step(self, challenge: bytes) -> bytes | None:
         self.heard.append(challenge)
         if not self.answers:
             raise ValueError("the server goes on for ever")
         return self.answers.pop(0)
+
+    def work(self) -> bytes:
+        raise NotImplementedError
 
     def complete(self) -> bool:
         return self.proven
@@ -91,3 +94,30 @@ def test_success_is_not_believed_before_the_server_has_proven_itself() -> None:
     doubt = exchange.doubt()
     assert doubt is not None
     assert "before the exchange was complete" in doubt.text
+
+
+class Laborious(Scripted):
+    """A mechanism whose second answer takes long."""
+
+    def step(self, challenge: bytes) -> bytes | None:
+        self.heard.append(challenge)
+        return None
+
+
+def test_an_answer_that_takes_long_is_worked_for() -> None:
+    exchange = Exchange(Laborious())
+    exchange.begin()
+    assert exchange.answer(line(b"salt")) == b""
+    assert exchange.working
+    assert exchange.worked(b"proof") == base64.b64encode(b"proof") + b"\r\n"
+    assert not exchange.working
+    assert exchange.worked(b"proof") == b"", "only once"
+
+
+def test_a_server_that_does_not_wait_for_it() -> None:
+    exchange = Exchange(Laborious())
+    exchange.begin()
+    exchange.answer(line(b"salt"))
+    assert exchange.answer(line(b"more")) == b"*\r\n"
+    assert exchange.worked(b"proof") == b""
+    assert exchange.doubt() is not None

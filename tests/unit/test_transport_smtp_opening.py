@@ -2,14 +2,16 @@
 
 import base64
 import hashlib
+import secrets
 import socket
 import ssl
+import threading
 
 import pytest
 
 from fastsmtp.dns.base import Addresses, Tlsa
 from fastsmtp.mail.result import DeliveryResult
-from fastsmtp.sasl.client import Credentials
+from fastsmtp.sasl.client import Credentials, Scram
 from fastsmtp.transport.smtp.mx import Host
 from fastsmtp.transport.smtp.opening import MOST_SESSIONS, label
 from fastsmtp.transport.smtp.place import Place, Target
@@ -205,6 +207,30 @@ def test_logging_in_once_for_each_connection(server: ssl.SSLContext) -> None:
     assert [line for line in secured(peer) if line.startswith("AUTH")] == [
         "AUTH PLAIN " + base64.b64encode(b"\0me\0secret").decode()
     ]
+
+
+def test_a_proof_is_computed_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The example of RFC 7677 §3."""
+    threads = []
+    work = Scram.work
+    monkeypatch.setattr(Scram, "work", lambda self: threads.append(threading.get_ident()) or work(self))
+    monkeypatch.setattr(secrets, "token_urlsafe", lambda _: "rOprNGfwEbeRWgbNEkqO")
+    first = b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"
+    proof = b"c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,"
+    proof += b"p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
+    script = {
+        "auth": b"334 " + base64.b64encode(first) + b"\r\n",
+        base64.b64encode(proof).decode().lower(): b"334 "
+        + base64.b64encode(b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=")
+        + b"\r\n",
+        "": "235 2.7.0 welcome",
+    }
+    with ScriptedPeer(script, extensions=["AUTH SCRAM-SHA-256"]) as peer:
+        credentials = Credentials("user", password="pencil")
+        (result,), _ = outcome(place(peer, account="smarthost", credentials=credentials))
+        assert result.status == "relayed"
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
 
 
 def test_a_login_that_is_refused() -> None:

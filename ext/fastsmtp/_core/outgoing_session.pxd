@@ -24,6 +24,7 @@ cdef enum Event:
     IS_BODY = 4
     IS_DONE = 5
     IS_OVER = 6
+    IS_WORK = 7
 
 
 cdef class OutgoingSession:

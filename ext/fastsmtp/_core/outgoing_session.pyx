@@ -220,12 +220,22 @@ cdef class OutgoingSession:
 
     cdef bytes auth_answered(self, int code, const char* line, Py_ssize_t n):
         if code // 100 == 3:
-            return self.exchange.answer(self.reply_lines(line, n))
+            out = self.exchange.answer(self.reply_lines(line, n))
+            if self.exchange.working:
+                self.event = IS_WORK
+            return out
         if code // 100 != 2:
             self.refusal = self.exchange.failure or self.judged(code, line, n, self.state)
             return self.ready(IS_REFUSED)
         doubt = self.exchange.doubt()
         return self.ready(IS_READY) if doubt is None else self.close(doubt)
+
+    def worked(self, bytes response not None):
+        """What was asked for is done; what to write."""
+        if self.state != AUTH:
+            return NOTHING
+        self.event = NO_EVENT
+        return self.exchange.worked(response)
 
     # --- ends ----------------------------------------------------------------------------------
 

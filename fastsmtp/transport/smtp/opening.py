@@ -7,6 +7,7 @@ goes wrong here says anything about a message, so all of it leads to the next ad
 import asyncio
 import ssl
 from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Executor
 from typing import Any, NamedTuple, Protocol
 
 from fastsmtp.clock import Clock
@@ -47,6 +48,8 @@ class Context(Protocol):
     contexts: tls.Contexts
     report: TlsReport
     hello: bytes
+    aside: Executor
+    """For what would hold up the loop."""
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run ``work`` as a task that is kept until it has ended."""
@@ -83,6 +86,7 @@ class Opening:
         self._clear = False  # TLS was tried with this address, in vain
         self._encrypted = False
         self._known = False  # the server knows who we are
+        self._mechanism: sasl.Mechanism | None = None
         self._over = False
 
     def next(self) -> None:
@@ -186,6 +190,8 @@ class Opening:
             self._context.spawn(self._upgrade(connection))
         elif event == Event.REFUSED:
             self._refused(connection)
+        elif event == Event.WORK:
+            self._context.spawn(self._work(connection))
         else:
             trouble = connection.protocol.trouble
             self._fail(connection, trouble or ours("4.4.2", "the connection was lost", "connect"))
@@ -215,10 +221,25 @@ class Opening:
                 self._fail(connection, ours("4.7.0", "the server offers no AUTH that may be used", "auth"))
                 return
             self._known = True
+            self._mechanism = mechanism
             connection.say(protocol.auth(mechanism))
             return
         connection.owner = self._connection = None
         self._done(connection)
+
+    async def _work(self, connection: Connection) -> None:
+        """What a mechanism has to compute, beside the loop."""
+        mechanism = self._mechanism
+        if mechanism is None:
+            return
+        loop = asyncio.get_running_loop()
+        try:
+            response = await loop.run_in_executor(self._context.aside, mechanism.work)
+        except Exception:  # its text may hold a secret
+            connection.drop("internal error", "4.3.0")
+            return
+        if connection is self._connection:
+            connection.say(connection.protocol.worked(response))
 
     def _refused(self, connection: Connection) -> None:
         refusal = connection.protocol.refusal
