@@ -20,7 +20,7 @@ from fastsmtp.control.queue import (
     SitePage,
     Work,
 )
-from fastsmtp.control.rows import Routes, Rows
+from fastsmtp.control.rows import Routes, Rows, Times
 from fastsmtp.queue.plan.site import SiteState
 from fastsmtp.spool.base import SpoolError
 from fastsmtp.spool.bulk import Action
@@ -34,14 +34,11 @@ MOST_GIVEN_UP = 50
 """Messages that are given up by one call: each may become a notification."""
 
 
-class Engine(Protocol):
+class Engine(Times, Protocol):
     """Whoever delivers from the shard; times are queue time."""
 
     def sites(self) -> Iterable[SiteState]:
         """All sites that are known."""
-
-    def wall_time(self, at: float) -> float:
-        """A moment of queue time as the clock shows it."""
 
     async def hurry(self, queue_ids: Sequence[str]) -> None:
         """End the pauses of the sites these messages wait for."""
@@ -67,7 +64,7 @@ class SpoolDesk:
         self._routes = routes
         self._engine = engine
         self._event = event
-        self._rows = Rows(spool, clock, routes, (lambda at: at) if engine is None else engine.wall_time)
+        self._rows = Rows(spool, clock, routes, engine)
 
     async def find(self, filter: QueueFilter, position: bytes, limit: int) -> QueuePage:
         """See `QueueDesk.find`."""

@@ -1,6 +1,6 @@
 """What stands in a spool, as rows for people and programs."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from fastsmtp.clock import Clock
@@ -29,16 +29,24 @@ class Routes(Protocol):
         """Raises ValueError, one line, when mail cannot be sent to these."""
 
 
-class Rows:
-    """Called on the loop's thread. ``wall`` gives a moment of queue time as the clock shows it."""
+class Times(Protocol):
+    """What whoever delivers knows of times and sites; times are queue time."""
 
-    def __init__(
-        self, spool: LmdbSpool, clock: Clock, routes: Routes, wall: Callable[[float], float]
-    ) -> None:
+    def wall_time(self, at: float) -> float:
+        """A moment of queue time as the clock shows it."""
+
+    def site_of(self, envelope: Envelope, number: int, hops: Sequence[str]) -> SiteState | None:
+        """The site that a recipient would be delivered to now; None when that is not known."""
+
+
+class Rows:
+    """Called on the loop's thread. Without ``times`` nobody delivers, and times are shown as they stand."""
+
+    def __init__(self, spool: LmdbSpool, clock: Clock, routes: Routes, times: Times | None) -> None:
         self._spool = spool
         self._clock = clock
         self._routes = routes
-        self._wall = wall
+        self._times = times
 
     def row(self, found: Found) -> QueueRow:
         """A message in a list."""
@@ -93,14 +101,11 @@ class Rows:
         self, envelope: Envelope, waiting: Waiting | None, state: RcptState, *, whole: bool = False
     ) -> RecipientRow:
         known = envelope.recipients[state.number]
-        if waiting is None:
-            why = "on its first attempt, or before it"
-        elif waiting.held:
-            why = "held, until it is released"
-        elif state.due:
-            why = ""
-        else:
-            why = "when its site takes mail again"
+        hops = () if waiting is None else waiting.hops
+        site = (
+            self._times.site_of(envelope, state.number, hops) if whole and self._times is not None else None
+        )
+        next_at, why = self._next(waiting, state, site)
         last = state.last
         return RecipientRow(
             address=known.address,
@@ -109,7 +114,7 @@ class Rows:
             status="deferred" if state.tries else "waiting",
             attempts=state.attempts,
             last_at=self._wall(last.at) if last.at else None,
-            next_at=self._next(state.due) if state.due and waiting is not None and not waiting.held else None,
+            next_at=next_at,
             code=last.code,
             enhanced=last.enhanced,
             reply=last.text,
@@ -117,8 +122,26 @@ class Rows:
             tries=self._tries(state) if whole else [],
             left_out=state.left_out,
             why=why,
-            route=self._routes.told(known.address, () if waiting is None else waiting.hops) if whole else "",
+            site="" if site is None else _told(site),
+            route=self._routes.told(known.address, hops) if whole else "",
         )
+
+    def _next(
+        self, waiting: Waiting | None, state: RcptState, site: SiteState | None
+    ) -> tuple[float | None, str]:
+        """When it is tried next, None where that is not known, and why then."""
+        if waiting is None:
+            return None, "on its first attempt, or before it"
+        if waiting.held:
+            return None, "held, until it is released"
+        opens = None if site is None or site.next_at is None else self._wall(site.next_at)
+        if not state.due:
+            return opens, "when its site takes mail again"
+        due = max(self._wall(state.due), self._clock.now())
+        return (opens, "when its site takes mail again") if opens is not None and opens > due else (due, "")
+
+    def _wall(self, at: float) -> float:
+        return at if self._times is None else self._times.wall_time(at)
 
     def _tries(self, state: RcptState) -> list[TryRow]:
         return [
@@ -127,10 +150,6 @@ class Rows:
             )
             for one in state.tries
         ]
-
-    def _next(self, due: float) -> float:
-        """When it is tried next: now, where that time has come."""
-        return max(self._wall(due), self._clock.now())
 
     def _head(self, queue_id: str) -> bytes:
         """The header of a message, as far as it is shown."""
@@ -149,6 +168,10 @@ class Rows:
                     return b""
         head, end, _ = start.partition(b"\r\n\r\n")
         return head + end[:2]
+
+
+def _told(site: SiteState) -> str:
+    return f"{site.name}, {site.health}{f': {site.reason}' if site.reason else ''}"
 
 
 def _states(envelope: Envelope, waiting: Waiting | None) -> list[RcptState]:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from fastsmtp.clock import SystemClock
@@ -33,6 +34,7 @@ class FakeEngine:
         self.hurried: list[str] = []
         self._desk = desk
         self.names = [f"site{i}" for i in range(5)]
+        self.opens: float | None = None
 
     def sites(self) -> list[SiteState]:
         """See `Engine.sites`."""
@@ -54,6 +56,14 @@ class FakeEngine:
     def wall_time(self, at: float) -> float:
         """See `Engine.wall_time`."""
         return at + AHEAD
+
+    def site_of(self, envelope: Envelope, number: int, hops: Sequence[str]) -> SiteState | None:
+        """See `Times.site_of`: one that opens at `opens`."""
+        if self.opens is None:
+            return None
+        return msgspec.structs.replace(
+            self.sites()[0], name=envelope.recipients[number].address, next_at=self.opens
+        )
 
     async def hurry(self, queue_ids: Sequence[str]) -> None:
         """See `Engine.hurry`."""
@@ -277,6 +287,34 @@ def test_other_hops_and_back_to_the_routes(tmp_path: Path) -> None:
             assert [row.hops for row in await one.rows()] == [[], []]
             with pytest.raises(NotPossible, match="reroute: to: nowhere is no host"):
                 await one.change("reroute", QueueFilter(), "nowhere")
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("due", "opens", "next_at", "why"),
+    [
+        (0.0, None, None, "when its site takes mail again"),
+        (0.0, LATER, LATER + AHEAD, "when its site takes mail again"),
+        (LATER, None, LATER + AHEAD, ""),
+        (LATER, LATER - 1, LATER + AHEAD, ""),
+        (LATER, LATER + 1, LATER + 1 + AHEAD, "when its site takes mail again"),
+    ],
+)
+def test_when_and_why_it_is_tried_next(
+    tmp_path: Path, due: float, opens: float | None, next_at: float | None, why: str
+) -> None:
+    async def main() -> None:
+        async with opened(tmp_path, engine=True) as one:
+            assert one.engine is not None
+            queue_id = await one.submit(far(0))
+            await one.settle(Defer(queue_id, Waiting(1.0, False, False, [waits(due=due)])))
+            one.engine.opens = opens
+            shown = await one.desk.show(queue_id)
+            assert shown is not None
+            recipient = shown.recipients[0]
+            assert (recipient.next_at, recipient.why) == (next_at, why)
+            assert recipient.site == ("" if opens is None else "u0@far.test, failing: r")
 
     asyncio.run(main())
 
