@@ -16,6 +16,7 @@ from fastsmtp.clock import Clock, SystemClock
 from fastsmtp.limits.guard import ConnectionGuard
 from fastsmtp.limits.pressure import PressureBoard
 from fastsmtp.limits.settings import LimitSettings
+from fastsmtp.limits.sites import SiteTable
 from fastsmtp.process.banner import banner
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.lock import take_lock
@@ -76,6 +77,12 @@ def _serve(settings: Settings, file: Path | None, clock: Clock, log: MailLog) ->
         log.event(f"spool shards {names} are of more workers than there are now: they are drained")
     beats = Heartbeats(settings.workers)
     guard = ConnectionGuard(settings.workers, limits, clock)
+    sites = SiteTable(
+        settings.workers,
+        settings.queue.connections_per_site,
+        settings.queue.messages_per_site_per_minute,
+        clock,
+    )
     shards = [*range(settings.workers), *leftovers]
     build = functools.partial(
         MailServices,
@@ -83,6 +90,7 @@ def _serve(settings: Settings, file: Path | None, clock: Clock, log: MailLog) ->
         source=SettingsSource(file, settings, secret),
         guard=guard,
         pressure=PressureBoard(shards),
+        sites=sites,
         suspects=regions(shards, SuspectBoard.BYTES),
         clock=clock,
     )
@@ -99,6 +107,10 @@ def _serve(settings: Settings, file: Path | None, clock: Clock, log: MailLog) ->
         )
         return worker.run(identity)
 
+    def worker_died(slot: int) -> None:
+        guard.clear(slot)
+        sites.clear(slot)
+
     def close_listeners() -> None:
         for listener in listeners:
             close_all(listener.sockets)
@@ -111,7 +123,7 @@ def _serve(settings: Settings, file: Path | None, clock: Clock, log: MailLog) ->
         log=log,
         announce=functools.partial(_announce, settings, listeners),
         stopping=close_listeners,
-        worker_died=guard.clear,
+        worker_died=worker_died,
     )
     # The workers share what is there now; a collector that writes into every object would copy it all.
     gc.collect()

@@ -11,6 +11,7 @@ from fastsmtp.dns.names import normal
 from fastsmtp.dns.resolver import NetworkResolver
 from fastsmtp.dns.servers import servers
 from fastsmtp.intake.intake import Intake
+from fastsmtp.limits.sites import SiteTable
 from fastsmtp.process.settings import Settings
 from fastsmtp.queue.notices import Notifier
 from fastsmtp.queue.plan.clock import QueueClock, Reading
@@ -24,6 +25,7 @@ from fastsmtp.transport.smtp.deliver import SmtpTransport
 from fastsmtp.transport.smtp.guide import Guide
 from fastsmtp.transport.smtp.https import HttpsFetcher, web_context
 from fastsmtp.transport.smtp.mta_sts import PolicyFiles, StsPolicies
+from fastsmtp.transport.smtp.own import Own
 from fastsmtp.transport.smtp.policy import Policies
 from fastsmtp.transport.smtp.tls_report import TlsReport
 
@@ -66,12 +68,15 @@ class ClockFile:
 
 
 class Outbound:
-    """Made on the loop's thread, for one worker; mail of its own enters by ``intake``."""
+    """Made on the loop's thread, for the worker in ``slot``; mail of its own enters by ``intake``. ``sites`` counts
+    what all workers have."""
 
     def __init__(
         self,
         settings: Settings,
+        slot: int,
         *,
+        sites: SiteTable,
         router: Router,
         intake: Intake,
         loop: asyncio.AbstractEventLoop,
@@ -79,6 +84,8 @@ class Outbound:
         clock: Clock,
     ) -> None:
         self._settings = settings
+        self._slot = slot
+        self._sites = sites
         self._loop = loop
         self._log = log
         self._clock = clock
@@ -96,8 +103,9 @@ class Outbound:
         self.transport = SmtpTransport(
             settings.outbound, hostname=settings.hostname, clock=clock, log=log, report=report
         )
+        listeners = [(one.endpoint.host, one.endpoint.port) for one in settings.listeners]
         guide = Guide(
-            {normal(settings.hostname)},
+            Own({normal(settings.hostname)}, listeners),
             resolver=resolver,
             policies=Policies(settings.tls_policy, resolver, sts, report),
             rng=self._rng,
@@ -115,8 +123,8 @@ class Outbound:
         self._seconds = 0
         self._clocks: dict[RelayBox, ClockFile] = {}
 
-    def runner(self, box: RelayBox, directory: Path) -> RemoteRunner:
-        """A runner for the shard in ``directory``; from any thread. It is started on the loop's."""
+    def runner(self, box: RelayBox, shard: int, directory: Path) -> RemoteRunner:
+        """A runner for ``shard`` in ``directory``; from any thread. It is started on the loop's."""
         clock_file = self._clocks[box] = ClockFile(directory / "clock", self._clock, self._log)
         settings = self._settings
         return RemoteRunner(
@@ -128,7 +136,8 @@ class Outbound:
             clock=self._clock,
             time=clock_file.time,
             settings=settings.queue,
-            workers=settings.workers,
+            limits=settings.queue.board_limits(settings.workers, shard),
+            claims=self._sites.worker(self._slot),
             loop=self._loop,
             rng=self._rng,
         )

@@ -15,6 +15,7 @@ from fastsmtp.config.errors import SettingsError
 from fastsmtp.intake.intake import Intake
 from fastsmtp.limits.guard import ConnectionGuard
 from fastsmtp.limits.pressure import Pressure, PressureBoard
+from fastsmtp.limits.sites import SiteTable
 from fastsmtp.mail.envelope import Envelope, Recipient
 from fastsmtp.process.control import Control
 from fastsmtp.process.errors import StartError
@@ -61,6 +62,7 @@ class MailServices:
         source: SettingsSource,
         guard: ConnectionGuard,
         pressure: PressureBoard,
+        sites: SiteTable,
         suspects: Mapping[int, memoryview],
         clock: Clock,
     ) -> None:
@@ -77,6 +79,7 @@ class MailServices:
             workers=settings.workers,
             event=log.event,
         )
+        self._sites = sites
         self._suspects = suspects
         self._clock = clock
         self._shards: dict[int, _Shard] = {}
@@ -92,7 +95,14 @@ class MailServices:
         spool = self._open_spool(self._slot)
         intake = Intake(spool, hostname=settings.hostname, clock=self._clock, hops=settings.limits.hops)
         self._outbound = Outbound(
-            settings, router=router, intake=intake, loop=self._loop, log=self._log, clock=self._clock
+            settings,
+            self._slot,
+            sites=self._sites,
+            router=router,
+            intake=intake,
+            loop=self._loop,
+            log=self._log,
+            clock=self._clock,
         )
         self._begin(spool, self._slot, crashed)
         self._sessions = SessionService(
@@ -215,7 +225,7 @@ class MailServices:
             raise
         remote = None
         if not self._settings.delivery.hold:
-            remote = self._outbound.runner(spool.relay, path)
+            remote = self._outbound.runner(spool.relay, number, path)
             self._loop.call_soon_threadsafe(remote.start)
         self._shards[number] = _Shard(spool, runner, remote)
 

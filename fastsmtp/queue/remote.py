@@ -23,10 +23,10 @@ from fastsmtp.queue.hand import Box, Hand, Teller
 from fastsmtp.queue.judging import Judge
 from fastsmtp.queue.letters import RemoteMail, requiretls
 from fastsmtp.queue.placing import Placer
-from fastsmtp.queue.plan.board import BoardLimits, SiteBoard
+from fastsmtp.queue.plan.board import BoardLimits, Claims, SiteBoard
 from fastsmtp.queue.plan.clock import QueueClock
 from fastsmtp.queue.plan.settings import PlanSettings
-from fastsmtp.queue.plan.site import SiteLimits, SiteState
+from fastsmtp.queue.plan.site import SiteState
 from fastsmtp.queue.plan.window import DueWindow
 from fastsmtp.queue.sites import Sites
 from fastsmtp.queue.steps import Steps
@@ -45,7 +45,7 @@ class Loop(Protocol):
 
 
 class RemoteRunner:
-    """Delivers what ``box`` has; one of ``workers``, which each keep to their share of the limits."""
+    """Delivers what ``box`` has, within ``limits`` and what others leave of a site's by ``claims``."""
 
     def __init__(
         self,
@@ -58,16 +58,18 @@ class RemoteRunner:
         clock: Clock,
         time: QueueClock,
         settings: PlanSettings,
-        workers: int,
+        limits: BoardLimits,
+        claims: Claims,
         loop: Loop,
         rng: Random,
     ) -> None:
         self._box = box
         self._ways = ways
+        self._claims = claims
         self._clock = clock
         self._time = time
         self._loop = loop
-        self._board = SiteBoard(shared(settings, workers), settings.schedule, rng)
+        self._board = SiteBoard(limits, settings.schedule, rng, claims)
         self._sites = Sites(self._board)
         self._window = DueWindow()
         self._steps = Steps(loop.call_soon, loop.call_later, log.event)
@@ -163,6 +165,7 @@ class RemoteRunner:
         await until(self._clock, lambda: not self._attempts.under_way, grace)
         for delivery in list(self._attempts.under_way):
             delivery.cancel("the server is stopping")
+        self._claims.close()
         await until(self._clock, lambda: not self._hand.settling, LAST_WORDS)
 
     # --- for people ---------------------------------------------------------------------------
@@ -258,15 +261,3 @@ class RemoteRunner:
         due = min((state.due for state in mail.left.values() if state is not None and state.due), default=0.0)
         if due and not mail.held:
             self._window.add(due, mail.envelope.id)
-
-
-def shared(settings: PlanSettings, workers: int) -> BoardLimits:
-    """One worker's share of the limits, rounded up: each delivers what it has taken in, to whatever site."""
-    limits = settings.board_limits(workers)
-    site = limits.site
-    return BoardLimits(
-        connections=limits.connections,
-        site=SiteLimits(
-            connections=-(-site.connections // workers), per_minute=-(-site.per_minute // workers)
-        ),
-    )

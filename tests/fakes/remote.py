@@ -11,6 +11,7 @@ from fastsmtp.bounce.decide import Decision, Outcome, decide
 from fastsmtp.bounce.original import Original
 from fastsmtp.mail.envelope import Envelope, Recipient
 from fastsmtp.mail.result import DeliveryResult
+from fastsmtp.queue.plan.board import Alone, Claims
 from fastsmtp.queue.plan.clock import QueueClock
 from fastsmtp.queue.plan.settings import PlanSettings
 from fastsmtp.queue.remote import RemoteRunner
@@ -221,6 +222,7 @@ class RemoteWorld:
         self._log_fd = os.memfd_create("log")
         self.log = MailLog(self.clock, slot=0, fd=self._log_fd)
         self.settings = PlanSettings(**{"jitter": 0.0, **settings})
+        self.claims: Claims = Alone()
         self._numbers = count()
         self.runner = self.make()
 
@@ -236,7 +238,8 @@ class RemoteWorld:
             clock=self.clock,
             time=self.time,
             settings=self.settings,
-            workers=1,
+            limits=self.settings.board_limits(1),
+            claims=self.claims,
             loop=self.loop,
             rng=Random(1),
         )

@@ -13,6 +13,7 @@ import pytest
 from fastsmtp.clock import SystemClock
 from fastsmtp.limits.guard import ConnectionGuard
 from fastsmtp.limits.pressure import PressureBoard
+from fastsmtp.limits.sites import SiteTable
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.routing import SettingsSource
 from fastsmtp.process.services import MailServices
@@ -44,6 +45,7 @@ async def running(settings: Settings, slot: int = 0) -> AsyncIterator[MailServic
         source=SettingsSource(None, settings, None),
         guard=ConnectionGuard(2, settings.limits, clock),
         pressure=PressureBoard([0, 1]),
+        sites=SiteTable(2, 20, 0, clock),
         suspects=regions([0, 1], SuspectBoard.BYTES),
         clock=clock,
     )

@@ -8,12 +8,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from fastsmtp.limits.sites import AGAIN, SiteTable
 from fastsmtp.queue.plan import board as board_module
 from fastsmtp.queue.plan.board import RESTED, BoardLimits, SiteBoard
 from fastsmtp.queue.plan.outcome import Outcome
 from fastsmtp.queue.plan.retry import RetrySchedule
 from fastsmtp.queue.plan.room import PATIENCE, Slot
 from fastsmtp.queue.plan.site import SiteLimits
+from tests.fakes.clock import FakeClock
 from tests.tools.fuzzing import fuzzed
 
 SCHEDULE = RetrySchedule(pauses=(60, 300, 900), jitter=0, expire=86_400, delay_notice=0)
@@ -382,8 +384,8 @@ class BoardUnderFire(RuleBasedStateMachine):
     def teardown(self) -> None:
         """From whatever has become of it, all mail goes out within the longest pause."""
         end = self.now + 2000
-        for slot in self.slots:
-            self.board.ended(slot, Outcome.DONE, self.now)
+        for left in self.slots:
+            self.board.ended(left, Outcome.DONE, self.now)
         while self.now < end:
             while (slot := self.board.take(self.now)) is not None:
                 self.board.ended(slot, Outcome.DONE, self.now)
@@ -396,3 +398,29 @@ class BoardUnderFire(RuleBasedStateMachine):
 
 BoardUnderFire.TestCase.settings = settings(fuzzed, stateful_step_count=50)
 test_board_under_fire = BoardUnderFire.TestCase
+
+
+def test_boards_of_several_workers_keep_to_the_limits_together() -> None:
+    clock = FakeClock()
+    table = SiteTable(2, 1, 0, clock)
+    limits = BoardLimits(connections=9, site=SiteLimits(connections=1, per_minute=0))
+    boards = [SiteBoard(limits, SCHEDULE, Random(1), table.worker(slot)) for slot in range(2)]
+    for board in boards:
+        board.offer("mx.far.test", 10, 0.0)
+    first = boards[0].take(0.0)
+    assert first is not None
+    assert boards[1].take(0.0) is None
+    assert boards[1].wake_at() == pytest.approx(AGAIN)
+    [state] = boards[1].states(0.0)
+    assert "all that it may have over all workers is begun" in state.reason
+    boards[0].ended(first, Outcome.DONE, 0.0)
+    begun = [0, 0]
+    for turn in range(1, 100):
+        clock.steady = turn / 5
+        for slot, board in enumerate(boards):
+            begun_now = board.take(turn / 5)
+            if begun_now is not None:
+                begun[slot] += 1
+                assert boards[1 - slot].take(turn / 5) is None
+                board.ended(begun_now, Outcome.DONE, turn / 5)
+    assert begun == [9, 10], "none stands still for the other"

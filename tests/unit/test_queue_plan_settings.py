@@ -49,9 +49,8 @@ def test_what_is_wrong_is_named(text: str, says: str) -> None:
 
 
 def test_the_limit_over_all_is_divided_and_that_of_a_site_is_not() -> None:
-    limits = PlanSettings(
-        connections=10, connections_per_site=7, messages_per_site_per_minute=30
-    ).board_limits(3)
-    assert limits.connections == 4
-    assert (limits.site.connections, limits.site.per_minute) == (7, 30)
-    assert PlanSettings(connections=1).board_limits(8).connections == 1
+    plan = PlanSettings(connections=10, connections_per_site=7, messages_per_site_per_minute=30)
+    limits = [plan.board_limits(3, slot) for slot in range(3)]
+    assert [one.connections for one in limits] == [4, 3, 3]
+    assert {(one.site.connections, one.site.per_minute) for one in limits} == {(7, 30)}
+    assert PlanSettings(connections=1).board_limits(8, 5).connections == 1

@@ -4,8 +4,6 @@ import asyncio
 
 import pytest
 
-from fastsmtp.queue.plan.settings import PlanSettings
-from fastsmtp.queue.remote import shared
 from fastsmtp.spool.relay import Defer, Finish
 from fastsmtp.spool.waiting import Waiting
 from tests.fakes.remote import BUSY, REFUSED, TAKEN, RemoteWorld
@@ -278,12 +276,6 @@ def test_an_hour_of_sites_that_come_and_go(mails: int) -> None:
     )
     assert not world.box.mails
     assert not world.runner._hand.mails
-
-
-def test_workers_share_the_limits() -> None:
-    limits = shared(PlanSettings(connections=100, connections_per_site=20, messages_per_site_per_minute=7), 3)
-    assert (limits.connections, limits.site.connections, limits.site.per_minute) == (34, 7, 3)
-    assert shared(PlanSettings(), 2).site.per_minute == 0
 
 
 def test_trouble_with_reading_the_queue_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from itertools import count
 from random import Random
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -44,11 +45,47 @@ class BoardLimits(Struct, frozen=True, kw_only=True):
     site: SiteLimits
 
 
+class Claims(Protocol):
+    """What other boards, in this process and others, leave of a site's limits."""
+
+    def claim(self, site: str) -> float:
+        """Take one delivery, which `release` gives back: 0; or the seconds after which to ask again."""
+
+    def release(self, site: str, *, used: bool) -> None:
+        """It is over; ``used``: a message was sent, or an attempt made."""
+
+    def enough(self, site: str) -> None:
+        """Nothing more waits for the site: others need not leave any room."""
+
+    def close(self) -> None:
+        """Nothing more is asked for."""
+
+
+class Alone:
+    """There are no others."""
+
+    def claim(self, site: str) -> float:
+        """See `Claims.claim`."""
+        return 0.0
+
+    def release(self, site: str, *, used: bool) -> None:
+        """See `Claims.release`."""
+
+    def enough(self, site: str) -> None:
+        """See `Claims.enough`."""
+
+    def close(self) -> None:
+        """See `Claims.close`."""
+
+
 class SiteBoard:
     """See above. ``schedule`` gives the pauses of failing sites."""
 
-    def __init__(self, limits: BoardLimits, schedule: RetrySchedule, rng: Random) -> None:
+    def __init__(
+        self, limits: BoardLimits, schedule: RetrySchedule, rng: Random, claims: Claims | None = None
+    ) -> None:
         self._limits = limits
+        self._claims = claims or Alone()
         self._schedule = schedule
         self._rng = rng
         self._sites: dict[str, Site] = {}
@@ -102,14 +139,20 @@ class SiteBoard:
         """Begin one delivery to the site whose turn it is; None when nothing may be begun now. Whoever takes one
         says how it ended by `ended`, whatever happens."""
         self._fire(now)
-        place = self._next_place(now)
-        if place is None:
-            return None
-        ready = self._ready[place]
-        if place == _NEW:
-            self._newest = not self._newest
-        site = next(reversed(ready) if place == _NEW and self._newest else iter(ready))
-        self._unready(site)
+        while True:
+            place = self._next_place(now)
+            if place is None:
+                return None
+            ready = self._ready[place]
+            if place == _NEW:
+                self._newest = not self._newest
+            site = next(reversed(ready) if place == _NEW and self._newest else iter(ready))
+            self._unready(site)
+            after = self._claims.claim(site.name)
+            if not after:
+                break
+            site.full_until = now + after
+            self._place(site, now)
         slot = Slot(site, now)
         self._rooms[slot.kind].enter(slot)
         site.begin(now)
@@ -124,6 +167,7 @@ class SiteBoard:
         slot.open = False
         self._rooms[slot.kind].leave(slot)
         site = slot.site
+        self._claims.release(site.name, used=outcome is not Outcome.NOTHING)
         if now - slot.began_at >= PATIENCE:
             site.slow = True
         elif outcome is Outcome.DONE or outcome is Outcome.PUT_OFF:
@@ -205,6 +249,8 @@ class SiteBoard:
                 site.place = place
                 self._ready[place][site] = None
                 self._levels |= 1 << place
+        if not site.waiting:
+            self._claims.enough(site.name)
         if site.waiting or site.in_flight:
             self._idle.pop(site, None)
         else:

@@ -63,16 +63,26 @@ class PlanSettings(Struct, frozen=True, kw_only=True):
         Meta(
             ge=1,
             le=100_000,
-            description="Deliveries at once to sites that work, over all workers. First contacts, attempts at sites "
-            "that fail and what hangs come on top, less than twice as many again.",
+            description="Deliveries at once to sites that work, over all workers, of which each has its share, one "
+            "at least. First contacts, attempts at sites that fail and what hangs come on top, less than twice as "
+            "many again.",
         ),
     ] = 500
     connections_per_site: Annotated[
         int,
-        Meta(ge=1, le=1000, description="Deliveries at once to one site, so long as it bears them."),
+        Meta(
+            ge=1,
+            le=1000,
+            description="Deliveries at once to one site over all workers, so long as it bears them.",
+        ),
     ] = 20
     messages_per_site_per_minute: Annotated[
-        int, Meta(ge=0, le=1_000_000, description="Messages to one site in a minute; 0 = no limit.")
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="Messages to one site in a minute, over all workers; 0 = no limit.",
+        ),
     ] = 0
 
     def __post_init__(self) -> None:
@@ -86,10 +96,12 @@ class PlanSettings(Struct, frozen=True, kw_only=True):
             pauses=self.retry, jitter=self.jitter, expire=self.expire, delay_notice=self.delay_notice
         )
 
-    def board_limits(self, workers: int) -> BoardLimits:
-        """What one of ``workers`` may have at once. A site has one owner, so its limits are not divided."""
+    def board_limits(self, workers: int, slot: int = 0) -> BoardLimits:
+        """What the worker in ``slot`` of ``workers`` may have at once: its share of all, one at least, and as much of
+        a site as all together, who see to that by `Claims`."""
+        share, over = divmod(self.connections, workers)
         return BoardLimits(
-            connections=-(-self.connections // workers),
+            connections=max(1, share + (slot % workers < over)),
             site=SiteLimits(
                 connections=self.connections_per_site, per_minute=self.messages_per_site_per_minute
             ),

@@ -67,6 +67,7 @@ class Site:
         "_words",
         "attempts",
         "era",
+        "full_until",
         "health",
         "in_flight",
         "name",
@@ -90,6 +91,8 @@ class Site:
         self.attempts = 0
         self.until = now
         """End of its pause."""
+        self.full_until = now
+        """All workers together have begun what they may: until when it is not asked for more."""
         self.since = now
         self.used_at = now
         self.era = 0
@@ -117,7 +120,7 @@ class Site:
 
     def opens_at(self, now: float) -> float:
         """When it may begin a delivery as far as time goes: ``now`` or later."""
-        at = max(self.until, now)
+        at = max(self.until, self.full_until, now)
         if self._limits.per_minute:
             rate = self._limits.per_minute / 60
             self._tokens = min(self._most_tokens, self._tokens + max(0.0, now - self._tokens_at) * rate)
@@ -178,7 +181,7 @@ class Site:
             in_flight=self.in_flight,
             waiting=self.waiting,
             next_at=at if at > now else None,
-            reason=self._reason(at > now),
+            reason=self._reason(at > now, self.full_until > now),
             since=self.since,
             attempts=self.attempts,
         )
@@ -233,7 +236,7 @@ class Site:
         self._filled = self.in_flight >= window
         self.era += 1
 
-    def _reason(self, later: bool) -> str:
+    def _reason(self, later: bool, full: bool) -> str:
         parts = []
         if self.health == "failing":
             times = f", {self.attempts} attempts in a row" if self.attempts > 1 else ""
@@ -244,7 +247,9 @@ class Site:
             parts.append("no answer yet")
         if self.slow:
             parts.append("slow to answer")
-        if later and self.health != "failing":
+        if full:
+            parts.append("all that it may have over all workers is begun")
+        elif later and self.health != "failing":
             parts.append(f"no more than {self._limits.per_minute} messages a minute")
         if self.waiting and self.in_flight >= self.window:
             parts.append(f"{self.in_flight} at once of {self.window}")
