@@ -16,6 +16,7 @@ from fastsmtp.routing.route import Hop
 from fastsmtp.transport.smtp.https import HttpsFetcher
 from fastsmtp.transport.smtp.mta_sts import PolicyFiles, StsPolicies
 from fastsmtp.transport.smtp.mx import Destination, Unroutable, targets
+from fastsmtp.transport.smtp.own import Own
 from fastsmtp.transport.smtp.policy import Policies, Protection
 from fastsmtp.transport.smtp.tls_report import TlsReport
 from fastsmtp.transport.smtp.tls_settings import TlsPolicySettings
@@ -116,7 +117,7 @@ def test_errors(ask: Ask, kind: str) -> None:
 
 def find(ask: Ask, domain: str) -> Destination:
     async def question(resolver: Resolver) -> Destination:
-        return await targets(Hop("mx", domain, 25), ("us.test",), resolver=resolver, rng=Random(1))
+        return await targets(Hop("mx", domain, 25), Own({"us.test"}), resolver=resolver, rng=Random(1))
 
     found: Destination = ask(question)
     return found
@@ -176,7 +177,7 @@ def test_what_protects_the_way(ask: Ask, tmp_path: Path, domain: str, level: str
         sts = StsPolicies(resolver, fetcher, files, report, clock)
         policies = Policies(TlsPolicySettings(), resolver, sts, report)
         hop = Hop("mx", domain, 25)
-        found = await targets(hop, (), resolver=resolver, rng=Random(1))
+        found = await targets(hop, Own(), resolver=resolver, rng=Random(1))
         try:
             return await policies.of(hop, found, found.hosts[0])
         finally:

@@ -10,6 +10,7 @@ from fastsmtp.routing.credentials import Credential
 from fastsmtp.routing.route import Hop
 from fastsmtp.transport.smtp.guide import Guide
 from fastsmtp.transport.smtp.mx import Unroutable
+from fastsmtp.transport.smtp.own import Own
 from fastsmtp.transport.smtp.place import Place
 from fastsmtp.transport.smtp.policy import Policies
 from fastsmtp.transport.smtp.tls_report import TlsReport
@@ -33,7 +34,7 @@ def resolver() -> FakeResolver:
 
 def place(resolver: FakeResolver, *hops: Hop, **more: Any) -> Place:
     policies = Policies(TlsPolicySettings(), resolver, None, TlsReport(), anchors=False)
-    guide = Guide(("mx.near.test",), resolver=resolver, policies=policies, rng=Random(1))
+    guide = Guide(Own({"mx.near.test"}), resolver=resolver, policies=policies, rng=Random(1))
     return asyncio.run(guide.place(hops, KNOWN, **more))
 
 

@@ -8,9 +8,10 @@ import pytest
 from fastsmtp.dns.base import Addresses
 from fastsmtp.routing.route import Hop
 from fastsmtp.transport.smtp.mx import Destination, Unroutable, literal, printable, site_of, targets
+from fastsmtp.transport.smtp.own import Own
 from tests.fakes.resolver import FakeResolver
 
-OURS = {"us.test"}
+OURS = Own({"us.test"}, [("192.0.2.99", 25), ("127.0.0.1", 2525)])
 
 
 def zone() -> FakeResolver:
@@ -32,9 +33,9 @@ def find(
     return asyncio.run(targets(hop, OURS, resolver=resolver, rng=Random(seed), **options))
 
 
-def refusal(resolver: FakeResolver, host: str, *, kind: str = "mx") -> tuple[str, str]:
+def refusal(resolver: FakeResolver, host: str, *, kind: str = "mx", port: int = 25) -> tuple[str, str]:
     with pytest.raises(Unroutable) as caught:
-        find(resolver, host, kind=kind)
+        find(resolver, host, kind=kind, port=port)
     assert str(caught.value).isprintable()
     return caught.value.enhanced, str(caught.value)
 
@@ -253,3 +254,37 @@ def test_literal_and_printable() -> None:
     assert literal("[IPv6:192.0.2.1.5]") is None
     assert printable("a\nb\u202ec") == "a?b?c"
     assert printable("x" * 300) == "x" * 100 + "…"
+
+
+# --- addresses at which this server listens ------------------------------------------------------------------------
+
+
+def test_an_exchanger_at_our_address_is_this_server() -> None:
+    resolver = zone()
+    resolver.hosts["mx2.far.test"] = ["192.0.2.99", "192.0.2.2"]
+    resolver.mxs["far.test"] += [(20, "mx3.far.test"), (30, "mx4.far.test")]
+    resolver.hosts |= {"mx3.far.test": ["192.0.2.3"], "mx4.far.test": ["192.0.2.4"]}
+    found = find(resolver, "far.test")
+    assert names(found) == ["mx1.far.test"], "those that are not closer are left out, as by name"
+    assert found.site == "mx1.far.test,mx2.far.test,mx3.far.test,mx4.far.test"
+
+
+@pytest.mark.parametrize("mxs", [[], [(10, "mx1.far.test")]])
+def test_a_domain_whose_best_exchanger_is_at_our_address(mxs: list[tuple[int, str]]) -> None:
+    resolver = zone()
+    resolver.mxs["far.test"] = mxs
+    resolver.hosts |= {"far.test": ["192.0.2.99"], "mx1.far.test": ["192.0.2.99"]}
+    status, why = refusal(resolver, "far.test")
+    assert status == "5.4.6"
+    assert "ends here by its MX" in why
+
+
+@pytest.mark.parametrize("kind", ["smtp", "lmtp"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "here.test", "::ffff:127.0.0.1"])
+def test_a_route_that_leads_back(kind: str, host: str) -> None:
+    resolver = zone()
+    resolver.hosts["here.test"] = ["127.0.0.1"]
+    status, why = refusal(resolver, host, kind=kind, port=2525)
+    assert status == "5.4.6"
+    assert why.endswith(":2525 is this server itself: mail would go in a circle")
+    assert find(resolver, host, kind=kind, port=2502).hosts[0].port == 2502, "another port is another server"

@@ -11,6 +11,7 @@ from fastsmtp.dns.base import Tlsa
 from fastsmtp.routing.route import Hop
 from fastsmtp.transport.smtp.mta_sts import FetchError, PolicyFiles, StsPolicies
 from fastsmtp.transport.smtp.mx import targets
+from fastsmtp.transport.smtp.own import Own
 from fastsmtp.transport.smtp.policy import Policies, Protection
 from fastsmtp.transport.smtp.tls_report import Failure, TlsReport
 from fastsmtp.transport.smtp.tls_settings import TlsPolicySettings
@@ -65,7 +66,7 @@ class World:
         chosen = hop or Hop(kind="mx", host="far.test", port=25)
 
         async def run() -> Protection:
-            found = await targets(chosen, (), resolver=self.resolver, rng=Random(1))
+            found = await targets(chosen, Own(), resolver=self.resolver, rng=Random(1))
             return await self.policies.of(chosen, found, found.hosts[0], **options)
 
         return asyncio.run(run())

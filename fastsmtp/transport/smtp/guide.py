@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 
 from fastsmtp.dns.base import Resolver
@@ -10,6 +10,7 @@ from fastsmtp.routing.credentials import Credential
 from fastsmtp.routing.route import Hop
 from fastsmtp.sasl.client import Credentials
 from fastsmtp.transport.smtp.mx import Destination, Host, Unroutable, targets
+from fastsmtp.transport.smtp.own import Own
 from fastsmtp.transport.smtp.place import Place, Target
 from fastsmtp.transport.smtp.policy import Policies
 
@@ -19,12 +20,10 @@ _LONGEST_SITE = 200
 
 
 class Guide:
-    """Finds places; one for a worker. ``own_names`` are this server's, in normal form."""
+    """Finds places, none of which is this server itself, ``own``; one for a worker."""
 
-    def __init__(
-        self, own_names: Collection[str], *, resolver: Resolver, policies: Policies, rng: Random
-    ) -> None:
-        self._own_names = own_names
+    def __init__(self, own: Own, *, resolver: Resolver, policies: Policies, rng: Random) -> None:
+        self._own = own
         self._resolver = resolver
         self._policies = policies
         self._rng = rng
@@ -39,7 +38,7 @@ class Guide:
         failures: list[Unroutable] = []
         for hop in hops:
             try:
-                destination = await targets(hop, self._own_names, resolver=self._resolver, rng=self._rng)
+                destination = await targets(hop, self._own, resolver=self._resolver, rng=self._rng)
                 found += await self._targets(hop, destination, credentials, requiretls)
                 sites.append(destination.site)
             except Unroutable as failure:

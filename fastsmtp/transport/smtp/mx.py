@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from fastsmtp.dns.base import Addresses, DnsError, DnsTemporary, Mx, NoSuchDomain, Resolver
 from fastsmtp.dns.names import normal
 from fastsmtp.routing.route import Hop
+from fastsmtp.transport.smtp.own import Own
 
 MOST_HOSTS = 10
 """Hosts of one destination that are looked up and tried; RFC 5321 §5.1 wants at least two and allows a limit."""
@@ -54,20 +55,21 @@ class Unroutable(Exception):
 
 
 async def targets(
-    hop: Hop, own_names: Collection[str], *, resolver: Resolver, rng: Random, most: int = MOST_HOSTS
+    hop: Hop, own: Own, *, resolver: Resolver, rng: Random, most: int = MOST_HOSTS
 ) -> Destination:
-    """The hosts of ``hop``; at most ``most``. ``own_names``: this server's, in normal form. Raises `Unroutable`."""
+    """The hosts of ``hop``; at most ``most``, and not this server, which is ``own``. Raises `Unroutable`."""
     address = literal(hop.host)
     if address is not None:
-        return _at_address(hop, address)
+        return _at_address(hop, address, own)
     try:
         domain = normal(hop.host)
     except ValueError as error:
         raise Unroutable("5.1.2", f"{printable(hop.host)}: {error}") from None
     if hop.kind == "mx":
-        return await _by_mx(hop, domain, own_names, resolver, rng, most)
-    found = await _addresses(resolver, domain)
-    host = Host(name=domain, port=hop.port, addresses=found)
+        return await _by_mx(hop, domain, own, resolver, rng, most)
+    host = Host(name=domain, port=hop.port, addresses=await _addresses(resolver, domain))
+    if _is_own(host, own):
+        raise _loop(f"{domain}:{hop.port}")
     return Destination(domain=domain, site=f"{domain}:{hop.port}", hosts=(host,), mx=False, secure=True)
 
 
@@ -101,21 +103,21 @@ def printable(text: str) -> str:
     return shown + "…" if len(text) > 100 else shown
 
 
-def _at_address(hop: Hop, address: str) -> Destination:
+def _at_address(hop: Hop, address: str, own: Own) -> Destination:
     parsed = ipaddress.ip_address(address)
     if not _usable(address):
         raise Unroutable("5.1.2", f"[{address}] is not the address of a host")
     found = Addresses(v6=(address,)) if parsed.version == 6 else Addresses(v4=(address,))
     name = f"[{address}]"
     host = Host(name=name, port=hop.port, addresses=found)
+    if _is_own(host, own):
+        raise _loop(f"{name}:{hop.port}")
     return Destination(
         domain=name, site=f"{name}:{hop.port}", hosts=(host,), mx=False, secure=hop.kind != "mx"
     )
 
 
-async def _by_mx(
-    hop: Hop, domain: str, own_names: Collection[str], resolver: Resolver, rng: Random, most: int
-) -> Destination:
+async def _by_mx(hop: Hop, domain: str, own: Own, resolver: Resolver, rng: Random, most: int) -> Destination:
     try:
         answer = await resolver.mx(domain)
     except NoSuchDomain:
@@ -129,30 +131,30 @@ async def _by_mx(
             raise Unroutable("5.1.10", f"{domain} takes no mail: its MX is null")
         if answer.unusable:
             raise Unroutable("5.4.4", f"{domain}: none of its MX records names a host")
-        return await _implicit(hop, domain, own_names, resolver, answer.secure)
-    left = _without_loop(named, own_names)
+        return await _implicit(hop, domain, own, resolver, answer.secure)
+    left = _without_loop(named, own.names)
     if not left:
-        raise Unroutable(
-            "5.4.6", f"{domain}: mail for it ends here by its MX, but it is not a domain of ours"
-        )
+        raise _ends_here(domain)
     # Equals in an order of chance, so that they share the load (RFC 5321 §5.1).
     order = sorted(left, key=lambda mx: (mx.preference, rng.random()))
-    hosts = await _look_up(resolver, domain, order[:most], hop.port)
+    hosts = _closer(await _look_up(resolver, domain, order[:most], hop.port), own)
+    if not hosts:
+        raise _ends_here(domain)
     site = site_of([mx.host for mx in named], hop.port)
     return Destination(domain=domain, site=site, hosts=hosts, mx=True, secure=answer.secure)
 
 
-async def _implicit(
-    hop: Hop, domain: str, own_names: Collection[str], resolver: Resolver, secure: bool
-) -> Destination:
+async def _implicit(hop: Hop, domain: str, own: Own, resolver: Resolver, secure: bool) -> Destination:
     """Without MX records the domain itself is the host (RFC 5321 §5.1)."""
-    if domain in own_names:
+    if domain in own.names:
         raise Unroutable("5.4.6", f"{domain} is this server, but not a domain of ours")
     found = await _addresses(resolver, domain)
-    if found.name in own_names:
+    if found.name in own.names:
         raise Unroutable("5.4.6", f"{domain} is {found.name}, this server, but not a domain of ours")
     site = site_of([found.name or domain], hop.port)
     host = Host(name=domain, port=hop.port, addresses=found)
+    if _is_own(host, own):
+        raise _ends_here(domain)
     return Destination(domain=domain, site=site, hosts=(host,), mx=True, secure=secure)
 
 
@@ -165,6 +167,25 @@ def _without_loop(records: Sequence[Mx], own_names: Collection[str]) -> list[Mx]
         if ours is None or mx.preference < ours:
             first.setdefault(mx.host, mx)
     return list(first.values())
+
+
+def _closer(hosts: Sequence[Host], own: Own) -> tuple[Host, ...]:
+    """``hosts`` without those that have an address of this server's, and without those that are not closer to the
+    mailbox than it is."""
+    ours = min((host.preference for host in hosts if _is_own(host, own)), default=None)
+    return tuple(host for host in hosts if ours is None or host.preference < ours)
+
+
+def _is_own(host: Host, own: Own) -> bool:
+    return any(own.listens(address, host.port) for address in (*host.addresses.v6, *host.addresses.v4))
+
+
+def _ends_here(domain: str) -> Unroutable:
+    return Unroutable("5.4.6", f"{domain}: mail for it ends here by its MX, but it is not a domain of ours")
+
+
+def _loop(where: str) -> Unroutable:
+    return Unroutable("5.4.6", f"{where} is this server itself: mail would go in a circle")
 
 
 async def _look_up(resolver: Resolver, domain: str, order: Sequence[Mx], port: int) -> tuple[Host, ...]:
