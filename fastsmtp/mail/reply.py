@@ -116,7 +116,8 @@ TOO_MANY_HOPS = Reply(554, "4.6", "too many Received fields, the message goes in
 # --- policy and mailboxes ---------------------------------------------------------------------
 MAILBOX_UNKNOWN = Reply(550, "1.1", "no such mailbox here")
 RELAY_DENIED = Reply(550, "7.1", "not our domain, and you may not relay")
-VERIFY_NOT_YET = Reply(451, "3.5", "recipients of this domain cannot be verified yet")
+# RFC 3463 §3.2 keeps X.1.1 for what is permanent; §3.5: who should know the recipient cannot be asked
+CANNOT_VERIFY = Reply(450, "4.3", "this recipient cannot be verified now, try later")
 ALIAS_LOOP = Reply(554, "4.6", "this alias goes in circles")
 ALIAS_TOO_LARGE = Reply(554, "5.3", "this alias stands for too many recipients")
 SRS_FORGED = Reply(550, "7.1", "this return address was not made here")

@@ -28,6 +28,7 @@ from fastsmtp.transport.smtp.mta_sts import PolicyFiles, StsPolicies
 from fastsmtp.transport.smtp.own import Own
 from fastsmtp.transport.smtp.policy import Policies
 from fastsmtp.transport.smtp.tls_report import TlsReport
+from fastsmtp.verify.verifier import Verifier
 
 _SAVED_EACH = 60
 """Seconds between two readings of the clocks that are stored."""
@@ -111,6 +112,7 @@ class Outbound:
             rng=self._rng,
         )
         self._ways = Ways(router, guide, clock, self.transport.spawn, log.event)
+        self.verifier = Verifier(router, self._ways, self.transport, log=log, clock=clock)
         self.notifier = Notifier(
             intake,
             router,
@@ -151,6 +153,7 @@ class Outbound:
     def tick(self) -> None:
         """Once a second."""
         self.transport.tick()
+        self.verifier.tick()
         self.successes.tick()
         self._seconds += 1
         if self._seconds % _SAVED_EACH == 1:

@@ -114,6 +114,7 @@ class MailServices:
             log=self._log,
             clock=self._clock,
             expanded=self._expanded,
+            verifier=self._outbound.verifier,
         )
         self._control = Control(
             settings.data_dir,

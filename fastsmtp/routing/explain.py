@@ -1,6 +1,7 @@
 """How the router comes to its answer, step by step, for people and programs."""
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from fastsmtp.mail.address import Address
 from fastsmtp.mail.reply import BAD_RECIPIENT_SYNTAX, RECIPIENT_OK, RELAY_DENIED, Reply
@@ -63,11 +64,16 @@ def explain(router: Router, text: str, client_ip: str, sender: str) -> Explanati
     if isinstance(found, Reply):
         permitted = _permitted(router, address) if found is RELAY_DENIED else None
         return Explanation(steps, found, [], permitted)
+    trusted = router.trusts(client_ip)
     if not isinstance(found, Expansion):
+        if isinstance(found, RemoteRoute) and found.verify and trusted:
+            found = replace(found, verify=False)
         return Explanation(steps, RECIPIENT_OK, [Final(address.text, found)])
     finals = []
+    asked = {} if trusted else dict(found.asked)
     for one in router.recipients(found, address.text, sender, None):
         place = LocalRoute(one.mailbox) if one.mailbox else router.next_hop(one.address)
+        place = asked.get(one.address, place)
         if not isinstance(place, Reply):
             finals.append(Final(one.address, place, one.sender))
     return Explanation(steps, RECIPIENT_OK, finals)

@@ -74,6 +74,8 @@ class RelayRules:
         self._trusted: dict[str, bool] = {}
         self.verify = settings.recipients == VERIFY
         """Whether the next hop is to be asked for recipients of relay.domains."""
+        self.verification = settings.verify
+        """How it is asked."""
 
     def trusts(self, client_ip: str) -> bool:
         """Whether this client may send to every domain."""

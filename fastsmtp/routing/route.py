@@ -55,9 +55,11 @@ class Target(Struct, frozen=True, gc=False):
 
 
 class Expansion(Struct, frozen=True):
-    """What an alias stands for: one recipient at least, each once."""
+    """What an alias stands for: one recipient at least, each once. ``asked``: those of them, with their routes, for
+    whom the next hop is to be asked before the alias is accepted."""
 
     targets: tuple[Target, ...]
+    asked: tuple[tuple[str, RemoteRoute], ...] = ()
 
     @property
     def remote(self) -> bool:

@@ -9,6 +9,7 @@ from fastsmtp.mail.reply import MAILBOX_UNKNOWN, RELAY_DENIED, Reply
 from fastsmtp.routing.addresses import Key, split
 from fastsmtp.routing.credentials import Credential
 from fastsmtp.routing.route import Expansion, LocalRoute, RemoteRoute, Target
+from fastsmtp.routing.settings import VerifySettings
 from fastsmtp.routing.srs import Srs
 from fastsmtp.routing.tables import Place, RoutingTables, Trace
 
@@ -62,6 +63,15 @@ class Router:
         if known is not None and self._tables.relay.trusts(client_ip):
             return known
         return self._decide(local, domain, client_ip)
+
+    def trusts(self, client_ip: str) -> bool:
+        """Whether this client may send to every domain; for such a one no next hop is asked."""
+        return self._tables.relay.trusts(client_ip)
+
+    @property
+    def verification(self) -> VerifySettings:
+        """How next hops are asked for recipients."""
+        return self._tables.relay.verification
 
     def explain(self, local: str, domain: str, client_ip: str, trace: Trace) -> Accepted | Reply:
         """What `route` answers, telling ``trace`` how it comes about."""

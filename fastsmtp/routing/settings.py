@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from fastsmtp.config.values import check_hostname, parse_network
+from fastsmtp.config.values import Duration, check_hostname, parse_network
 from fastsmtp.routing.addresses import parse_domain
 from fastsmtp.routing.destinations import parse_destination
 from fastsmtp.routing.match import parse_match
@@ -13,9 +13,59 @@ from fastsmtp.routing.route import TlsPolicy
 VERIFY = "verify"
 
 
+class VerifySettings(Struct, frozen=True, kw_only=True):
+    """How next hops are asked for recipients, with `relay.recipients = "verify"`. Each worker remembers the answers
+    until it ends."""
+
+    timeout: Annotated[
+        Duration,
+        Meta(
+            extra={"between": ("1s", "2m")},
+            description="How long a client waits for the answer to RCPT. Then it is told to come again, and the "
+            "question goes on.",
+        ),
+    ] = Duration(10)
+    known: Annotated[
+        Duration,
+        Meta(
+            extra={"between": ("1m", "365d")},
+            description="How long a recipient counts as known after the next hop has taken it.",
+        ),
+    ] = Duration(31 * 86_400)
+    refresh: Annotated[
+        Duration,
+        Meta(
+            extra={"between": ("1m", "365d")},
+            description="Age at which the next hop is asked again for a known recipient, while mail is taken.",
+        ),
+    ] = Duration(7 * 86_400)
+    unknown: Annotated[
+        Duration,
+        Meta(
+            extra={"between": ("0s", "7d")},
+            description="How long a recipient is refused after the next hop has refused it.",
+        ),
+    ] = Duration(3 * 3600)
+    retry: Annotated[
+        Duration,
+        Meta(
+            extra={"between": ("1s", "1h")},
+            description="How long a next hop that gave no answer is not asked again.",
+        ),
+    ] = Duration(60)
+    entries: Annotated[
+        int,
+        Meta(
+            ge=100,
+            le=10_000_000,
+            description="Recipients that a worker remembers at most: known ones, and as many others. One takes about "
+            "half a KB.",
+        ),
+    ] = 50_000
+
+
 class RelaySettings(Struct, frozen=True, kw_only=True):
-    """Who may send to other domains than ours. Relaying itself is not there yet: until then they get 550
-    5.7.1 too, with a text that says so."""
+    """Who may send to other domains than ours."""
 
     networks: Annotated[
         tuple[str, ...],
@@ -37,12 +87,13 @@ class RelaySettings(Struct, frozen=True, kw_only=True):
             Meta(
                 min_length=1,
                 description="Who exists in `relay.domains`: a file of addresses, one a line, `@domain` for a whole "
-                'domain, read again when it changes; or `"verify"`: the next hop is to be asked, '
-                "which is not built yet: they are answered 451. Absent: everybody.",
+                'domain, read again when it changes; or `"verify"`: the next hop is asked before a recipient is '
+                "taken from a stranger. Absent: everybody.",
             ),
         ]
         | None
     ) = None
+    verify: VerifySettings = VerifySettings()
 
     def __post_init__(self) -> None:
         for i, text in enumerate(self.networks):

@@ -94,15 +94,23 @@ class RoutingTables:
     def place(self, local: str, domain: str, trace: Trace | None = None, *, given: bool = False) -> Place:
         """Where mail for ``local@domain`` goes, without regard to aliases and to who sends it; 550 5.1.1 when
         nobody of that name is known in a domain that is served here. ``given``: the settings name this address,
-        so that `relay.recipients` is not asked."""
+        so that neither `relay.recipients` nor the next hop is asked."""
         key = name, home = self.canonical(local, domain)
         ours = self.directory.local_domain(home)
         relayed = not ours and self.relay.covers(home)
         account = self.directory.lookup(name, home) if ours else None
         rule = self._named(key, ours, relayed)
+        verify = relayed and rule is None and not given and self.relay.verify
         if rule is None:
             if (ours and account is None) or (relayed and not given and not self.relay.knows(key)):
                 return self._nobody(key, "mailboxes.users" if ours else "relay.recipients", trace)
+            if verify:
+                _tell(
+                    trace,
+                    "recipient",
+                    f"{spell(*key)}: for strangers the next hop is asked",
+                    "relay.recipients",
+                )
             rule = self.rules.of_domain(home) or (None if ours else self.rules.around(home))
         if rule is None:
             if account is not None:
@@ -151,7 +159,13 @@ class RoutingTables:
         if not work.done:
             [(_, route)] = work.found.values()
             return route
-        return Expansion(tuple(target for target, _ in work.found.values()))
+        found = work.found.values()
+        asked = tuple(
+            (target.address, route)
+            for target, route in found
+            if isinstance(route, RemoteRoute) and route.verify
+        )
+        return Expansion(tuple(target for target, _ in found), asked)
 
     def _follow(self, work: _Work, local: str, domain: str, *, given: bool = False) -> Reply | None:
         key = name, home = self.canonical(local, domain)

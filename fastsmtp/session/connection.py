@@ -142,7 +142,7 @@ class Connection(asyncio.BufferedProtocol):
 
     # --- from the session -------------------------------------------------------------------------
 
-    def answer(self, reply: Reply) -> None:
+    def answer(self, reply: Reply | None) -> None:
         """See `Wire`."""
         protocol = self._protocol
         if protocol is None:
@@ -181,9 +181,12 @@ class Connection(asyncio.BufferedProtocol):
             self.say_goodbye(TIMEOUT)
 
     def say_goodbye(self, last: Reply) -> None:
-        """End the session with ``last``; a reply still owed for a complete message goes first."""
-        protocol = self._protocol
-        if protocol is None or self._phase == _CLOSING or protocol.waiting:
+        """End the session with ``last``; a reply still owed for a complete message goes first. A command that waits
+        is over."""
+        protocol, session = self._protocol, self._session
+        if protocol is None or session is None or self._phase == _CLOSING:
+            return
+        if protocol.waiting and not session.asking:
             return
         out = protocol.say_goodbye(last)
         if out:

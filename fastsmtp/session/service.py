@@ -10,7 +10,7 @@ from fastsmtp.limits.pressure import Pressure
 from fastsmtp.mail.reply import SHUTTING_DOWN, Reply
 from fastsmtp.routing.router import Router
 from fastsmtp.session.connection import Connection
-from fastsmtp.session.session import Context, Expanded
+from fastsmtp.session.session import Context, Expanded, Verifier
 from fastsmtp.session.settings import SessionSettings
 from fastsmtp.smtp.rules import ServerRules
 from fastsmtp.telemetry.maillog import MailLog
@@ -37,10 +37,17 @@ class SessionService:
         log: MailLog,
         clock: Clock,
         expanded: Expanded | None = None,
+        verifier: Verifier | None = None,
     ) -> None:
         limits = settings.limits
         self.context = Context(
-            intake=intake, router=router, guard=guard, pressure=pressure, log=log, expanded=expanded
+            intake=intake,
+            router=router,
+            guard=guard,
+            pressure=pressure,
+            log=log,
+            expanded=expanded,
+            verifier=verifier,
         )
         self.rules = ServerRules(
             hostname=settings.hostname,

@@ -9,7 +9,7 @@ from fastsmtp.limits.pressure import Pressure
 from fastsmtp.mail.address import Address
 from fastsmtp.mail.dsn_params import Notify, notify, without_success
 from fastsmtp.mail.envelope import Envelope, Recipient
-from fastsmtp.mail.reply import RECIPIENT_AGAIN, TOO_MANY_RECIPIENTS, VERIFY_NOT_YET, Reply, queued_as
+from fastsmtp.mail.reply import CANNOT_VERIFY, RECIPIENT_AGAIN, TOO_MANY_RECIPIENTS, Reply, queued_as
 from fastsmtp.routing.route import Expansion, LocalRoute, RemoteRoute
 from fastsmtp.routing.router import Router, copy_key
 from fastsmtp.smtp.handler import PENDING, Answer, Pending
@@ -23,10 +23,18 @@ Expanded = Callable[[Envelope, Sequence[Alias], bytes, int], None]
 octets, and how many it has."""
 
 
-class Context:
-    """What all sessions of a worker share."""
+class Verifier(Protocol):
+    """Whoever knows recipients that live elsewhere."""
 
-    __slots__ = ("expanded", "guard", "intake", "log", "pressure", "router")
+    def ask(self, address: str, route: RemoteRoute, told: Callable[[Reply | None], None]) -> Answer:
+        """Whether the next hop of ``route`` takes mail for ``address``: None where it does, a reply that refuses, or
+        `PENDING`: then ``told`` hears it, once, before the client's patience is at its end."""
+
+
+class Context:
+    """What all sessions of a worker share. Without a ``verifier`` no recipient can be verified."""
+
+    __slots__ = ("expanded", "guard", "intake", "log", "pressure", "router", "verifier")
 
     def __init__(
         self,
@@ -37,6 +45,7 @@ class Context:
         pressure: Pressure,
         log: MailLog,
         expanded: Expanded | None = None,
+        verifier: Verifier | None = None,
     ) -> None:
         self.expanded = expanded
         self.intake = intake
@@ -44,13 +53,14 @@ class Context:
         self.guard = guard
         self.pressure = pressure
         self.log = log
+        self.verifier = verifier
 
 
 class Wire(Protocol):
     """The connection as its session sees it."""
 
-    def answer(self, reply: Reply) -> None:
-        """The reply to the message whose end gave `PENDING`."""
+    def answer(self, reply: Reply | None) -> None:
+        """The answer to the event that gave `PENDING`; see `Answer`."""
 
     def pause_body(self) -> None:
         """Read no more for now: a large body waits for the disk."""
@@ -59,11 +69,26 @@ class Wire(Protocol):
         """Read on."""
 
 
+class _Asked:
+    """A RCPT that waits: its recipient, the route it was given, and what is still to be asked for it."""
+
+    __slots__ = ("left", "parameters", "recipient", "route")
+
+    def __init__(
+        self, recipient: Address, parameters: dict[str, str] | None, route: RemoteRoute | Expansion
+    ) -> None:
+        self.recipient = recipient
+        self.parameters = parameters
+        self.route = route
+        self.left = [(recipient.text, route)] if isinstance(route, RemoteRoute) else list(route.asked)
+
+
 class Session:
     """A `smtp.handler.Handler`."""
 
     __slots__ = (
         "_aliases",
+        "_asked",
         "_context",
         "_extended",
         "_helo",
@@ -88,6 +113,12 @@ class Session:
         self._seen: set[str] | None = None
         self._incoming: Incoming | None = None
         self._aliases: list[Alias] = []
+        self._asked: _Asked | None = None
+
+    @property
+    def asking(self) -> bool:
+        """Whether a command waits for its answer; the end of a message that waits for the spool is none."""
+        return self._asked is not None
 
     def close(self) -> None:
         """The connection is gone; what the spool has still to say is logged, and told to nobody."""
@@ -121,18 +152,50 @@ class Session:
         route = self._context.router.route(recipient.local, recipient.domain, self._ip)
         if isinstance(route, LocalRoute):
             return self._add_one(Recipient(recipient.text, route.mailbox, parameters))
-        answer: Reply | None
+        if isinstance(route, Reply):
+            self._log_refusal("RCPT", route, recipient=recipient.text)
+            return route
+        verify = route.verify if isinstance(route, RemoteRoute) else route.asked
+        if verify and not self._context.router.trusts(self._ip):
+            return self._ask(_Asked(recipient, parameters, route))
+        return self._take(route, recipient, parameters)
+
+    def _take(
+        self, route: RemoteRoute | Expansion, recipient: Address, parameters: dict[str, str] | None
+    ) -> Reply | None:
+        """The recipient enters the envelope, or what it stands for."""
         if isinstance(route, RemoteRoute):
-            if not route.verify:
-                return self._add_one(Recipient(recipient.text, "", parameters))
-            answer = VERIFY_NOT_YET
-        elif isinstance(route, Expansion):
-            answer = self._expand(route, recipient, parameters)
-        else:
-            answer = route
+            return self._add_one(Recipient(recipient.text, "", parameters))
+        answer = self._expand(route, recipient, parameters)
         if answer is not None and not answer.positive:
             self._log_refusal("RCPT", answer, recipient=recipient.text)
         return answer
+
+    def _ask(self, asked: _Asked) -> Answer:
+        """Ask next hops, one recipient after the other; the first one that is refused decides."""
+        verifier = self._context.verifier
+        while asked.left:
+            address, route = asked.left.pop()
+            answer = CANNOT_VERIFY if verifier is None else verifier.ask(address, route, self._verified)
+            if answer is PENDING:
+                self._asked = asked
+                return PENDING
+            if answer is not None:
+                self._log_refusal("RCPT", answer, recipient=asked.recipient.text)
+                return answer
+        return self._take(asked.route, asked.recipient, asked.parameters)
+
+    def _verified(self, refused: Reply | None) -> None:
+        asked, self._asked = self._asked, None
+        if asked is None or self._wire is None:
+            return  # the client has gone meanwhile
+        if refused is not None:
+            self._log_refusal("RCPT", refused, recipient=asked.recipient.text)
+            answer: Answer = refused
+        else:
+            answer = self._ask(asked)
+        if answer is not PENDING:
+            self._wire.answer(answer)
 
     def _expand(
         self, route: Expansion, recipient: Address, parameters: dict[str, str] | None
@@ -242,6 +305,7 @@ class Session:
 
     def on_reset(self) -> None:
         """See `Handler`."""
+        self._asked = None
         incoming, self._incoming = self._incoming, None
         if incoming is not None:
             incoming.abort()

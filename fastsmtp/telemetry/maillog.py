@@ -81,6 +81,13 @@ class MailLog:
             line += f" to={quoted(f'<{recipient}>')}"
         self._put(f'{line} reply="{reply.code} {reply.status} {" ".join(reply.text)}"')
 
+    def unverified(self, *, to: str, relay: str, reply: str) -> None:
+        """The host ``relay``, asked whether a recipient exists, refused it or gave no answer, with its words or the
+        reason in ``reply``."""
+        self._put(
+            f"unverified to={quoted(f'<{to}>')} relay={quoted(relay or 'none')} reply={quoted(reply)}"
+        )
+
     def delivered(self, queue_id: str, *, to: str, mailbox: str, delay: float) -> None:
         """The message stands in a mailbox, durable; ``delay`` in seconds since it was received."""
         line = f"to=<{to}> mailbox={mailbox} delay={delay:.2f}"

@@ -10,7 +10,6 @@ import click
 from fastsmtp.cli.options import json_option, settings_from, settings_option
 from fastsmtp.cli.parsed import Parsed
 from fastsmtp.config.values import parse_ip
-from fastsmtp.mail.reply import VERIFY_NOT_YET
 
 if TYPE_CHECKING:
     from fastsmtp.routing.explain import Explanation, Final
@@ -72,9 +71,7 @@ def explain(address: str, sender: str | None, client: str | None, file: Path | N
     if not any(step.step == "srs" for step in found.steps) and not any(one.sender for one in found.finals):
         notes = []
     if any(isinstance(one.route, RemoteRoute) and one.route.verify for one in found.finals):
-        notes.append(
-            f"{' '.join(VERIFY_NOT_YET.text)}: it answers {VERIFY_NOT_YET.code} {VERIFY_NOT_YET.status}"
-        )
+        notes.append("the answer to RCPT is that of the next hop, which is not asked here")
     if as_json:
         facts = {
             "address": address,

@@ -228,6 +228,17 @@ class Connection(asyncio.BufferedProtocol):
         self._stage = ""
         self._look(protocol.event)
 
+    def probe(self, recipients: Sequence[Recipient]) -> None:
+        """Ask for ``recipients`` without sending mail; ``owner`` hears ``DONE`` or ``OVER``, also from within this
+        call."""
+        self.uses += 1
+        try:
+            out = self.protocol.probe(recipients)
+        except Exception as error:
+            self._broken(error)
+            return
+        self.say(out)
+
     def say(self, out: bytes) -> None:
         """Write what the protocol gave for a step of the opening: STARTTLS, AUTH."""
         if out:

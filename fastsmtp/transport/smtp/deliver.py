@@ -6,7 +6,7 @@ What each misbehaviour of a server leads to stands in docs/delivery.md.
 import asyncio
 import os
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, Final
 
 from msgspec import Struct
@@ -24,6 +24,7 @@ from fastsmtp.transport.smtp.fitting import Fitted, fit
 from fastsmtp.transport.smtp.opening import Failure, Opening, ours
 from fastsmtp.transport.smtp.place import Place
 from fastsmtp.transport.smtp.pool import Pool
+from fastsmtp.transport.smtp.probe import Answered, Probe
 from fastsmtp.transport.smtp.settings import OutboundSettings
 from fastsmtp.transport.smtp.tls import Contexts
 from fastsmtp.transport.smtp.tls_report import TlsReport
@@ -75,9 +76,9 @@ class SmtpTransport:
         self.contexts = Contexts(settings.ca_file)
         self.report = report or TlsReport()
         self.pool: Pool[Connection] = Pool(idle=settings.idle, uses=settings.uses, lifetime=settings.lifetime)
-        self.aside = ThreadPoolExecutor(1, "aside", make_way)
+        self.aside: Executor = ThreadPoolExecutor(1, "aside", make_way)
         """For what takes long: one at a time, so that its memory is bounded."""
-        self._active: set[Delivery] = set()
+        self._active: set[Delivery | Probe] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._depth = 0
@@ -100,9 +101,19 @@ class SmtpTransport:
             self._depth -= 1
         return delivery
 
+    def probe(self, place: Place, address: str, answered: Answered) -> Probe:
+        """Ask the hosts of ``place`` whether they take mail for ``address``, and send none; may be cancelled."""
+        probe = Probe(self, place, address, answered)
+        if self._stopping:
+            self.opener.call_later(0, lambda: probe.cancel("the server is stopping"))
+            return probe
+        self._active.add(probe)
+        probe.start()
+        return probe
+
     @property
     def active(self) -> int:
-        """Deliveries that have no result yet."""
+        """Deliveries and questions that have no result yet."""
         return len(self._active)
 
     def tick(self) -> None:
@@ -151,9 +162,9 @@ class SmtpTransport:
         """See `Owner`: an idle connection has ended, or something came that nobody asked for."""
         self.pool.remove(connection)
 
-    def finished(self, delivery: "Delivery") -> None:
-        """A delivery has all its results."""
-        self._active.discard(delivery)
+    def finished(self, one: "Delivery | Probe") -> None:
+        """All its results are there."""
+        self._active.discard(one)
 
 
 class Delivery:
