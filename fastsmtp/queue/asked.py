@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from fastsmtp.clock import Clock
-from fastsmtp.queue.backlog import Backlog
 from fastsmtp.queue.hand import Box, Hand
 from fastsmtp.queue.judging import Judge
 from fastsmtp.queue.letters import RemoteMail, given_up, requiretls
@@ -16,8 +15,8 @@ LAST_WORDS = 5.0
 
 
 class Asked:
-    """``retry`` ends the pause of a site; ``settled`` is told of mail whose due time is in the index; ``opened``,
-    that something may wait now."""
+    """``retry`` ends the pause of a site; ``settled`` is told of mail that waits and is in the index;
+    ``opened``, that something may wait now."""
 
     def __init__(
         self,
@@ -28,7 +27,6 @@ class Asked:
         *,
         judge: Judge,
         placer: Placer,
-        backlog: Backlog,
         retry: Callable[[str], None],
         settled: Callable[[RemoteMail], None],
         opened: Callable[[], None],
@@ -39,7 +37,6 @@ class Asked:
         self._clock = clock
         self._judge = judge
         self._placer = placer
-        self._backlog = backlog
         self._retry = retry
         self._settled = settled
         self._opened = opened
@@ -99,7 +96,6 @@ class Asked:
                     self._hand.touch(mail)
             if mail is not None and waiting is not None and not waiting.held:
                 self._settled(mail)
-                self._backlog.waits(mail)
             if mail is not None:
                 self._hand.release(mail)
         self._placer.recall(elsewhere)

@@ -61,15 +61,6 @@ class Backlog:
         """Find the sites of all that waits."""
         self._steps.run(self._all_domains)
 
-    def waits(self, mail: RemoteMail) -> None:
-        """An operator wants this mail to be tried: let its sites know of it."""
-        if mail.hops:
-            return  # it has a due time
-        known = mail.envelope.recipients
-        for number, state in mail.left.items():
-            if (state is None or not state.due) and number not in mail.busy:
-                self._find_site(mail, number, domain_of(known[number].address), 1)
-
     def kept(self, site: SiteQueue, part: Part) -> None:
         """Those of a part who are left wait with the site, in the spool."""
         mail = part.mail
@@ -78,6 +69,26 @@ class Backlog:
         for domain in domains:
             site.keep(domain)
         self._look_at(site, mail)
+
+    def stored(self, mail: RemoteMail) -> None:
+        """It is in the spool now, or an operator wants it to be tried: let its sites know of it. What was read while
+        it was on its way did not show it."""
+        for number, domain in mail.all_with_site():
+            way = self._ways.way(mail.envelope.recipients[number].address, requiretls(mail.envelope))
+            name = self._ways.site(way) if isinstance(way, tuple) else None
+            if name is None:
+                self._find_site(mail, number, domain, 1)
+                continue
+            site = self._sites.get(name)
+            if site.domains.get(domain) == b"":
+                continue
+            if domain in site.domains:
+                site.domains[domain] = b""
+            else:
+                site.keep(domain)
+                self._look_at(site, mail)
+                self._sites.tell(site, self._now())
+                self._opened()
 
     def _all_domains(self) -> Iterator[None]:
         position: bytes | None = b""

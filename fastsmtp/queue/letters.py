@@ -90,17 +90,17 @@ class RemoteMail:
         ]
 
     def with_site(self, domain: str) -> list[int]:
-        """Who waits with his site at ``domain``, as `domain_of` gives it; nobody where an operator gave it hops, for
-        its site is not the domain's."""
-        if self.hops:
-            return []
+        """Who waits with his site at ``domain``, as `domain_of` gives it."""
+        return [number for number, other in self.all_with_site() if other == domain]
+
+    def all_with_site(self) -> list[tuple[int, str]]:
+        """Who waits with his site, and his domain; nobody where an operator gave it hops, for its site is not the
+        domain's."""
         known = self.envelope.recipients
         return [
-            number
+            (number, domain_of(known[number].address))
             for number, state in self.left.items()
-            if (state is None or state.due == WITH_SITE)
-            and number not in self.busy
-            and domain_of(known[number].address) == domain
+            if (state is None or state.due == WITH_SITE) and number not in self.busy and not self.hops
         ]
 
     def sync(self, row: Waiting) -> bool:

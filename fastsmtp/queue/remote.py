@@ -119,7 +119,6 @@ class RemoteRunner:
             clock,
             judge=judge,
             placer=self._placer,
-            backlog=self._backlog,
             retry=self.retry_site,
             settled=self._settled,
             opened=self._pump_soon,
@@ -258,6 +257,9 @@ class RemoteRunner:
 
     def _settled(self, mail: RemoteMail) -> None:
         """It is stored; its due time is in the index."""
+        if mail.held:
+            return
         due = min((state.due for state in mail.left.values() if state is not None and state.due), default=0.0)
-        if due and not mail.held:
+        if due:
             self._window.add(due, mail.envelope.id)
+        self._backlog.stored(mail)

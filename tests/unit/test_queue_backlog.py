@@ -1,5 +1,8 @@
 """Mail that waits in the spool with its site; the whole of it is under test in test_queue_remote.py."""
 
+import pytest
+
+from fastsmtp.queue import placing
 from fastsmtp.queue.backlog import PAGE
 from fastsmtp.spool.waiting import RcptState, Try, Waiting
 from tests.fakes.remote import REFUSED, TAKEN, RemoteWorld
@@ -76,3 +79,27 @@ def test_ages_are_looked_at_when_something_can_be_old_enough() -> None:
     world.hosts.say = lambda site, address: TAKEN
     world.run(100)
     assert len(world.hosts.taken) == 2 * PAGE
+
+
+@pytest.mark.parametrize("working", [True, False])
+def test_mail_is_found_that_was_on_its_way_to_the_spool_when_its_site_had_room(
+    working: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(placing._MOST, "working", 1)
+    world = RemoteWorld().start()
+    settle = world.box.settle
+    monkeypatch.setattr(
+        world.box,
+        "settle",
+        lambda changes, done: world.loop.call_later(90.0, lambda: settle(changes, done)),
+    )
+    world.hosts.seconds["mx.far.test"] = 0.5
+    world.hosts.say = lambda site, address: TAKEN if working else REFUSED
+    ids = [world.send("a@far.test")]
+    world.run(1)
+    ids += [world.send(f"u{number}@far.test") for number in range(4)]
+    world.run(5)
+    world.hosts.say = lambda site, address: TAKEN
+    world.run(400)
+    assert sorted(one for one, _ in world.hosts.taken) == ids
+    assert not world.box.mails
