@@ -192,8 +192,8 @@ class LmdbSpool:
         return self._writer.trouble
 
     def messages(self) -> int:
-        """How many messages wait, one for mailboxes and other hosts twice. What an earlier run has left for mailboxes
-        counts by the commits it came in."""
+        """How many messages wait, one for mailboxes and other hosts twice. What an earlier run has left for
+        mailboxes, or is held from them, counts by the commits it came in."""
         count = self._tables.count
         return max(count(PACK), self.outbox.backlog()[0]) + count(MAIL) + count(RELAY)
 

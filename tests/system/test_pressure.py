@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.system.server import RunningServer, wait_until
-from tests.system.test_relay_sink import Sink, names, relay, send
+from tests.system.server import RunningServer, free_port, wait_until
+from tests.system.test_queue_commands import Queue
+from tests.system.test_relay_sink import Sink, bounces, names, relay, send
 from tests.tools import images
 from tests.tools.images import Image
 from tests.tools.site import public_folder
@@ -95,6 +96,23 @@ def test_a_queue_at_its_limit(sink: Sink, tmp_path: Path) -> None:
         wait_until(lambda: len(sink.subjects()) == 20, "the queue drains meanwhile", 30)
         taken_again(server, sink, accepted)
         assert (told(server, "begins"), told(server, "ends")) == (1, 1), "one line for all workers"
+
+
+def test_the_server_s_own_mail_and_the_operator_are_not_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with relay(tmp_path, free_port(), pressure={"queue": 20}) as server:
+        queue = Queue(server, capsys)
+        send(server, names("first", 20))
+        wait_until(lambda: all_say(server, "452 4.3.1 "), "mail is refused")
+        wait_until(lambda: len(queue.rows("--state", "deferred")) == 20, "all have been tried")
+        [first, *_] = queue.rows()
+        assert queue("bounce", "--yes", first["id"]) == "1 message returned to their senders\n"
+        wait_until(lambda: bounces(server), "the bounce is delivered")
+        assert all_say(server, "452 4.3.1 "), "one less is not enough"
+        assert queue("rm", "--yes", "--to-domain", "far.test") == "19 messages removed\n"
+        wait_until(lambda: all_say(server, "250 2.1.0 "), "mail is taken again")
+        assert server.stop() == 0
 
 
 @needs_images

@@ -76,4 +76,14 @@ def test_a_cgroup_may_allow_less(tmp_path: Path, limits: dict[str, str], most: i
 def test_the_machine_this_runs_on() -> None:
     assert available_memory() > 0
     assert whole_memory() > 0
+
+
+def test_what_was_freed_is_given_back() -> None:
+    """Else a worker that once had much would refuse mail for ever: what still stands among it keeps it."""
+    taken = [bytearray(16_000) for _ in range(10_000)]
+    peak = own_memory()
+    kept = taken[::50]
+    del taken
     give_back()
+    assert peak - own_memory() > 100_000_000
+    del kept
