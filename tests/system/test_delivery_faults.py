@@ -3,7 +3,8 @@
 import asyncio
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -11,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from fastsmtp.transport.smtp.connection import FileContent
+from fastsmtp.sasl.client import Credentials
+from fastsmtp.transport.smtp.connection import Content, FileContent
 from fastsmtp.transport.smtp.place import Place
 from fastsmtp.transport.smtp.verdict import OK
-from tests.fakes.outbound import World, envelope, place, protection, reached, run, target
-from tests.fakes.scripted_peer import Act, Bytewise, Script, ScriptedPeer
+from tests.fakes.outbound import MESSAGE, World, envelope, place, protection, reached, run, target
+from tests.fakes.scripted_peer import EXTENSIONS, Act, Bytewise, Script, ScriptedPeer
 from tests.tools.certificates import Authority
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -40,6 +42,7 @@ class Fault:
     more: dict[str, Any] = field(default_factory=dict)
 
 
+LARGE = (b"x" * 70 + b"\r\n") * 200_000
 LONG = b"250-" + b"x" * 5000 + b"\r\n"
 
 FAULTS: dict[str, Fault] = {
@@ -68,6 +71,14 @@ FAULTS: dict[str, Fault] = {
         {"ehlo": Act.HANG}, "deferred", 0, "4.4.2",
         "the server said nothing for 300 s while waiting for the answer to EHLO", "unreachable", True, ("ehlo", 301),
     ),
+    "ehlo closes": Fault(
+        {"ehlo": Act.CLOSE}, "deferred", 0, "4.4.2",
+        "the server closed the connection while waiting for the answer to EHLO", "unreachable", True,
+    ),
+    "ehlo garbage": Fault(
+        {"ehlo": b"hello yourself\r\n"}, "deferred", 0, "4.5.0",
+        "what is not an SMTP reply came instead of the answer to EHLO", "unreachable", True,
+    ),
     "ehlo 421": Fault({"ehlo": GOODBYE}, "deferred", 421, "4.3.2", "4.3.2 going down", "slow-down", True),
     "ehlo 5xx": Fault(
         {"ehlo": "502 what", "helo": "550 5.7.1 go away"}, "deferred", 550, "4.7.1", "5.7.1 go away", "unreachable",
@@ -81,6 +92,16 @@ FAULTS: dict[str, Fault] = {
     "tls not offered": Fault(
         {}, "deferred", 0, "4.7.4", "TLS is required, and the server does not offer it", "unreachable", True,
         level="encrypt",
+    ),
+    "starttls hangs": Fault(
+        {"starttls": Act.HANG}, "deferred", 0, "4.4.2",
+        "the server said nothing for 300 s while waiting for the answer to STARTTLS", "unreachable", True,
+        ("starttls", 301), level="encrypt", more={"tls": "mx1.far.test"},
+    ),
+    "starttls closes": Fault(
+        {"starttls": Act.CLOSE}, "deferred", 0, "4.4.2",
+        "the server closed the connection while waiting for the answer to STARTTLS", "unreachable", True,
+        level="encrypt", more={"tls": "mx1.far.test"},
     ),
     "tls refused": Fault(
         {"starttls": "454 4.7.0 not now"}, "deferred", 454, "4.7.0", "4.7.0 not now", "slow-down", True,
@@ -112,6 +133,38 @@ FAULTS: dict[str, Fault] = {
         {}, "deferred", 0, "4.7.5", "TLS failed: certificate: Hostname mismatch", "unreachable", True,
         level="verify", more={"tls": "other.test", "trusted": True},
     ),
+    # --- AUTH ---------------------------------------------------------------------------------------
+    "auth not offered": Fault(
+        {}, "deferred", 0, "4.7.0", "the server offers no AUTH that may be used", "unreachable", True,
+        more={"auth": ""},
+    ),
+    "auth hangs": Fault(
+        {"auth": Act.HANG}, "deferred", 0, "4.4.2",
+        "the server said nothing for 300 s while waiting for the answer to AUTH", "unreachable", True, ("auth", 301),
+        more={"auth": "SCRAM-SHA-256"},
+    ),
+    "auth closes": Fault(
+        {"auth": Act.CLOSE}, "deferred", 0, "4.4.2",
+        "the server closed the connection while waiting for the answer to AUTH", "unreachable", True,
+        more={"auth": "SCRAM-SHA-256"},
+    ),
+    "auth garbage": Fault(
+        {"auth": b"welcome\r\n"}, "deferred", 0, "4.5.0",
+        "what is not an SMTP reply came instead of the answer to AUTH", "unreachable", True,
+        more={"auth": "SCRAM-SHA-256"},
+    ),
+    "auth nonsense": Fault(
+        {"auth": "334 bm9uc2Vuc2U=", "*": "501 5.7.0 cancelled"}, "deferred", 0, "4.7.0",
+        "AUTH SCRAM-SHA-256: a SCRAM message is malformed", "unreachable", True, more={"auth": "SCRAM-SHA-256"},
+    ),
+    "auth 454": Fault(
+        {"auth": "454 4.7.0 later"}, "deferred", 454, "4.7.0", "4.7.0 later", "slow-down", True,
+        more={"auth": "SCRAM-SHA-256"},
+    ),
+    "auth 535": Fault(
+        {"auth": "535 5.7.8 wrong password"}, "deferred", 535, "4.7.8", "5.7.8 wrong password", "unreachable", True,
+        more={"auth": "SCRAM-SHA-256"},
+    ),
     # --- MAIL ---------------------------------------------------------------------------------------
     "mail hangs": Fault(
         {"mail": Act.HANG}, "deferred", 0, "4.4.2",
@@ -124,6 +177,10 @@ FAULTS: dict[str, Fault] = {
     "mail garbage": Fault(
         {"mail": b"huh?\r\n"}, "deferred", 0, "4.5.0",
         "what is not an SMTP reply came instead of the answer to MAIL", next=True,
+    ),
+    "mail endless": Fault(
+        {"mail": Act.FLOOD}, "deferred", 0, "4.5.0", "a reply without end came instead of the answer to MAIL",
+        next=True,
     ),
     "mail 421": Fault({"mail": GOODBYE}, "deferred", 421, "4.3.2", "4.3.2 going down", next=True),
     "mail 451": Fault({"mail": "451 4.3.0 later"}, "deferred", 451, "4.3.0", "4.3.0 later"),
@@ -138,6 +195,14 @@ FAULTS: dict[str, Fault] = {
     "rcpt hangs": Fault(
         {"rcpt": Act.HANG}, "deferred", 0, "4.4.2",
         "the server said nothing for 300 s while waiting for the answer to RCPT", next=True, hangs=("rcpt", 301),
+    ),
+    "rcpt closes": Fault(
+        {"rcpt": Act.CLOSE}, "deferred", 0, "4.4.2",
+        "the server closed the connection while waiting for the answer to RCPT", next=True,
+    ),
+    "rcpt garbage": Fault(
+        {"rcpt": b"25o ok\r\n"}, "deferred", 0, "4.5.0",
+        "what is not an SMTP reply came instead of the answer to RCPT", next=True,
     ),
     "rcpt resets": Fault(
         {"rcpt": Act.RESET}, "deferred", 0, "4.4.2", "Connection reset by peer while waiting for the answer to RCPT",
@@ -157,12 +222,29 @@ FAULTS: dict[str, Fault] = {
         {"data": Act.CLOSE}, "deferred", 0, "4.4.2",
         "the server closed the connection while waiting for the answer to DATA", next=True,
     ),
+    "data garbage": Fault(
+        {"data": b"go on\r\n"}, "deferred", 0, "4.5.0",
+        "what is not an SMTP reply came instead of the answer to DATA", next=True,
+    ),
     "data 421": Fault({"data": GOODBYE}, "deferred", 421, "4.3.2", "4.3.2 going down", next=True),
     "data 451": Fault({"data": "451 4.3.0 later"}, "deferred", 451, "4.3.0", "4.3.0 later"),
     "data 554": Fault({"data": "554 5.5.1 no"}, "failed", 554, "5.5.1", "5.5.1 no", "ok"),
     "data 250": Fault(
         {"data": "250 thanks"}, "deferred", 0, "4.5.0",
         "a reply of the wrong kind came instead of the answer to DATA", next=True,
+    ),
+    # --- within the message: it is large ----------------------------------------------------------------
+    "message closes": Fault(
+        {"data": ("354 go", Act.CLOSE)}, "deferred", 0, "4.4.2",
+        "the server closed the connection while the message was sent", more={"large": True},
+    ),
+    "message 421": Fault(
+        {"data": ("354 go", GOODBYE, Act.HANG)}, "deferred", 421, "4.3.2", "4.3.2 going down", next=True,
+        more={"large": True},
+    ),
+    "message 552": Fault(
+        {"data": ("354 go", "552 5.3.4 too big", Act.HANG)}, "failed", 552, "5.3.4", "5.3.4 too big", "ok",
+        more={"large": True},
     ),
     # --- the end of the message -----------------------------------------------------------------------
     "end hangs": Fault(
@@ -182,6 +264,7 @@ FAULTS: dict[str, Fault] = {
     ),
     "end 421": Fault({"body": GOODBYE}, "deferred", 421, "4.3.2", "4.3.2 going down", next=True),
     "end 452": Fault({"body": "452 4.3.1 full"}, "deferred", 452, "4.3.1", "4.3.1 full"),
+    "end unlisted 4": Fault({"body": "499 hm"}, "deferred", 499, "4.0.0", "hm"),
     "end 554": Fault({"body": "554 5.7.1 spam"}, "failed", 554, "5.7.1", "5.7.1 spam", "ok"),
 }
 """What goes wrong. Every key stands in the table of docs/delivery.md, and every row of that table here."""
@@ -215,13 +298,34 @@ def contexts(authority: Authority) -> Callable[[str], Any]:
     return cache(authority.server)
 
 
-def where(level: str, *peers: ScriptedPeer) -> Place:
+def where(level: str, more: dict[str, Any], *peers: ScriptedPeer) -> Place:
     names = ("mx1.far.test",) if level == "verify" else ()
-    return place(*peers, needs=protection(level, names=names, sni="mx1.far.test"))
+    account: dict[str, Any] = {}
+    if "auth" in more:
+        account = {"account": "smarthost", "credentials": Credentials("me", password="secret")}
+    return place(*peers, needs=protection(level, names=names, sni="mx1.far.test"), **account)
 
 
 def peer_of(fault_script: Script, more: dict[str, Any], contexts: Callable[[str], Any]) -> ScriptedPeer:
-    return ScriptedPeer(fault_script, tls=contexts(more["tls"]) if "tls" in more else None)
+    extensions = [word for word in EXTENSIONS if not word.startswith("SIZE")]
+    if more.get("auth"):
+        extensions.append(f"AUTH {more['auth']}")
+    tls = contexts(more["tls"]) if "tls" in more else None
+    return ScriptedPeer(fault_script, tls=tls, extensions=extensions)
+
+
+@contextmanager
+def message(more: dict[str, Any]) -> Iterator[Content]:
+    """A small one in memory, or one in a file, larger than all buffers on the way."""
+    if "large" not in more:
+        yield MESSAGE
+        return
+    fd = os.memfd_create("message")
+    try:
+        os.write(fd, LARGE)
+        yield FileContent(fd, 0, len(LARGE))
+    finally:
+        os.close(fd)
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -233,7 +337,7 @@ def test_each_fault_leads_to_its_state_and_reason(
     async def attempt(peer: ScriptedPeer) -> None:
         ca = str(authority.file) if fault.more.get("trusted") else ""
         async with World(ca_file=ca) as world:
-            delivery, future = world.begin(where(fault.level, peer))
+            delivery, future = world.begin(where(fault.level, fault.more, peer), content=content)
             if fault.hangs is not None:
                 stage, seconds = fault.hangs
                 await reached(peer, stage)
@@ -252,7 +356,7 @@ def test_each_fault_leads_to_its_state_and_reason(
             assert world.transport.active == 0
             assert "internal error" not in world.logged()
 
-    with peer_of(fault.script, fault.more, contexts) as peer:
+    with message(fault.more) as content, peer_of(fault.script, fault.more, contexts) as peer:
         run(attempt(peer))
 
 
@@ -271,8 +375,9 @@ def test_the_next_host_gets_it_where_the_table_says_so(
     async def attempt(bad: ScriptedPeer, good: ScriptedPeer) -> None:
         ca = str(authority.file) if fault.more.get("trusted") else ""
         async with World(ca_file=ca) as world:
-            (first,) = where(fault.level, bad).targets
-            (result,), _ = await world.send(Place("far.test", [first, target(good, name="mx2.far.test")]))
+            (first,) = where(fault.level, fault.more, bad).targets
+            both = Place("far.test", [first, target(good, name="mx2.far.test")])
+            (result,), _ = await world.send(both, content=content)
             if fault.next:
                 assert (result.status, result.code) == ("relayed", 250)
                 assert result.remote.startswith("mx2.far.test[")
@@ -280,7 +385,8 @@ def test_the_next_host_gets_it_where_the_table_says_so(
                 assert (result.status, result.code) == (fault.status, fault.code)
             assert len(good.bodies) == fault.next
 
-    with peer_of(fault.script, fault.more, contexts) as bad, ScriptedPeer() as good:
+    bad_peer, good_peer = peer_of(fault.script, fault.more, contexts), peer_of({}, {}, contexts)
+    with message(fault.more) as content, bad_peer as bad, good_peer as good:
         run(attempt(bad, good))
 
 
@@ -290,7 +396,7 @@ def test_what_is_odd_and_harmless(name: str, contexts: Callable[[str], Any]) -> 
 
     async def attempt(peer: ScriptedPeer) -> None:
         async with World() as world:
-            (result,), site = await world.send(where(more.get("level", "none"), peer))
+            (result,), site = await world.send(where(more.get("level", "none"), more, peer))
             assert (result.status, result.code // 100) == ("relayed", 2)
             assert site.kind == "ok"
         assert len(peer.bodies) == 1
@@ -320,8 +426,8 @@ def test_a_server_that_takes_no_more_of_a_message() -> None:
     async def attempt(peer: ScriptedPeer) -> None:
         async with World() as world:
             fd = os.memfd_create("message")
-            os.write(fd, (b"x" * 70 + b"\r\n") * 200_000)
-            _, future = world.begin(place(peer), envelope(), FileContent(fd, 0, 72 * 200_000))
+            os.write(fd, LARGE)
+            _, future = world.begin(place(peer), envelope(), FileContent(fd, 0, len(LARGE)))
             await reached(peer, "data")
             while not any(one.paused for one in world.transport.lines.connections):
                 await asyncio.sleep(0.01)
