@@ -75,7 +75,10 @@ def _parts(cls: type[msgspec.Struct]) -> Iterator[_Part]:
         if one is not None:
             yield _Part(f"[{name}]", _about(one), _plain(one))
             for inner in fields_of(one):
-                if values_of(inner.type) is not None:
+                below = struct_of(inner.type)
+                if below is not None:
+                    yield _Part(f"[{name}.{inner.encode_name}]", _about(below), _plain(below))
+                elif values_of(inner.type) is not None:
                     yield _free(f"{name}.{inner.encode_name}", inner)
         elif many is not None:
             yield _Part(f"[[{name}]]", _about(many), _plain(many), optional=not field.required)

@@ -12,6 +12,12 @@ from fastsmtp.config.bind import bind
 from fastsmtp.config.docgen import reference, sample
 
 
+class Below(Struct, frozen=True, kw_only=True):
+    """A table in a ``table``."""
+
+    depth: Annotated[int, Meta(description="How deep.")] = 2
+
+
 class Table(Struct, frozen=True, kw_only=True):
     """About the ``table``."""
 
@@ -20,6 +26,7 @@ class Table(Struct, frozen=True, kw_only=True):
     levels: Annotated[
         dict[str, Literal["a", "b"]], Meta(description="Which `mode` for whom.", examples=[{"x.test": "b"}])
     ] = {}
+    below: Below = Below()
 
 
 class Item(Struct, frozen=True, kw_only=True):
@@ -54,6 +61,8 @@ def test_reference() -> None:
     assert '| `mode` | one of "a", "b" | `"a"` | Which `mode`. |' in text
     assert "| `limit` | int, at least 0 | `20_000` seconds | How many. |" in text
     assert '## `[table.levels]`\n\nWhich `mode` for whom.\n\nEach value: one of "a", "b".\n' in text
+    assert "## `[table.below]`\n\nA table in a `table`.\n\n| key |" in text
+    assert "| `depth` | int | `2` | How deep. |" in text
     assert "## `[[items]]`" in text
     assert "| `name` | string | (to be given) | Its name. |" in text
     assert "## `[named.NAME]`\n\nOne item.\n\n| key |" in text
