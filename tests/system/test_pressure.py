@@ -115,6 +115,14 @@ def test_the_server_s_own_mail_and_the_operator_are_not_refused(
         assert server.stop() == 0
 
 
+@pytest.mark.parametrize("setting", [{"memory": MEGABYTE}, {"memory_free": 1 << 50}])
+def test_short_of_memory(tmp_path: Path, setting: dict[str, int]) -> None:
+    with relay(tmp_path, free_port(), pressure=setting) as server:
+        wait_until(lambda: all_say(server, "452 4.3.1 short of memory, try later"), "mail is refused")
+        server.wait_log(f"pressure begins: .*memory of .*, pressure.{next(iter(setting))} is ")
+        assert server.stop() == 0
+
+
 @needs_images
 @pytest.mark.slow
 def test_a_disk_that_fills_with_mail_that_cannot_leave(sink: Sink, image: Image, tmp_path: Path) -> None:
