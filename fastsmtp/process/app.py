@@ -30,6 +30,7 @@ from fastsmtp.process.shared import Heartbeats, regions
 from fastsmtp.process.sockets import Accept, Listener, close_all, kernel_backlog, listen_all
 from fastsmtp.process.supervisor import Supervisor
 from fastsmtp.process.worker import LOOP, Worker
+from fastsmtp.queue.suspects import Suspects
 from fastsmtp.routing.srs import SECRET_FILE, make_secret, read_secret
 from fastsmtp.spool.suspects import SuspectBoard
 from fastsmtp.telemetry.maillog import MailLog
@@ -92,6 +93,7 @@ def _serve(settings: Settings, file: Path | None, clock: Clock, log: MailLog) ->
         pressure=PressureBoard(shards),
         sites=sites,
         suspects=regions(shards, SuspectBoard.BYTES),
+        remote_suspects=regions(shards, Suspects.BYTES),
         clock=clock,
     )
 

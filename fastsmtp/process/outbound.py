@@ -17,6 +17,7 @@ from fastsmtp.queue.notices import Notifier
 from fastsmtp.queue.plan.clock import QueueClock, Reading
 from fastsmtp.queue.remote import RemoteRunner
 from fastsmtp.queue.successes import Successes
+from fastsmtp.queue.suspects import Suspects
 from fastsmtp.queue.ways import Ways
 from fastsmtp.routing.router import Router
 from fastsmtp.spool.relay import RelayBox
@@ -125,7 +126,7 @@ class Outbound:
         self._seconds = 0
         self._clocks: dict[RelayBox, ClockFile] = {}
 
-    def runner(self, box: RelayBox, shard: int, directory: Path) -> RemoteRunner:
+    def runner(self, box: RelayBox, shard: int, directory: Path, suspects: Suspects) -> RemoteRunner:
         """A runner for ``shard`` in ``directory``; from any thread. It is started on the loop's."""
         clock_file = self._clocks[box] = ClockFile(directory / "clock", self._clock, self._log)
         settings = self._settings
@@ -140,6 +141,7 @@ class Outbound:
             settings=settings.queue,
             limits=settings.queue.board_limits(settings.workers, shard),
             claims=self._sites.worker(self._slot),
+            suspects=suspects,
             loop=self._loop,
             rng=self._rng,
         )

@@ -27,11 +27,13 @@ from fastsmtp.process.sockets import Listener
 from fastsmtp.process.worker import ProtocolFactory
 from fastsmtp.queue.local import LocalRunner
 from fastsmtp.queue.remote import RemoteRunner
+from fastsmtp.queue.suspects import Suspects
 from fastsmtp.routing.reload import Reloader
 from fastsmtp.routing.route import Expansion
 from fastsmtp.routing.router import Router
 from fastsmtp.session.service import SessionService
 from fastsmtp.spool.base import SpoolError, SpoolFull
+from fastsmtp.spool.filter import Filter
 from fastsmtp.spool.lmdb import LmdbSpool
 from fastsmtp.spool.suspects import SuspectBoard
 from fastsmtp.telemetry.maillog import MailLog
@@ -64,6 +66,7 @@ class MailServices:
         pressure: PressureBoard,
         sites: SiteTable,
         suspects: Mapping[int, memoryview],
+        remote_suspects: Mapping[int, memoryview],
         clock: Clock,
     ) -> None:
         self._slot = slot
@@ -81,6 +84,7 @@ class MailServices:
         )
         self._sites = sites
         self._suspects = suspects
+        self._remote_suspects = remote_suspects
         self._clock = clock
         self._shards: dict[int, _Shard] = {}
         self._sessions: SessionService
@@ -226,9 +230,17 @@ class MailServices:
             raise
         remote = None
         if not self._settings.delivery.hold:
-            remote = self._outbound.runner(spool.relay, number, path)
+            remote = self._outbound.runner(spool.relay, number, path, self._under_way(spool, number, crashed))
             self._loop.call_soon_threadsafe(remote.start)
         self._shards[number] = _Shard(spool, runner, remote)
+
+    def _under_way(self, spool: LmdbSpool, number: int, crashed: bool) -> Suspects:
+        """What the last worker had under way to other hosts."""
+
+        def hold(queue_id: str) -> None:
+            spool.search.apply(Filter(ids=(queue_id,)), "hold", b"", lambda error, changed: None)
+
+        return Suspects(self._remote_suspects[number], crashed=crashed, hold=hold, event=self._log.event)
 
     def _path(self, number: int) -> Path:
         return self._settings.data_dir / "spool" / str(number)

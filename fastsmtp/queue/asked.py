@@ -8,6 +8,7 @@ from fastsmtp.queue.hand import Box, Hand
 from fastsmtp.queue.judging import Judge
 from fastsmtp.queue.letters import RemoteMail, given_up, requiretls
 from fastsmtp.queue.placing import Placer
+from fastsmtp.queue.suspects import Suspects
 from fastsmtp.queue.ways import Ways
 
 LAST_WORDS = 5.0
@@ -27,6 +28,7 @@ class Asked:
         *,
         judge: Judge,
         placer: Placer,
+        suspects: Suspects,
         retry: Callable[[str], None],
         settled: Callable[[RemoteMail], None],
         opened: Callable[[], None],
@@ -37,6 +39,7 @@ class Asked:
         self._clock = clock
         self._judge = judge
         self._placer = placer
+        self._suspects = suspects
         self._retry = retry
         self._settled = settled
         self._opened = opened
@@ -85,6 +88,8 @@ class Asked:
             mail = self._hand.mails.get(queue_id)
             found = self._box.load(queue_id)
             waiting = None if found is None else found[1]
+            if waiting is not None and not waiting.held:
+                self._suspects.released(queue_id)
             if mail is None:
                 mail = self._hand.take(queue_id)
             elif found is None:

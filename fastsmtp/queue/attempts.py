@@ -14,6 +14,7 @@ from fastsmtp.queue.plan.board import SiteBoard
 from fastsmtp.queue.plan.outcome import Outcome, outcome_of
 from fastsmtp.queue.plan.room import Slot
 from fastsmtp.queue.sites import Part, SiteQueue, Sites
+from fastsmtp.queue.suspects import Suspects
 from fastsmtp.queue.ways import Ways
 from fastsmtp.telemetry.maillog import MailLog
 from fastsmtp.transport.smtp.connection import Content, FileContent
@@ -53,6 +54,7 @@ class Attempts:
         judge: Judge,
         placer: Placer,
         backlog: Backlog,
+        suspects: Suspects,
         log: MailLog,
         now: Callable[[], float],
         freed: Callable[[], None],
@@ -68,6 +70,7 @@ class Attempts:
         self._judge = judge
         self._placer = placer
         self._backlog = backlog
+        self._suspects = suspects
         self._log = log
         self._now = now
         self._freed = freed
@@ -134,14 +137,17 @@ class Attempts:
         mail = part.mail
         content = None
         if place.site == site.name and not self._stopping:
+            self._suspects.begin(mail.envelope.id)
             try:
                 content = self._content(mail.envelope.id)
             except Exception as error:
+                self._suspects.end(mail.envelope.id)
                 self._log.event(f"{mail.envelope.id} cannot be read: {error!r}")
                 unread = Unroutable("4.3.0", "the message cannot be read for now")
                 self._came_to(slot, site, part, all_of(part, unread), Outcome.NOTHING, "", final=False)
                 return
         if content is None:
+            self._suspects.end(mail.envelope.id)
             site.under_way -= 1
             mail.busy.difference_update(part.numbers)
             if place.site != site.name:
@@ -159,6 +165,7 @@ class Attempts:
             over = True
             if delivery is not None:
                 self.under_way.discard(delivery)
+            self._suspects.end(mail.envelope.id)
             if isinstance(content, FileContent):
                 os.close(content.fd)
             outcome = outcome_of(word.stage, word.code, word.enhanced)

@@ -56,7 +56,7 @@ class FreshMail:
                 break
             ids, position = self._box.fresh(position, _PAGE)
             for queue_id in ids:
-                if queue_id not in self._hand.mails:
+                if queue_id not in self._hand.mails and not self._hand.aside(queue_id):
                     found = self._box.load(queue_id)
                     if found is not None and found[1] is None:
                         self._take(found[0])

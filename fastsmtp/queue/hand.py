@@ -61,7 +61,7 @@ class Teller(Protocol):
 
 class Hand:
     """``mails`` by queue id. ``soon`` calls on the next turn of the loop. ``settled`` is called with each mail that
-    was stored again, and waits."""
+    was stored again, and waits; ``aside`` tells what is not to be touched yet (suspects.py)."""
 
     def __init__(
         self,
@@ -71,6 +71,7 @@ class Hand:
         soon: Callable[[Callable[[], None]], object],
         event: Callable[[str], None],
         settled: Callable[[RemoteMail], None],
+        aside: Callable[[str], bool],
     ) -> None:
         self.mails: dict[str, RemoteMail] = {}
         self._box = box
@@ -78,16 +79,18 @@ class Hand:
         self._soon = soon
         self._event = event
         self._settled = settled
+        self.aside = aside
         self._dirty: list[RemoteMail] = []
         self._called = False
         self._untold: list[tuple[RemoteMail, list[Outcome]]] = []
 
     def take(self, queue_id: str) -> RemoteMail | None:
-        """The mail with this id, out of the spool if need be; None when it is gone, or was not tried yet."""
+        """The mail with this id, out of the spool if need be; None when it is gone, was not tried yet, or
+        is set aside."""
         mail = self.mails.get(queue_id)
         if mail is not None:
             return mail
-        found = self._box.load(queue_id)
+        found = None if self.aside(queue_id) else self._box.load(queue_id)
         if found is None or found[1] is None:
             return None
         mail = self.mails[queue_id] = RemoteMail(found[0], found[1].queued_at, found[1])

@@ -30,6 +30,7 @@ from fastsmtp.queue.plan.site import SiteState
 from fastsmtp.queue.plan.window import DueWindow
 from fastsmtp.queue.sites import Sites
 from fastsmtp.queue.steps import Steps
+from fastsmtp.queue.suspects import AFTER, Suspects
 from fastsmtp.queue.ways import Ways
 from fastsmtp.telemetry.maillog import MailLog
 
@@ -60,12 +61,16 @@ class RemoteRunner:
         settings: PlanSettings,
         limits: BoardLimits,
         claims: Claims,
+        suspects: Suspects,
         loop: Loop,
         rng: Random,
     ) -> None:
         self._box = box
         self._ways = ways
         self._claims = claims
+        self._suspects = suspects
+        self._suspect = ""
+        self._suspects_at = float("inf")
         self._clock = clock
         self._time = time
         self._loop = loop
@@ -73,7 +78,9 @@ class RemoteRunner:
         self._sites = Sites(self._board)
         self._window = DueWindow()
         self._steps = Steps(loop.call_soon, loop.call_later, log.event)
-        self._hand = Hand(box, teller, soon=loop.call_soon, event=log.event, settled=self._settled)
+        self._hand = Hand(
+            box, teller, soon=loop.call_soon, event=log.event, settled=self._settled, aside=suspects.aside
+        )
         judge = Judge(self._hand, log, clock, settings.schedule, rng, self._now)
         self._placer = Placer(
             self._hand,
@@ -107,6 +114,7 @@ class RemoteRunner:
             judge=judge,
             placer=self._placer,
             backlog=self._backlog,
+            suspects=suspects,
             log=log,
             now=self._now,
             freed=self._pump,
@@ -119,6 +127,7 @@ class RemoteRunner:
             clock,
             judge=judge,
             placer=self._placer,
+            suspects=suspects,
             retry=self.retry_site,
             settled=self._settled,
             opened=self._pump_soon,
@@ -137,12 +146,16 @@ class RemoteRunner:
             return
         self._box.on_fresh = self._fresh.committed
         self._box.on_changed = self.changed
+        self._suspects_at = self._clock.monotonic() + AFTER
+        self._suspects.start()
         self._backlog.start()
         self._pump_soon()
 
     def tick(self) -> None:
         """Once a second."""
         self._hand.tick()
+        if self._suspect not in self._hand.mails and self._clock.monotonic() >= self._suspects_at:
+            self._try_suspect()
         self._pump_soon()
 
     def stop(self) -> None:
@@ -243,6 +256,15 @@ class RemoteRunner:
         queued_at = self._time.queued_at(envelope.received_at, self._clock.now(), self._clock.monotonic())
         mail = self._hand.mails[envelope.id] = RemoteMail(envelope, queued_at, None)
         self._placer.place(mail, list(mail.left))
+
+    def _try_suspect(self) -> None:
+        """Take up the next message that was set aside; it must not be in memory with another."""
+        self._suspect = self._suspects.next() or ""
+        found = self._box.load(self._suspect) if self._suspect else None
+        if found is not None and found[1] is None:
+            self._take_fresh(found[0])
+        elif found is not None:
+            self._asked.changed([self._suspect])
 
     def _take_due(self, now: float) -> None:
         while (entry := self._window.wants()) is not None:

@@ -15,6 +15,7 @@ from fastsmtp.queue.plan.board import Alone, Claims
 from fastsmtp.queue.plan.clock import QueueClock
 from fastsmtp.queue.plan.settings import PlanSettings
 from fastsmtp.queue.remote import RemoteRunner
+from fastsmtp.queue.suspects import Suspects
 from fastsmtp.queue.ways import Ways
 from fastsmtp.routing.route import Hop
 from fastsmtp.routing.router import Router
@@ -223,11 +224,13 @@ class RemoteWorld:
         self.log = MailLog(self.clock, slot=0, fd=self._log_fd)
         self.settings = PlanSettings(**{"jitter": 0.0, **settings})
         self.claims: Claims = Alone()
+        self.region = memoryview(bytearray(Suspects.BYTES))
+        self.held: list[str] = []
         self._numbers = count()
         self.runner = self.make()
 
-    def make(self) -> RemoteRunner:
-        """A runner as after a start: it knows nothing."""
+    def make(self, *, crashed: bool = False) -> RemoteRunner:
+        """A runner as after a start: it knows nothing but what was under way when one ``crashed``."""
         self.ways = Ways(self.router, self.guide, self.clock, self._spawn, self.log.event)
         self.runner = RemoteRunner(
             self.box,
@@ -240,6 +243,12 @@ class RemoteWorld:
             settings=self.settings,
             limits=self.settings.board_limits(1),
             claims=self.claims,
+            suspects=Suspects(
+                self.region,
+                crashed=crashed,
+                hold=self.held.append,
+                event=self.log.event,
+            ),
             loop=self.loop,
             rng=Random(1),
         )

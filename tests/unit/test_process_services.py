@@ -21,6 +21,7 @@ from fastsmtp.process.settings import Settings, default_settings
 from fastsmtp.process.shared import regions
 from fastsmtp.process.sockets import Listener
 from fastsmtp.queue.local import LocalRunner
+from fastsmtp.queue.suspects import Suspects
 from fastsmtp.spool.settings import SpoolSettings
 from fastsmtp.spool.suspects import SuspectBoard
 from fastsmtp.telemetry.maillog import MailLog
@@ -47,6 +48,7 @@ async def running(settings: Settings, slot: int = 0) -> AsyncIterator[MailServic
         pressure=PressureBoard([0, 1]),
         sites=SiteTable(2, 20, 0, clock),
         suspects=regions([0, 1], SuspectBoard.BYTES),
+        remote_suspects=regions([0, 1], Suspects.BYTES),
         clock=clock,
     )
     services.start(crashed=False)

@@ -21,7 +21,12 @@ class World:
         self.fails = ""
         soon = self.loop.call_soon
         self.hand = Hand(
-            self.box, FakeTeller(), soon=soon, event=self.events.append, settled=lambda mail: None
+            self.box,
+            FakeTeller(),
+            soon=soon,
+            event=self.events.append,
+            settled=lambda mail: None,
+            aside=lambda queue_id: False,
         )
         steps = Steps(soon, self.loop.call_later, self.events.append)
         self.fresh = FreshMail(self.box, self.hand, steps, self.take, self.events.append)

@@ -31,6 +31,7 @@ class World:
             soon=self.loop.call_soon,
             event=self.events.append,
             settled=lambda mail: self.settled.append(mail.envelope.id),
+            aside=lambda queue_id: False,
         )
 
     def tell(
