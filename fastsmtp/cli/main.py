@@ -4,7 +4,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -26,6 +26,10 @@ COMMANDS = {
 TRACE = "FASTSMTP_TRACE"
 
 
+class ReaderGone(Exception):
+    """Whoever read our output has enough of it, such as `head`."""
+
+
 class LazyGroup(click.Group):
     """Knows its commands by name and imports the one that is asked for."""
 
@@ -40,6 +44,13 @@ class LazyGroup(click.Group):
         command = importlib.import_module(f"fastsmtp.cli.commands.{cmd_name}").command
         assert isinstance(command, click.Command)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Raises `ReaderGone`: click itself would take that for a failure."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise ReaderGone from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list in ``--help``, without importing any command."""
@@ -82,8 +93,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return exits.INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output has gone, such as `head`; keep the interpreter from flushing into it again.
+    except ReaderGone:
+        # Keep the interpreter from flushing into it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return os.EX_OK
     except Exception as error:

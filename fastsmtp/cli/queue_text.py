@@ -59,8 +59,9 @@ def cell(text: str, width: int) -> str:
 
 
 def said(row: RecipientRow | TryRow) -> str:
-    """What an attempt came to."""
-    words = " ".join(filter(None, (str(row.code) if row.code else "", row.enhanced, row.reply)))
+    """What an attempt came to; an enhanced status that the remote's words begin with is not said twice."""
+    enhanced = "" if row.reply.startswith(f"{row.enhanced} ") else row.enhanced
+    words = " ".join(filter(None, (str(row.code) if row.code else "", enhanced, row.reply)))
     return printable(words, _MOST_WORDS)
 
 

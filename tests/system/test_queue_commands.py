@@ -70,9 +70,10 @@ def reachable(port: int) -> bool:
 
 
 @contextmanager
-def swallowing(port: int) -> Iterator[None]:
+def swallowing(port: int, *options: str) -> Iterator[None]:
     """Somebody takes all mail at ``port``."""
-    command = [sys.executable, "-m", "fastsmtp", "sink", "--listen", f"127.0.0.1:{port}", "--processes", "1"]
+    listen = ["--listen", f"127.0.0.1:{port}", "--processes", "1"]
+    command = [sys.executable, "-m", "fastsmtp", "sink", *listen, *options]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             yield

@@ -77,6 +77,8 @@ def test_null_sender_and_reasons() -> None:
     assert reason(RecipientRow(address="a@b", why="first attempt")) == "first attempt"
     assert reason(RecipientRow(address="a@b", reply="connection refused")) == "connection refused"
     assert reason(RecipientRow(address="a@b", code=451)) == "451"
+    twice = RecipientRow(address="a@b", code=451, enhanced="4.7.1", reply="4.7.1 later")
+    assert reason(twice) == "451 4.7.1 later"
 
 
 def test_a_site_that_may_be_tried_at_any_moment() -> None:
