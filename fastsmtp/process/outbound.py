@@ -92,7 +92,7 @@ class Outbound:
         self._log = log
         self._clock = clock
         self._rng = SystemRandom()
-        report = TlsReport()
+        report = TlsReport(clock, log.event)
         resolver = NetworkResolver(servers(settings.dns.servers), clock, settings.dns)
         sts = None
         if settings.tls_policy.mta_sts:

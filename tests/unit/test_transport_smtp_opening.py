@@ -154,6 +154,38 @@ def test_not_offered_is_counted_and_harmless_where_tls_is_not_required() -> None
         assert counted[0].failures == ((Failure("starttls-not-supported", NAME), 1),)
 
 
+def in_testing(server: ScriptedPeer) -> Place:
+    return place(server, needs=protection("may", policy="sts", testing=True, names=(NAME,), sni=NAME))
+
+
+def test_a_policy_in_testing_that_is_kept(server: ssl.SSLContext, authority: Authority) -> None:
+    with ScriptedPeer(tls=server) as peer:
+        (result,), counted = outcome(in_testing(peer), ca_file=str(authority.file))
+        assert result.status == "relayed"
+        assert counted == [Tally("far.test", "sts", 1, ())]
+    assert peer.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "script", "kind", "sessions", "encrypted"),
+    [
+        ("other.test", {}, "certificate-host-mismatch", 2, True),
+        ("other.test", {"tls": b"garbage\r\n"}, "validation-failure", 3, False),
+        ("", {}, "starttls-not-supported", 1, False),
+    ],
+)
+def test_a_policy_in_testing_that_is_not_kept(
+    name: str, script: dict[str, object], kind: str, sessions: int, encrypted: bool, authority: Authority
+) -> None:
+    """It is counted once, and the mail goes on as well protected as it can be."""
+    with ScriptedPeer(script, tls=authority.server(name) if name else None) as peer:
+        (result,), counted = outcome(in_testing(peer), ca_file=str(authority.file))
+        assert result.status == "relayed"
+        assert counted == [Tally("far.test", "sts", 0, ((Failure(kind, NAME), 1),))]  # type: ignore[arg-type]
+    assert peer.connections == sessions
+    assert peer.verbs().count("EHLO") == sessions + encrypted, "one more where TLS came about"
+
+
 def test_tls_before_the_greeting(server: ssl.SSLContext, authority: Authority) -> None:
     needs = protection("verify", names=(NAME,))
     with ScriptedPeer(tls=server, implicit=True) as peer:

@@ -30,9 +30,10 @@ class World:
         self.resolver = FakeResolver()
         self.resolver.mxs["far.test"] = [(10, "mx.far.test")]
         self.resolver.hosts["mx.far.test"] = ["192.0.2.1"]
-        self.report = TlsReport()
-        self.sts = ""
         clock = FakeClock()
+        self.told: list[str] = []
+        self.report = TlsReport(clock, self.told.append)
+        self.sts = ""
         files = PolicyFiles(directory / "mta-sts", clock)
         files.open()
         self.policies = Policies(
@@ -220,12 +221,22 @@ def test_a_host_that_is_not_in_the_mta_sts_policy(tmp_path: Path) -> None:
     assert world.failures() == [("far.test", "sts", Failure("validation-failure", "mx.far.test"))]
 
 
-def test_a_policy_in_testing_only_counts(tmp_path: Path) -> None:
+def test_a_policy_in_testing_only_counts_and_tells(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.publish("testing", "mx.other.test")
     found = world.of()
-    assert (found.level, found.refused, found.policy) == ("may", "", "sts")
+    assert (found.level, found.refused, found.policy, found.testing) == ("may", "", "sts", False)
+    assert len(world.told) == 1
+    assert "would refuse mx.far.test: mx.far.test is not among the hosts" in world.told[0]
     assert world.failures() == [("far.test", "sts", Failure("validation-failure", "mx.far.test"))]
+
+
+def test_the_certificates_of_a_policy_in_testing_are_looked_at(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.publish("testing", "mx.far.test")
+    found = world.of()
+    assert (found.level, found.testing, found.names) == ("may", True, ("mx.far.test",))
+    assert world.told == []
 
 
 def test_dane_goes_before_mta_sts(tmp_path: Path) -> None:

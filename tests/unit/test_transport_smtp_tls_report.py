@@ -7,11 +7,13 @@ import pytest
 from fastsmtp.transport.smtp.tls_report import (
     MOST_DOMAINS,
     MOST_FAILURES,
+    TOLD_EACH,
     Failure,
     Tally,
     TlsReport,
     result_of,
 )
+from tests.fakes.clock import FakeClock
 
 
 def test_counters() -> None:
@@ -37,6 +39,21 @@ def test_counters() -> None:
         Tally("far.test", "tlsa", 1, ()),
     ]
     assert report.dropped == 0
+
+
+def test_what_a_policy_in_testing_would_refuse_is_told_once_an_hour() -> None:
+    clock, told = FakeClock(), list[str]()
+    report = TlsReport(clock, told.append)
+    for _ in range(3):
+        report.would_refuse("far.test", "mx.far.test", "it offers no TLS")
+    report.would_refuse("near.test", "mx.near.test", "TLS failed")
+    assert told == [
+        "the MTA-STS policy of far.test, which is in testing, would refuse mx.far.test: it offers no TLS",
+        "the MTA-STS policy of near.test, which is in testing, would refuse mx.near.test: TLS failed",
+    ]
+    clock.pass_by(TOLD_EACH)
+    report.would_refuse("far.test", "mx.far.test", "it offers no TLS")
+    assert len(told) == 3
 
 
 def test_the_domains_are_bounded() -> None:

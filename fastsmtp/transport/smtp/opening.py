@@ -84,6 +84,7 @@ class Opening:
         self._race: Race | None = None
         self._connection: Connection | None = None
         self._clear = False  # TLS was tried with this address, in vain
+        self._lax = False  # a certificate was tried with this address, that a policy in testing would refuse
         self._encrypted = False
         self._known = False  # the server knows who we are
         self._mechanism: sasl.Mechanism | None = None
@@ -107,7 +108,7 @@ class Opening:
                 self.failures.append(Failure("", refusal))
                 continue
             self._left = interleave(self._host.addresses.v6, self._host.addresses.v4)
-        self._connect(self._left, clear=False)
+        self._connect(self._left)
 
     def cancel(self) -> None:
         """Give up; nobody is told."""
@@ -125,8 +126,9 @@ class Opening:
 
     # --- the connection ---------------------------------------------------------------------------
 
-    def _connect(self, addresses: Sequence[str], *, clear: bool) -> None:
+    def _connect(self, addresses: Sequence[str], *, lax: bool = False, clear: bool = False) -> None:
         settings = self._context.settings
+        self._lax = lax
         self._clear = clear
         self._race = Race(
             addresses,
@@ -209,7 +211,7 @@ class Opening:
             if "STARTTLS" in protocol.offer.keywords:
                 connection.say(protocol.starttls())
                 return
-            self._count("starttls-not-supported")
+            self._count("starttls-not-supported", "it offers no TLS")
             if self._needs.level != "may":
                 why = "TLS is required, and the server does not offer it"
                 self._fail(connection, ours(_NO_TLS, why, "helo"))
@@ -246,7 +248,7 @@ class Opening:
         if refusal is None:
             return
         if refusal.stage == "starttls":
-            self._count("validation-failure")
+            self._count("validation-failure", f"STARTTLS was answered by {refusal.code}")
             if self._needs.level == "may":
                 self._clear = True  # RFC 3207 §4.1: the session goes on as before
                 self._ready(connection)
@@ -263,19 +265,27 @@ class Opening:
         if outcome.stage in ("starttls", "tls") and self._needs.level == "may" and not self._clear:
             # opportunistic TLS that fails must not be worse than none (RFC 7435)
             self._left.insert(0, self._address)
-            self._connect([self._address], clear=True)
+            lax = outcome.stage == "tls" and self._checks_only()
+            self._connect([self._address], lax=lax, clear=not lax)
         else:
             self.next()
 
     # --- TLS --------------------------------------------------------------------------------------
 
+    def _checks_only(self) -> bool:
+        """Whether the certificate is looked at without anything depending on it."""
+        return self._needs.testing and not self._lax
+
+    def _verifies(self) -> bool:
+        return self._needs.level == "verify" or self._checks_only()
+
     def _ssl_context(self) -> ssl.SSLContext:
         contexts = self._context.contexts
-        return contexts.verifying() if self._needs.level == "verify" else contexts.any_certificate()
+        return contexts.verifying() if self._verifies() else contexts.any_certificate()
 
     def _server_name(self) -> str | None:
-        """The name to ask for, and for ``verify`` the one the certificate must have."""
-        return (self._needs.names[0] if self._needs.level == "verify" else self._needs.sni) or None
+        """The name to ask for, and where it is looked at the one the certificate must have."""
+        return (self._needs.names[0] if self._verifies() else self._needs.sni) or None
 
     async def _upgrade(self, connection: Connection) -> None:
         """The handshake after STARTTLS. Nothing is read between the server's answer and this, and the protocol has
@@ -299,8 +309,9 @@ class Opening:
 
     def _tls_failed(self, connection: Connection, error: Exception) -> None:
         if connection is self._connection:
-            self._count(result_of(error))
-            self._fail(connection, ours(_BAD_TLS, f"TLS failed: {tls.reason_of(error)}", "tls"))
+            why = f"TLS failed: {tls.reason_of(error)}"
+            self._count(result_of(error), why)
+            self._fail(connection, ours(_BAD_TLS, why, "tls"))
 
     def _tls_stands(self, connection: Connection, transport: asyncio.Transport | None) -> bool:
         """After the handshake: whether DANE, where it is asked for, is content."""
@@ -318,10 +329,14 @@ class Opening:
         self._count(None)
         return True
 
-    def _count(self, failed: Result | None) -> None:
-        """For the reports of RFC 8460."""
-        needs = self._needs
+    def _count(self, failed: Result | None, why: str = "") -> None:
+        """For the reports of RFC 8460; a session that failed and goes on is one that failed."""
+        needs, report = self._needs, self._context.report
+        if self._lax:
+            return
         if failed is None:
-            self._context.report.success(needs.domain, needs.policy)
-        else:
-            self._context.report.failure(needs.domain, needs.policy, failed, self._host.name)
+            report.success(needs.domain, needs.policy)
+            return
+        report.failure(needs.domain, needs.policy, failed, self._host.name)
+        if needs.testing:
+            report.would_refuse(needs.domain, self._host.name, why)

@@ -29,12 +29,13 @@ class Protection(Struct, frozen=True):
     """What a connection to one host has to have.
 
     ``level``: ``none``, do not ask for TLS; ``may``, take it when it is offered and works; ``encrypt``, nothing
-    without it; ``verify``, and a certificate of a known authority for the one name in ``names``; ``dane``, and one
-    that `dane.check` finds to match ``tlsa`` for ``names``. ``sni`` is the name to ask the server for, empty for an
-    address. ``refused`` is not empty when the host must not be given mail at all, and says why; ``enhanced`` is the
-    status for that (RFC 3463). ``requiretls``: the host has to announce REQUIRETLS, and MAIL to carry it (RFC 8689
-    §4.2.1). ``domain`` and ``policy`` are what `TlsReport` counts under. ``reason`` says where the level comes from,
-    for people.
+    without it; ``verify``, and a certificate of a known authority for the one name in ``names``; ``dane``, and
+    one that `dane.check` finds to match ``tlsa`` for ``names``. ``sni`` is the name to ask the server for, empty
+    for an address. ``refused`` is not empty when the host must not be given mail at all, and says why;
+    ``enhanced`` is the status for that (RFC 3463). ``requiretls``: the host has to announce REQUIRETLS, and MAIL
+    to carry it (RFC 8689 §4.2.1). ``testing``: a certificate that is not of a known authority for the one name in
+    ``names`` is counted and told of, and harms nothing. ``domain`` and ``policy`` are what `TlsReport` counts
+    under. ``reason`` says where the level comes from, for people.
     """
 
     level: Literal["none", "may", "encrypt", "verify", "dane"]
@@ -45,6 +46,7 @@ class Protection(Struct, frozen=True):
     sni: str = ""
     tlsa: tuple[Tlsa, ...] = ()
     requiretls: bool = False
+    testing: bool = False
     refused: str = ""
     enhanced: str = ""
 
@@ -154,19 +156,22 @@ class Policies:
         if sts is None:
             return None
         allowed = sts.allows(host.name)
+        unlisted = f"{host.name} is not among the hosts of {destination.domain}'s MTA-STS policy"
         if not allowed:
             self._report.failure(destination.domain, "sts", "validation-failure", host.name)
         if sts.mode == "testing":
             # RFC 8461 §5: mail goes on as if there were no policy, and what would have failed is counted.
+            if not allowed:
+                self._report.would_refuse(destination.domain, host.name, unlisted)
             plain = self._plain("may", "an MTA-STS policy in testing", destination, host)
-            return replace(plain, policy="sts")
+            return replace(plain, policy="sts", testing=allowed, names=(host.name,) if allowed else ())
         if not allowed:
             return Protection(
                 level="verify",
                 reason="the domain's MTA-STS policy",
                 domain=destination.domain,
                 policy="sts",
-                refused=f"{host.name} is not among the hosts of {destination.domain}'s MTA-STS policy",
+                refused=unlisted,
                 enhanced="4.7.5",
             )
         plain = self._plain("verify", "the domain's MTA-STS policy", destination, host)

@@ -3,9 +3,12 @@ destinations that mail really went to."""
 
 import ssl
 from collections import Counter
+from collections.abc import Callable
 from typing import Literal
 
 from msgspec import Struct
+
+from fastsmtp.clock import Clock
 
 PolicyType = Literal["tlsa", "sts", "no-policy-found"]
 """RFC 8460 §4.4."""
@@ -28,6 +31,9 @@ Result = Literal[
 MOST_DOMAINS = 10_000
 MOST_FAILURES = 50
 """Kinds of failure, by result and host, kept for one domain."""
+
+TOLD_EACH = 3600.0
+"""Seconds for which one domain is not told of again."""
 
 _EXPIRED, _NOT_YET_VALID, _HOST_MISMATCH = 10, 9, 62
 _NOT_TRUSTED = {2, 18, 19, 20, 21, 24, 27}
@@ -60,10 +66,13 @@ class _Count:
 
 class TlsReport:
     """The counters of one worker. ``dropped``: sessions that were not counted because there were too many domains,
-    or kinds of failure of one."""
+    or kinds of failure of one. ``event`` tells the log what a policy in testing would have refused."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None, event: Callable[[str], None] | None = None) -> None:
         self.dropped = 0
+        self._clock = clock
+        self._event = event
+        self._told: dict[str, float] = {}  # domains in testing, and until when nothing more is said of them
         self._counts: dict[tuple[str, PolicyType], _Count] = {}
 
     def success(self, domain: str, policy: PolicyType) -> None:
@@ -82,6 +91,20 @@ class TlsReport:
             self.dropped += 1
         else:
             count.failures[kind] += 1
+
+    def would_refuse(self, domain: str, host: str, why: str) -> None:
+        """``domain``'s MTA-STS policy is in testing, and ``host`` would get no mail under it (RFC 8461 §5); ``why``
+        in one line. Told once an hour for each domain."""
+        if self._clock is None or self._event is None:
+            return
+        now = self._clock.monotonic()
+        if self._told.get(domain, now) > now:
+            return
+        if len(self._told) >= MOST_DOMAINS:
+            self._told.pop(next(iter(self._told)))
+        self._told.pop(domain, None)
+        self._told[domain] = now + TOLD_EACH
+        self._event(f"the MTA-STS policy of {domain}, which is in testing, would refuse {host}: {why}")
 
     def snapshot(self) -> list[Tally]:
         """All counters as they are."""
