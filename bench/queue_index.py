@@ -19,10 +19,10 @@ from queue import Empty, SimpleQueue
 
 from fastsmtp.clock import SystemClock
 from fastsmtp.mail.envelope import Envelope, Recipient
+from fastsmtp.spool.bulk import Action, Changed
 from fastsmtp.spool.filter import Filter
 from fastsmtp.spool.lmdb import LmdbSpool
 from fastsmtp.spool.relay import Defer, Finish
-from fastsmtp.spool.search import Action, Changed
 from fastsmtp.spool.settings import SpoolSettings
 from fastsmtp.spool.waiting import RcptState, Try, Waiting
 from fastsmtp.telemetry.maillog import MailLog

@@ -52,6 +52,15 @@ class Changes:
         values = self._tables.several(table, keys)
         return [made.get((table, key), value) for key, value in zip(keys, values, strict=True)]
 
+    def which(self, table: bytes, keys: Sequence[bytes]) -> list[bool]:
+        """As `holds` for many keys."""
+        made = self._made
+        there = self._tables.which(table, keys)
+        return [
+            made[table, key] is not None if (table, key) in made else one
+            for key, one in zip(keys, there, strict=True)
+        ]
+
     def holds(self, table: bytes, key: bytes) -> bool:
         """Whether there is a value after the changes made so far."""
         made = (table, key)

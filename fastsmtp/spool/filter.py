@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from fastsmtp.mail.envelope import Envelope
 from fastsmtp.mail.ids import base62
-from fastsmtp.spool.tables import BY_CODE, BY_DOMAIN, BY_FROM, BY_RCPT, BY_SENDER, WAIT
-from fastsmtp.spool.waiting import HELD, ID_BYTES, LONGEST_KEY, RcptState, Waiting, address_key, domain_start
+from fastsmtp.spool.tables import BY_CODE, BY_DOMAIN, BY_FROM, BY_RCPT, BY_SENDER, HELD, WAIT
+from fastsmtp.spool.waiting import ID_BYTES, LONGEST_KEY, RcptState, Waiting, address_key, domain_start
 
 _WILD = re.compile(r"[*?]")
 _TIME_DIGITS = 9
@@ -67,7 +67,7 @@ def plan_of(filter: Filter, now: float) -> Plan:
     if filter.domain is not None:
         ranges += _domains(filter.domain)
     if filter.state == "held":
-        ranges.append((5, _prefix(BY_CODE, HELD + b"\0")))
+        ranges.append((5, Plan(HELD, b"", None)))
     if filter.code:
         whole = len(filter.code) == 3
         ranges.append((6, _prefix(BY_CODE, filter.code.encode() + (b"\0" if whole else b""), once=whole)))

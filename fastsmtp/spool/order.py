@@ -1,43 +1,68 @@
-"""The keys of a table's entries in order, for readers that want a few of them: made when somebody first asks, kept
-up to date from then on, and dropped when nobody asks while much changes."""
+"""The keys of a table's entries in order, for readers that want a few of them.
+
+They stand in *runs*, sorted lists of bounded length: a new key costs its share of sorting one run, and no reader
+waits for all of them to be sorted. Keys that are gone leave a run later, a run at a time.
+"""
 
 from bisect import bisect_left, insort
 from collections.abc import Collection
+from heapq import merge
 
+_RUN = 2048
 _FEW = 64
 """New keys that are put in their places one by one; more are sorted in."""
-_SLACK = 1000
-"""Keys that are gone, or came twice, beyond as many as there are: then the list is made anew."""
+_SLACK = 200_000
+"""Keys that are gone, or came twice, beyond as many as there are: then the runs are made anew, at once."""
 
 
 class Order:
-    """The order of ``keys``, a dict that others change; `added` is told of each new key."""
+    """The order of ``keys``, a dict that others change; they say so by `added` and `gone`."""
 
-    __slots__ = ("_added", "_keys", "_sorted", "kept")
+    __slots__ = ("_added", "_cleaned", "_gone", "_keys", "_length", "_newest", "_runs")
 
     def __init__(self, keys: Collection[bytes]) -> None:
-        self.kept = False
-        """Whether `added` wants to know; it costs nothing while nobody asks."""
         self._keys = keys
-        self._sorted: list[bytes] = []
+        self._runs: list[list[bytes]] = []
+        self._newest: list[bytes] = []
         self._added: list[bytes] = []
+        self._gone = 0
+        self._cleaned = 0
+        self._length = 0  # of all runs
 
     def added(self, key: bytes) -> None:
         """There is a new key; it may have been there before."""
         self._added.append(key)
-        if len(self._added) + len(self._sorted) > 2 * len(self._keys) + _SLACK:
-            self.kept = False
-            self._sorted = []
+        if len(self._added) + len(self._newest) >= _RUN:
+            self._newest += self._added
+            self._newest.sort()
+            self._runs.append(self._newest)
+            self._length += len(self._newest)
+            self._newest = []
             self._added = []
+            if self._length > 2 * len(self._keys) + _SLACK:
+                self._anew()
+
+    def gone(self) -> None:
+        """A key is there no longer."""
+        self._gone += 1
+        if self._gone >= _RUN:
+            self._gone = 0
+            self._clean()
+            self._clean()
 
     def first(self, start: bytes, end: bytes | None, limit: int) -> list[bytes]:
         """The first ``limit`` keys from ``start`` on and below ``end``."""
         self._catch_up()
+        ranges = []
+        for run in (*self._runs, self._newest):
+            below = len(run) if end is None else bisect_left(run, end)
+            at = bisect_left(run, start, 0, below)
+            if at < below:
+                ranges.append(map(run.__getitem__, range(at, below)))
         found: list[bytes] = []
-        ordered, keys, last = self._sorted, self._keys, None
-        for at in range(bisect_left(ordered, start), len(ordered)):
-            key = ordered[at]
-            if (end is not None and key >= end) or len(found) >= limit:
+        keys, last = self._keys, None
+        for key in merge(*ranges) if len(ranges) > 1 else ranges[0] if ranges else ():
+            if len(found) >= limit:
                 break
             if key != last and key in keys:
                 found.append(key)
@@ -45,14 +70,29 @@ class Order:
         return found
 
     def _catch_up(self) -> None:
-        if not self.kept or len(self._sorted) > 2 * len(self._keys) + _SLACK:
-            self._sorted = sorted(self._keys)
-            self._added = []
-            self.kept = True
-        elif len(self._added) <= _FEW:
+        if len(self._added) <= _FEW:
             for key in self._added:
-                insort(self._sorted, key)
+                insort(self._newest, key)
         else:
-            self._sorted += self._added
-            self._sorted.sort()
+            self._newest += self._added
+            self._newest.sort()
         self._added = []
+
+    def _clean(self) -> None:
+        """Take out of one run, the next in turn, what is gone; what is left may join the run before it."""
+        if not self._runs:
+            return
+        at = self._cleaned = (self._cleaned or len(self._runs)) - 1
+        at = min(at, len(self._runs) - 1)
+        run = self._runs.pop(at)
+        left = [key for key in run if key in self._keys]
+        self._length += len(left) - len(run)
+        if at and len(left) + len(self._runs[at - 1]) <= _RUN:
+            self._runs[at - 1] = sorted(self._runs[at - 1] + left)
+        elif left:
+            self._runs.insert(at, left)
+
+    def _anew(self) -> None:
+        ordered = sorted(self._keys)
+        self._runs = [ordered[at : at + _RUN] for at in range(0, len(ordered), _RUN)]
+        self._length = len(ordered)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from heapq import nsmallest
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from fastsmtp.clock import Clock
 from fastsmtp.mail.envelope import Envelope
@@ -21,27 +21,23 @@ from fastsmtp.spool.base import SpoolError
 from fastsmtp.spool.changes import Changes, Job
 from fastsmtp.spool.corrupt import set_aside
 from fastsmtp.spool.record import Damaged, read_envelope, read_record
-from fastsmtp.spool.tables import BY_DOMAIN, BY_DUE, RELAY, WAIT, Tables
+from fastsmtp.spool.rows import remove, wait
+from fastsmtp.spool.tables import BY_DOMAIN, BY_DUE, HELD, RELAY, WAIT, Tables
 from fastsmtp.spool.waiting import (
-    IS_HELD,
     OWN_DUE,
-    Row,
     Waiting,
     decode_waiting,
     domain_of,
-    domain_rows,
     domain_start,
     due_key,
     due_of,
-    encode_waiting,
-    flag_rows,
     id_of,
-    index_rows,
 )
 from fastsmtp.telemetry.maillog import MailLog
 
-PIECE = 500
-"""Changes of one job, at most: what a commit is to put is bounded, and new mail never waits for more."""
+PIECE = 100
+"""Changes of one job, at most; some 4 ms of the writer's time, which new mail may have to wait for."""
+_DUE_PAGE = 500
 _LOOK = 5000
 """Rows one call looks at, at most; about 10 ms."""
 _MOST_FRESH = 100_000
@@ -196,7 +192,8 @@ class RelayBox:
             gone.clear()
             for change in piece:
                 if isinstance(change, Finish):
-                    gone.extend(remove(changes, change.id))
+                    if remove(changes, change.id)[1]:
+                        gone.append(change.id)
                 else:
                     wait(changes, change.id, change.waiting)
 
@@ -260,8 +257,14 @@ class RelayBox:
 
     def waiting(self, queue_id: str) -> Waiting | None:
         """What is known of a message that waits."""
-        with self._tables.reading(WAIT, queue_id.encode()) as value:
-            return None if value is None else decode_waiting(value)
+        key = queue_id.encode()
+        held = self._tables.has(HELD, key)
+        with self._tables.reading(WAIT, key) as value:
+            return None if value is None else decode_waiting(value, held=held)
+
+    def is_held(self, queue_id: str) -> bool:
+        """Whether an operator wants it left alone."""
+        return self._tables.has(HELD, queue_id.encode())
 
     def fresh(self, position: bytes, limit: int) -> Page:
         """Relay records without a row in ``wait``, from ``position`` (b"" at first) on, in order of their ids. What
@@ -312,7 +315,7 @@ class RelayBox:
         if at > 0:
             position = due_key(at) + b"\0" + queue_id.encode() if at < float("inf") else None
         while position is not None:
-            with self._tables.page(BY_DUE, position, limit=PIECE) as (rows, position):
+            with self._tables.page(BY_DUE, position, limit=_DUE_PAGE) as (rows, position):
                 keys = [key for key, _ in rows]
             for key in keys:
                 if id_of(key) not in self._settling:
@@ -327,7 +330,7 @@ class RelayBox:
             with self._tables.page(BY_DOMAIN, following, limit=size) as (rows, following):
                 key = rows[0][0] if rows else None
             if key is None:  # only such as are gone, so far
-                size = min(2 * size, PIECE)
+                size = min(2 * size, _DUE_PAGE)
                 continue
             size = 1
             found.append(domain_of(key))
@@ -338,21 +341,17 @@ class RelayBox:
         """The messages that wait with a site for recipients in ``domain``, in order of the recipients; neither those
         held nor those whose recipients there have due times of their own."""
         start = domain_start(domain) + b"\0"
-        return self._rows(
-            BY_DOMAIN, max(position, start), start[:-1] + b"\1", limit, without=IS_HELD | OWN_DUE
-        )
-
-    def _rows(self, table: bytes, position: bytes, end: bytes, limit: int, *, without: int = 0) -> Page:
+        end = start[:-1] + b"\1"
         found: dict[str, None] = {}
-        following: bytes | None = position
+        following: bytes | None = max(position, start)
         looked = 0
         while following is not None and len(found) < limit and looked < _LOOK:
-            with self._tables.page(table, following, end, limit) as (rows, following):
-                keys = [(bytes(key), value[0] if len(value) else 0) for key, value in rows]
+            with self._tables.page(BY_DOMAIN, following, end, limit) as (rows, following):
+                ids = [id_of(key) for key, value in rows if not len(value) or not value[0] & OWN_DUE]
             looked += limit
-            for key, flags in keys:
-                queue_id = id_of(key)
-                if not flags & without and queue_id not in self._settling:
+            held = self._tables.which(HELD, [one.encode() for one in ids])
+            for queue_id, is_held in zip(ids, held, strict=True):
+                if not is_held and queue_id not in self._settling:
                     found[queue_id] = None
         return Page(list(found), following)
 
@@ -362,75 +361,6 @@ class RelayBox:
         path = set_aside(self._path / "corrupt", queue_id, content, str(damage), self._clock.now(), None)
         self._log.event(f"spool {self._path}: {damage}; its bytes are set aside as {path}")
         self.finish(queue_id, lambda error: None)
-
-
-def wait(changes: Changes, queue_id: str, waiting: Waiting) -> None:
-    """The message waits; nothing happens when it is gone."""
-    key = queue_id.encode()
-    envelope = _envelope(changes, key)
-    if envelope is None:
-        return
-    old = _row(changes, key)
-    if old is not None:
-        waiting = Waiting(waiting.queued_at, waiting.noticed, old.held, waiting.rcpts, old.hops)
-    change_row(changes, envelope, old, waiting)
-
-
-def change_row(changes: Changes, envelope: Envelope, old: Waiting | None, row: Waiting | None) -> None:
-    """Replace a row of ``wait``, and the index rows with it."""
-    key = envelope.id.encode()
-    _change_rows(changes, index_rows(envelope, old), index_rows(envelope, row))
-    if row is not None:
-        changes.put(WAIT, key, encode_waiting(row), new=old is None)
-    elif old is not None:
-        changes.delete(WAIT, key)
-
-
-def change_flags(changes: Changes, envelope: Envelope, old: Waiting, row: Waiting) -> None:
-    """As `change_row`, where only ``held`` and due times change."""
-    domains = domain_rows(envelope, row)
-    _change_rows(changes, flag_rows(envelope, old, domains), flag_rows(envelope, row, domains))
-    changes.put(WAIT, envelope.id.encode(), encode_waiting(row))
-
-
-def _change_rows(changes: Changes, before: dict[Row, bytes], after: dict[Row, bytes]) -> None:
-    for at in before.keys() - after.keys():
-        changes.delete(*at)
-    for at, value in after.items():
-        if before.get(at) != value:
-            changes.put(*at, value, new=at not in before)
-
-
-def remove(changes: Changes, queue_id: str) -> list[str]:
-    """The message goes, with all that is known of it; its id when its body file may go too."""
-    key = queue_id.encode()
-    if not changes.holds(RELAY, key):
-        return []
-    row = _row(changes, key)
-    filed = False
-    with changes.reading(RELAY, key) as value:
-        try:
-            envelope, _, filed = read_envelope(value)
-            change_row(changes, envelope, row, None)
-        except Damaged:  # its index rows stay, and lead to nobody
-            changes.delete(WAIT, key)
-    changes.delete(RELAY, key)
-    return [queue_id] if filed and changes.release(queue_id) else []
-
-
-def _envelope(changes: Changes, key: bytes) -> Envelope | None:
-    if not changes.holds(RELAY, key):
-        return None
-    with changes.reading(RELAY, key) as value:
-        try:
-            return read_envelope(value)[0]
-        except Damaged:
-            return None  # whoever reads it sets it aside
-
-
-def _row(changes: Changes, key: bytes) -> Waiting | None:
-    value: Any = changes.current(WAIT, key)
-    return None if value is None else decode_waiting(value)
 
 
 def _needs(change: Defer | Finish) -> int:

@@ -7,32 +7,27 @@ all.
 """
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from fastsmtp.clock import Clock
 from fastsmtp.mail.envelope import Envelope
 from fastsmtp.mail.ids import LENGTH
 from fastsmtp.spool.base import SpoolError
-from fastsmtp.spool.changes import Changes, Job
+from fastsmtp.spool.bulk import Action, Bulk, Changed, Picked
+from fastsmtp.spool.changes import Job
 from fastsmtp.spool.filter import Filter, Matcher, Plan, plan_of
 from fastsmtp.spool.record import Damaged, read_envelope
-from fastsmtp.spool.relay import PIECE, RelayBox, change_flags, change_row, remove
-from fastsmtp.spool.tables import RELAY, WAIT, Tables
-from fastsmtp.spool.waiting import SEVERAL, RcptState, Waiting, decode_waiting, id_of, index_rows
+from fastsmtp.spool.relay import RelayBox
+from fastsmtp.spool.tables import HELD, RELAY, WAIT, Tables
+from fastsmtp.spool.waiting import SEVERAL, Waiting, decode_waiting, id_of, index_rows
 
 _LOOK = 2000
 """Messages one call looks at, at most: some 20 ms."""
 _LEAST = 50
-_CHANGE = 512
-"""About the bytes one message's change puts."""
-AT_ONCE = 1.0
-"""A due time that has come, however the queue's own time and the clock's lie apart."""
+_LOOK_PIECE = 500
+"""The same for a piece of a change."""
 _ROWS = 20_000
 """Rows one call counts, when they need not be looked at."""
-
-Action = Literal["hold", "release", "retry", "reroute", "remove"]
-"""``hold``: no attempts until ``release``; ``retry``: due now; ``reroute``: to hops of its own, or by the routes
-again, released and due now; ``remove``: gone, and nobody is told."""
 
 
 class Found(NamedTuple):
@@ -62,16 +57,6 @@ class Counted(NamedTuple):
     scan: bool
 
 
-class Changed(NamedTuple):
-    """What this call changed, durably; ``skipped`` are messages the action means nothing for. See `FoundPage`."""
-
-    ids: list[str]
-    skipped: int
-    position: bytes | None
-    looked: int
-    scan: bool
-
-
 class Search:
     """Called on the loop's thread, like ``box``. A position is of one filter and means nothing for another."""
 
@@ -96,15 +81,15 @@ class Search:
         """How many relay messages there are, about; for a progress bar."""
         return self._tables.about(RELAY)
 
-    def find(self, filter: Filter, position: bytes, limit: int) -> FoundPage:
-        """Up to ``limit`` messages from ``position`` (b"" at first) on."""
+    def find(self, filter: Filter, position: bytes, limit: int, *, look: int = _LOOK) -> FoundPage:
+        """Up to ``limit`` messages from ``position`` (b"" at first) on, of ``look`` that are looked at."""
         now = self._clock.now()
         plan, matcher = plan_of(filter, now), Matcher(filter, now)
         found: list[Found] = []
         looked = work = 0
         following: bytes | None = position or b"w"
-        while following is not None and len(found) < limit and work < _LOOK:
-            ids, following = self._candidates(filter, plan, matcher, following, limit - len(found))
+        while following is not None and len(found) < limit and work < look:
+            ids, following = self._candidates(filter, plan, matcher, following, min(limit - len(found), look))
             looked += len(ids)
             work += max(len(ids), _LEAST)  # there may be many keys that are gone
             found += self._fitting(plan, matcher, ids)
@@ -127,40 +112,27 @@ class Search:
         done: Callable[[SpoolError | None, Changed], None],
         hops: tuple[str, ...] = (),
     ) -> None:
-        """Do it to the next messages from ``position`` on, `PIECE` at most, in one commit; then ``done`` is called
-        with what was changed and where to go on. ``hops`` are those of ``reroute``; see `Waiting`."""
-        page = self.find(filter, position, PIECE)
-        changed: list[str] = []
-        gone: list[str] = []
+        """Do it to the next messages from ``position`` on, in pieces (`Bulk`); then ``done`` is called with what was
+        changed, durably also where there was an error, and where to go on. ``hops`` are those of ``reroute``; see
+        `Waiting`."""
 
-        def apply(changes: Changes) -> None:
-            changed.clear()
-            gone.clear()
-            rows = changes.several(WAIT, [found.envelope.id.encode() for found in page.found])
-            for (envelope, waiting, _), row in zip(page.found, rows, strict=True):
-                if action == "remove":
-                    if changes.holds(RELAY, envelope.id.encode()):
-                        gone.extend(remove(changes, envelope.id))
-                        changed.append(envelope.id)
-                elif _change(changes, envelope, row, action, hops, fresh=waiting is None):
-                    changed.append(envelope.id)
+        def pick(at: bytes, limit: int) -> Picked:
+            page = self.find(filter, at, limit, look=_LOOK_PIECE)
+            ids = [(found.envelope.id, found.waiting is None) for found in page.found]
+            return Picked(ids, page.position, page.looked, page.scan)
 
-        def committed(error: SpoolError | None) -> None:
-            if error is None:
-                for queue_id in gone:
-                    self._remove_body(queue_id)
-            self._post(lambda: told(error))
-
-        def told(error: SpoolError | None) -> None:
-            ids = [] if error is not None else changed
-            if ids:
-                self._box.changed(ids)
-            done(error, Changed(ids, len(page.found) - len(ids), page.position, page.looked, page.scan))
-
-        if page.found:
-            self._job(Job(apply, committed, urgent=True, size=_CHANGE * len(page.found)))
-        else:
-            self._post(lambda: told(None))
+        Bulk(
+            action,
+            hops,
+            position,
+            pick=pick,
+            changed=self._box.changed,
+            done=done,
+            job=self._job,
+            post=self._post,
+            remove_body=self._remove_body,
+            monotonic=self._clock.monotonic,
+        ).begin()
 
     # --- looking --------------------------------------------------------------------------------
     def _candidates(
@@ -200,16 +172,17 @@ class Search:
     def _fitting(self, plan: Plan, matcher: Matcher, ids: list[tuple[str, bytes]]) -> list[Found]:
         fitting: list[Found] = []
         keys = [queue_id.encode() for queue_id, _ in ids]
+        held = self._tables.which(HELD, keys)
         rows = self._tables.several(WAIT, keys)
         with self._tables.many(RELAY, keys) as values:
-            for (_, row), value, waits in zip(ids, values, rows, strict=True):
+            for (_, row), value, waits, is_held in zip(ids, values, rows, held, strict=True):
                 if value is None:
                     continue  # it has gone meanwhile
                 try:
                     envelope, length, _ = read_envelope(value)
                 except Damaged:
                     continue  # whoever is to send it sets it aside
-                waiting = None if waits is None else decode_waiting(waits)
+                waiting = None if waits is None else decode_waiting(waits, held=is_held)
                 if matcher.fits(envelope, waiting) and (not row or row == _first(plan, envelope, waiting)):
                     fitting.append(Found(envelope, waiting, length))
         return fitting
@@ -240,42 +213,3 @@ def _first(plan: Plan, envelope: Envelope, waiting: Waiting | None) -> bytes | N
         ),
         default=None,
     )
-
-
-def _change(
-    changes: Changes,
-    envelope: Envelope,
-    value: bytes | None,
-    action: Action,
-    hops: tuple[str, ...],
-    *,
-    fresh: bool,
-) -> bool:
-    """Do it to a message whose row is ``value`` by now; whether it changed."""
-    if value is None:
-        # Fresh as before; or it is gone, or being tried for the first time and waits for no action.
-        wanted = action == "hold" or (action == "reroute" and hops)
-        if not fresh or not wanted or not changes.holds(RELAY, envelope.id.encode()):
-            return False
-        due = 0.0 if action == "hold" else AT_ONCE
-        rcpts = [RcptState(number, due) for number in range(len(envelope.recipients))]
-        row = Waiting(envelope.received_at, False, action == "hold", rcpts, hops)
-        change_row(changes, envelope, None, row)
-        return True
-    old = decode_waiting(value)
-    rcpts = old.rcpts
-    if action == "retry":
-        if old.held:
-            return False
-    elif action == "reroute":
-        if not hops and not old.hops:
-            return False
-    elif old.held == (action == "hold"):
-        return False
-    if action in ("retry", "reroute"):
-        rcpts = [rcpt.moved(AT_ONCE) for rcpt in rcpts]
-    row = Waiting(
-        old.queued_at, old.noticed, action == "hold", rcpts, hops if action == "reroute" else old.hops
-    )
-    change_flags(changes, envelope, old, row)
-    return True

@@ -18,8 +18,8 @@ from fastsmtp.store import Store
 PACK, INTENT, MAIL, BODY, STATE = b"pack", b"intent", b"mail", b"body", b"journal"
 RELAY, WAIT = b"relay", b"wait"
 BY_DOMAIN, BY_RCPT, BY_SENDER, BY_FROM = b"by-domain", b"by-rcpt", b"by-sender", b"by-from"
-BY_CODE, BY_DUE = b"by-code", b"by-due"
-INDEXES = (BY_DOMAIN, BY_RCPT, BY_SENDER, BY_FROM, BY_CODE, BY_DUE)
+BY_CODE, BY_DUE, HELD = b"by-code", b"by-due", b"held"
+INDEXES = (BY_DOMAIN, BY_RCPT, BY_SENDER, BY_FROM, BY_CODE, BY_DUE, HELD)
 DATABASES = (PACK, INTENT, MAIL, BODY, STATE, RELAY, WAIT, *INDEXES)
 """The tree's databases. The journal knows them by their place here, so the order is part of the format."""
 _PAGE = 4096
@@ -82,11 +82,12 @@ class Tables:
                     old.region.live -= 1
                     self.bytes -= _weight(old)
                     new = old.new
-                elif self._order[table].kept:
+                else:
                     self._order[table].added(key)
                 if end < 0:
                     if new:  # neither the tree nor the journal has it any more
                         del entries[key]
+                        self._order[table].gone()
                         continue
                     entry = same.get(-1) or same.setdefault(-1, Entry(region, 0, -1, False))
                 elif table < _FIRST_INDEX:
@@ -144,6 +145,7 @@ class Tables:
                 entries = self._entries[table]
                 if entries.get(key) is entry:
                     del entries[key]
+                    self._order[table].gone()
                     region.live -= 1
                     self.bytes -= _weight(entry)
 
@@ -222,6 +224,11 @@ class Tables:
         """The values of several keys, copied."""
         with self.many(table, keys) as values:
             return [None if value is None else bytes(value) for value in values]
+
+    def which(self, table: bytes, keys: Sequence[bytes]) -> list[bool]:
+        """Of each key whether it is there."""
+        with self.many(table, keys) as values:
+            return [value is not None for value in values]
 
     def about(self, table: bytes) -> int:
         """How many keys there are, about: those in the journal may stand in the tree too."""

@@ -7,22 +7,22 @@ All keys end in a NUL and the queue id. Only the start of an address that is too
 row says where to look, never that a message fits.
 """
 
+from typing import Any
+
 import msgspec
 
 from fastsmtp.mail.envelope import Envelope
 from fastsmtp.mail.ids import LENGTH
-from fastsmtp.spool.tables import BY_CODE, BY_DOMAIN, BY_DUE, BY_FROM, BY_RCPT, BY_SENDER
+from fastsmtp.spool.tables import BY_CODE, BY_DOMAIN, BY_DUE, BY_FROM, BY_RCPT, BY_SENDER, HELD
 
 LONGEST_KEY = 500
 """Bytes; LMDB takes 511."""
 ID_BYTES = LENGTH + 1
 """What ends a key: a NUL and the queue id."""
-HELD = b"held"
-"""In ``by-code``, beside the codes: what is held."""
 
-SEVERAL, IS_HELD, OWN_DUE = 1, 2, 4
+SEVERAL, OWN_DUE = 1, 2
 """A row's value is empty, or one byte with these flags. Its message waits for more than one recipient, so that it may
-have more than one row in a range; and, in ``by-domain`` only: it is held; its recipient has a due time of its own."""
+have more than one row in a range; and, in ``by-domain`` only: its recipient has a due time of its own."""
 _SEVERAL = bytes((SEVERAL,))
 
 
@@ -106,10 +106,12 @@ class RcptState(msgspec.Struct, array_like=True, gc=False):
         return RcptState(self.number, due, self.tries, self.left_out)
 
 
-class Waiting(msgspec.Struct, array_like=True, gc=False):
-    """The row of ``wait``: ``queued_at`` in seconds since 1970 UTC; ``noticed``, the sender was told of the delay;
-    ``held``, an operator wants it left alone; ``rcpts``, those that are not final, at least one; ``hops``, where an
-    operator wants it sent instead of where the routes say, each as in ``to`` of ``[[routes]]``, () without."""
+class Waiting(msgspec.Struct, gc=False):
+    """What is known of mail that waits: ``queued_at`` in seconds since 1970 UTC; ``noticed``, the sender was told of
+    the delay; ``held``, an operator wants it left alone; ``rcpts``, those that are not final, at least one; ``hops``,
+    where an operator wants it sent instead of where the routes say, each as in ``to`` of ``[[routes]]``, () without.
+
+    ``held`` is a row of its own, all else is the value in ``wait``: so holding much mail writes little."""
 
     queued_at: float
     noticed: bool
@@ -122,8 +124,27 @@ class Waiting(msgspec.Struct, array_like=True, gc=False):
         return min((rcpt.due for rcpt in self.rcpts if rcpt.due), default=0.0)
 
 
-encode_waiting = msgspec.msgpack.Encoder().encode
-decode_waiting = msgspec.msgpack.Decoder(Waiting).decode
+class _Stored(msgspec.Struct, array_like=True, gc=False):
+    queued_at: float
+    noticed: bool
+    rcpts: list[RcptState]
+    hops: tuple[str, ...]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Stored).decode
+
+
+def encode_waiting(waiting: Waiting) -> bytes:
+    """Its value in ``wait``."""
+    return _encode(_Stored(waiting.queued_at, waiting.noticed, waiting.rcpts, waiting.hops))
+
+
+def decode_waiting(value: Any, *, held: bool) -> Waiting:
+    """From its value in ``wait``, and whether there is a row in ``held``."""
+    row = _decode(value)
+    return Waiting(row.queued_at, row.noticed, held, row.rcpts, row.hops)
+
 
 Row = tuple[bytes, bytes]
 """An index table, and a key."""
@@ -190,10 +211,10 @@ def domain_rows(envelope: Envelope, waiting: Waiting) -> list[Row]:
 
 
 def flag_rows(envelope: Envelope, waiting: Waiting, domains: list[Row]) -> dict[Row, bytes]:
-    """Those of `index_rows` that change with ``held`` and due times; ``domains`` are `domain_rows`."""
+    """Those of `index_rows` that change with ``held`` and due times; ``domains`` are `domain_rows`. Of these,
+    ``held`` changes no more than `held_rows` says."""
     rows: dict[Row, bytes] = {}
-    end = b"\0" + envelope.id.encode()
-    flags = (SEVERAL if len(waiting.rcpts) > 1 else 0) | (IS_HELD if waiting.held else 0)
+    flags = SEVERAL if len(waiting.rcpts) > 1 else 0
     value = bytes((flags,)) if flags else b""
     for rcpt, key in zip(waiting.rcpts, domains, strict=True):
         # Of two recipients whose rows are one, it must be found if one of them waits with its site.
@@ -201,10 +222,15 @@ def flag_rows(envelope: Envelope, waiting: Waiting, domains: list[Row]) -> dict[
             rows[key] = value
         elif key not in rows:
             rows[key] = bytes((flags | OWN_DUE,))
+    held, due = held_rows(envelope.id.encode(), waiting)
     if waiting.held:
-        rows[BY_CODE, HELD + end] = b""
-    else:
-        due = waiting.due()
-        if due:
-            rows[BY_DUE, due_key(due) + end] = b""
+        rows[held] = b""
+    elif due is not None:
+        rows[due] = b""
     return rows
+
+
+def held_rows(key: bytes, waiting: Waiting) -> tuple[Row, Row | None]:
+    """The row of the message ``key`` if it is held, and the one it has in its place if it is not."""
+    due = waiting.due()
+    return (HELD, key), (BY_DUE, due_key(due) + b"\0" + key) if due else None

@@ -6,7 +6,7 @@ from collections import Counter
 from fastsmtp.spool.changes import BOTH, ONE
 from fastsmtp.spool.lmdb import LmdbSpool
 from fastsmtp.spool.record import Letter, read_envelope, read_pack, read_single
-from fastsmtp.spool.tables import BODY, INDEXES, MAIL, PACK, RELAY, WAIT, Tables
+from fastsmtp.spool.tables import BODY, HELD, INDEXES, MAIL, PACK, RELAY, WAIT, Tables
 from fastsmtp.spool.waiting import decode_waiting, index_rows
 
 
@@ -24,7 +24,7 @@ def faults(spool: LmdbSpool) -> list[str]:
     """What is wrong. Nothing may be going on."""
     tables = spool._tables
     wrong: list[str] = []
-    relay, wait = values(tables, RELAY), values(tables, WAIT)
+    relay, wait, held = values(tables, RELAY), values(tables, WAIT), values(tables, HELD)
     wrong += [f"{key.decode()} waits, and is gone" for key in wait.keys() - relay.keys()]
     should: dict[bytes, dict[bytes, bytes]] = {table: {} for table in INDEXES}
     speak: Counter[bytes] = Counter()
@@ -34,7 +34,8 @@ def faults(spool: LmdbSpool) -> list[str]:
         if envelope.id.encode() != key:
             wrong.append(f"{key.decode()} is {envelope.id}")
         if key in wait:
-            for (table, row), flags in index_rows(envelope, decode_waiting(wait[key])).items():
+            waiting = decode_waiting(wait[key], held=key in held)
+            for (table, row), flags in index_rows(envelope, waiting).items():
                 should[table][row] = flags
     for table, rows in should.items():
         there = values(tables, table)

@@ -7,7 +7,7 @@ import pytest
 
 from fastsmtp.mail.envelope import Envelope, Recipient
 from fastsmtp.spool.filter import Filter, Matcher, Plan, glob, plan_of
-from fastsmtp.spool.tables import BY_CODE, BY_DOMAIN, BY_FROM, BY_RCPT, BY_SENDER, WAIT
+from fastsmtp.spool.tables import BY_CODE, BY_DOMAIN, BY_FROM, BY_RCPT, BY_SENDER, HELD, WAIT
 from fastsmtp.spool.waiting import RcptState, Try, Waiting
 
 NOW = 1_700_000_000.0
@@ -25,7 +25,7 @@ PLANS = [
     (Filter(sender="list-*"), BY_FROM, b"list-", True),
     (Filter(code="451"), BY_CODE, b"451\0", True),
     (Filter(code="4"), BY_CODE, b"4", True),
-    (Filter(state="held"), BY_CODE, b"held\0", True),
+    (Filter(state="held"), HELD, b"", True),
     (Filter(domain="far.test", code="451"), BY_DOMAIN, b"test.far\0", False),
     (Filter(recipient="a@b.test", sender="c@d.test"), BY_RCPT, b"a@b.test\0", False),
     (Filter(recipient="a" * 600 + "@b.test"), BY_RCPT, b"a" * 486 + b"\0", False),
@@ -36,8 +36,8 @@ PLANS = [
 def test_what_goes_by_an_index(filter: Filter, table: bytes, start: bytes, exact: bool) -> None:
     plan = plan_of(filter, NOW)
     assert (plan.table, plan.start, plan.exact, plan.scan) == (table, start, exact, False)
-    assert plan.end is not None
-    assert plan.start < plan.end
+    assert (plan.end is None) == (table == HELD), "all of it, or a range"
+    assert plan.end is None or plan.start < plan.end
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from fastsmtp.mail.envelope import Envelope
-from fastsmtp.spool import relay, search
+from fastsmtp.spool import bulk, search
 from fastsmtp.spool.base import SpoolError
+from fastsmtp.spool.bulk import Action, Changed
 from fastsmtp.spool.filter import Filter, Matcher
 from fastsmtp.spool.relay import Defer, Finish
-from fastsmtp.spool.search import Action, Changed, Search
+from fastsmtp.spool.rows import AT_ONCE
+from fastsmtp.spool.search import Search
 from fastsmtp.spool.waiting import RcptState, Try, Waiting
 from tests.fakes.post_office import PostOffice, until
 from tests.tools import relay_audit
@@ -131,7 +133,7 @@ class Thousand:
                 self.office.turn(0.01)
             error, what = answers[0]
             assert error is None
-            assert len(what.ids) <= relay.PIECE
+            assert len(what.ids) <= bulk.MOST[action] + bulk.PIECE[action]
             changed += what.ids
             position = what.position
         assert len(set(changed)) == len(changed)
@@ -204,7 +206,9 @@ def test_the_same_after_a_start(tmp_path: Path) -> None:
 def test_changes_by_filters_against_the_model(
     tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "PIECE", 40)
+    for action in bulk.PIECE:
+        monkeypatch.setitem(bulk.PIECE, action, 40)
+        monkeypatch.setitem(bulk.MOST, action, 100)
     made = Thousand(tmp_path, seed + 10, 300)
     dice = made.dice
     for _ in range(12):
@@ -227,7 +231,7 @@ def test_changes_by_filters_against_the_model(
                     assert [r.tries for r in now.rcpts] == [r.tries for r in row.rcpts]
                     assert action in ("retry", "reroute") or now.rcpts == row.rcpts
                 if action in ("retry", "reroute"):
-                    assert all(r.due == search.AT_ONCE for r in now.rcpts)
+                    assert all(r.due == AT_ONCE for r in now.rcpts)
                 if action == "reroute":
                     assert now.hops == hops
                 elif row is not None:
@@ -307,11 +311,11 @@ def test_fresh_and_held_mail_is_rerouted_and_tried_at_once(tmp_path: Path) -> No
 
     assert act("reroute").skipped == 1, "it goes by the routes already"
     assert act("reroute", *hops).ids == [one]
-    assert row() == (False, hops, [search.AT_ONCE] * 2)
+    assert row() == (False, hops, [AT_ONCE] * 2)
     assert act("hold").ids == [one]
-    assert row() == (True, hops, [search.AT_ONCE] * 2)
+    assert row() == (True, hops, [AT_ONCE] * 2)
     assert act("reroute").ids == [one]
-    assert row() == (False, (), [search.AT_ONCE] * 2)
+    assert row() == (False, (), [AT_ONCE] * 2)
     assert [at for _, at in office.spool.relay.due_from((0.0, ""))] == [one]
     office.close()
 
