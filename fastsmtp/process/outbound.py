@@ -88,6 +88,7 @@ class Outbound:
         self._settings = settings
         self._slot = slot
         self._sites = sites
+        self._intake = intake
         self._loop = loop
         self._log = log
         self._clock = clock
@@ -142,6 +143,7 @@ class Outbound:
             limits=settings.queue.board_limits(settings.workers, shard),
             claims=self._sites.worker(self._slot),
             suspects=suspects,
+            door=self._intake,
             loop=self._loop,
             rng=self._rng,
         )

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from fastsmtp.mail.result import DeliveryResult
 from fastsmtp.queue.backlog import Backlog
-from fastsmtp.queue.hand import Box, Hand
+from fastsmtp.queue.hand import Hand
 from fastsmtp.queue.judging import Judge
 from fastsmtp.queue.letters import without_wishes
 from fastsmtp.queue.placing import Placer, all_of
@@ -17,7 +17,7 @@ from fastsmtp.queue.sites import Part, SiteQueue, Sites
 from fastsmtp.queue.suspects import Suspects
 from fastsmtp.queue.ways import Ways
 from fastsmtp.telemetry.maillog import MailLog
-from fastsmtp.transport.smtp.connection import Content, FileContent
+from fastsmtp.transport.smtp.connection import FileContent
 from fastsmtp.transport.smtp.deliver import Done, Job
 from fastsmtp.transport.smtp.mx import Unroutable
 from fastsmtp.transport.smtp.place import Place
@@ -44,7 +44,6 @@ class Attempts:
 
     def __init__(
         self,
-        box: Box,
         hand: Hand,
         board: SiteBoard,
         sites: Sites,
@@ -61,7 +60,6 @@ class Attempts:
         soon: Callable[[], None],
     ) -> None:
         self.under_way: set[Cancellable] = set()
-        self._box = box
         self._hand = hand
         self._board = board
         self._sites = sites
@@ -139,7 +137,7 @@ class Attempts:
         if place.site == site.name and not self._stopping:
             self._suspects.begin(mail.envelope.id)
             try:
-                content = self._content(mail.envelope.id)
+                content = self._hand.content(mail.envelope.id)
             except Exception as error:
                 self._suspects.end(mail.envelope.id)
                 self._log.event(f"{mail.envelope.id} cannot be read: {error!r}")
@@ -176,17 +174,6 @@ class Attempts:
         delivery = self._transport.deliver(Job(envelope, content, part.numbers, place), done)
         if not over:
             self.under_way.add(delivery)
-
-    def _content(self, queue_id: str) -> Content | None:
-        """The message; a copy of a small one, as the spool's memory is another's soon."""
-        with self._box.reading(queue_id) as found:
-            if found is None:
-                return None
-            if found.view is not None:
-                return bytes(found.view)
-            assert found.path is not None
-            fd = os.open(found.path, os.O_RDONLY | os.O_CLOEXEC)
-            return FileContent(fd, found.offset, found.length)
 
     def _came_to(
         self,

@@ -99,15 +99,17 @@ class Backlog:
             yield
 
     def _domain(self, domain: str) -> Iterator[None]:
-        """Find the first mail that waits with its site; where it is, the others are."""
+        """Find the site of the first mail that waits with one; where it is, the others are. What has none by now is
+        led where it belongs."""
         for found in self._with_site(domain):
             if found is None:
                 yield
                 continue
             mail, numbers, page = found
-            self._find_site(mail, numbers[0], domain, page, suspect=True)
+            has_one = self._find_site(mail, numbers[0], domain, page, suspect=True)
             self._hand.release(mail)
-            return
+            if has_one:
+                return
 
     def _with_site(self, domain: str) -> Iterator[tuple[RemoteMail, list[int], int] | None]:
         """What waits for the domain with its site: the mail, taken in hand and to be released, who of it, and how
@@ -128,11 +130,12 @@ class Backlog:
 
     def _find_site(
         self, mail: RemoteMail, number: int, domain: str, mails: int, *, suspect: bool = False
-    ) -> None:
+    ) -> bool:
+        """Whether it has one, of which the board is told when it is looked up."""
         way = self._ways.way(mail.envelope.recipients[number].address, requiretls(mail.envelope))
         if not isinstance(way, tuple):
-            self._place(mail, [number], None)
-            return
+            self._place(mail, mail.with_site(domain), None)
+            return False
 
         def found(place: Place | Unroutable) -> None:
             site = self._sites.get(_site_of(way, place))
@@ -143,6 +146,7 @@ class Backlog:
             self._opened()
 
         self._ways.look_up(way, found)
+        return True
 
     # --- its next pages -----------------------------------------------------------------------
 

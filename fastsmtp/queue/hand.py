@@ -4,6 +4,7 @@ What changes in one turn of the loop is one settlement. A notice is durable befo
 committed: a crash between the two may tell twice, and never not at all.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -16,6 +17,7 @@ from fastsmtp.queue.plan.window import Entry
 from fastsmtp.spool.base import SpoolError
 from fastsmtp.spool.relay import Defer, Finish, Mail, Page
 from fastsmtp.spool.waiting import Waiting
+from fastsmtp.transport.smtp.connection import FileContent
 
 
 class Box(Protocol):
@@ -128,6 +130,18 @@ class Hand:
                 self._untold.append((mail, outcomes))
 
         self._teller.tell(mail.envelope, outcomes, lambda most: self._original(mail.envelope.id, most), done)
+
+    def content(self, queue_id: str) -> bytes | FileContent | None:
+        """The message, whose file is the caller's to close; a copy of a small one, as the spool's memory is another's
+        soon. None when it is gone."""
+        with self._box.reading(queue_id) as found:
+            if found is None:
+                return None
+            if found.view is not None:
+                return bytes(found.view)
+            assert found.path is not None
+            fd = os.open(found.path, os.O_RDONLY | os.O_CLOEXEC)
+            return FileContent(fd, found.offset, found.length)
 
     def tick(self) -> None:
         """Once a second: try again what could not be told."""

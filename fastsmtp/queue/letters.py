@@ -6,6 +6,7 @@ failed before any mail was named, with the site, which is told by a due time of 
 
 from collections.abc import Iterable
 from random import Random
+from typing import Literal
 
 from fastsmtp.bounce.decide import Action, Outcome, member_of_list
 from fastsmtp.mail.dsn_params import Notify, notify
@@ -13,7 +14,6 @@ from fastsmtp.mail.envelope import Envelope
 from fastsmtp.mail.reply import Reply
 from fastsmtp.mail.result import DeliveryResult, printable
 from fastsmtp.queue.plan.retry import RetrySchedule
-from fastsmtp.routing.route import LocalRoute
 from fastsmtp.spool.rows import AT_ONCE
 from fastsmtp.spool.waiting import RcptState, Try, Waiting, most_tries
 
@@ -239,15 +239,10 @@ def given_up(number: int, state: RcptState | None) -> DeliveryResult:
     return DeliveryResult(number, "failed", 0, "5.0.0", text, last.remote, "x-fastsmtp")
 
 
-def no_longer(number: int, route: LocalRoute | Reply) -> DeliveryResult:
-    """The tables have changed since the recipient was accepted as one who lives elsewhere."""
-    if isinstance(route, LocalRoute):
-        text = f"it lives here now, in the mailbox {route.mailbox}; send it again"
-        return DeliveryResult(number, "failed", 0, "5.3.5", text, "", "x-fastsmtp")
-    text = " ".join(route.text)
-    if route.code // 100 == 4:
-        return DeliveryResult(number, "deferred", route.code, route.status, text, "", "x-fastsmtp")
-    return DeliveryResult(number, "failed", route.code, route.status, text, "", "x-fastsmtp")
+def refused(number: int, reply: Reply, *, later: bool = False) -> DeliveryResult:
+    """We refuse what was accepted: the tables have changed since; or, ``later``, the spool takes nothing."""
+    status: Literal["deferred", "failed"] = "deferred" if later or reply.code // 100 == 4 else "failed"
+    return DeliveryResult(number, status, reply.code, reply.status, " ".join(reply.text), "", "x-fastsmtp")
 
 
 def _action(envelope: Envelope, number: int, result: DeliveryResult, final: bool) -> Action | None:

@@ -9,11 +9,13 @@ from fastsmtp.bounce.decide import member_of_list
 from fastsmtp.mail.result import DeliveryResult
 from fastsmtp.queue.fresh import MOST
 from fastsmtp.queue.hand import Hand
+from fastsmtp.queue.home import Home
 from fastsmtp.queue.judging import Judge
-from fastsmtp.queue.letters import RemoteMail, no_longer, requiretls
+from fastsmtp.queue.letters import RemoteMail, refused, requiretls
 from fastsmtp.queue.plan.retry import RetrySchedule
 from fastsmtp.queue.sites import Part, SiteQueue, Sites
 from fastsmtp.queue.ways import Way, Ways, nowhere
+from fastsmtp.routing.route import LocalRoute
 from fastsmtp.transport.smtp.mx import Unroutable
 from fastsmtp.transport.smtp.place import Place
 
@@ -37,6 +39,7 @@ class Placer:
         sites: Sites,
         ways: Ways,
         judge: Judge,
+        home: Home,
         schedule: RetrySchedule,
         *,
         kept: Callable[[SiteQueue, Part], None],
@@ -47,6 +50,7 @@ class Placer:
         self._sites = sites
         self._ways = ways
         self._judge = judge
+        self._home = home
         self._schedule = schedule
         self._kept = kept
         self._now = now
@@ -58,14 +62,19 @@ class Placer:
         envelope = mail.envelope
         known = envelope.recipients
         encrypted = requiretls(envelope)
+        here: dict[int, str] = {}
         groups: dict[tuple[Way, bool], list[int]] = {}
         for number in numbers:
             recipient = known[number]
             way = self._ways.way(recipient.address, encrypted, mail.hops)
             if isinstance(way, tuple):
                 groups.setdefault((way, member_of_list(recipient)), []).append(number)
+            elif isinstance(way, LocalRoute):
+                here[number] = way.mailbox
             else:
-                self._judge.judge(mail, [no_longer(number, way)])
+                self._judge.judge(mail, [refused(number, way)])
+        if here:
+            self._home.bring(mail, here)
         for (way, listed), those in groups.items():
             mail.busy.update(those)
             part = Part(mail, those, way, listed)

@@ -20,6 +20,7 @@ from fastsmtp.queue.attempts import Attempts, Transport
 from fastsmtp.queue.backlog import Backlog
 from fastsmtp.queue.fresh import MOST, FreshMail
 from fastsmtp.queue.hand import Box, Hand, Teller
+from fastsmtp.queue.home import Door, Home
 from fastsmtp.queue.judging import Judge
 from fastsmtp.queue.letters import RemoteMail, requiretls
 from fastsmtp.queue.placing import Placer
@@ -62,6 +63,7 @@ class RemoteRunner:
         limits: BoardLimits,
         claims: Claims,
         suspects: Suspects,
+        door: Door,
         loop: Loop,
         rng: Random,
     ) -> None:
@@ -82,11 +84,13 @@ class RemoteRunner:
             box, teller, soon=loop.call_soon, event=log.event, settled=self._settled, aside=suspects.aside
         )
         judge = Judge(self._hand, log, clock, settings.schedule, rng, self._now)
+        self._home = Home(self._hand, door, judge)
         self._placer = Placer(
             self._hand,
             self._sites,
             ways,
             judge,
+            self._home,
             settings.schedule,
             kept=lambda site, part: self._backlog.kept(site, part),
             now=self._now,
@@ -105,7 +109,6 @@ class RemoteRunner:
             opened=self._pump_soon,
         )
         self._attempts = Attempts(
-            box,
             self._hand,
             self._board,
             self._sites,
@@ -162,6 +165,7 @@ class RemoteRunner:
         """Begin nothing more."""
         self._stopping = True
         self._attempts.stop()
+        self._home.stop()
         self._steps.end()
         self._box.on_fresh = self._box.on_changed = None
         if self._alarm is not None:

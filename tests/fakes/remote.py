@@ -9,6 +9,7 @@ from typing import Any
 
 from fastsmtp.bounce.decide import Decision, Outcome, decide
 from fastsmtp.bounce.original import Original
+from fastsmtp.intake.intake import Intake
 from fastsmtp.mail.envelope import Envelope, Recipient
 from fastsmtp.mail.result import DeliveryResult
 from fastsmtp.queue.plan.board import Alone, Claims
@@ -27,6 +28,7 @@ from fastsmtp.transport.smtp.verdict import OK, SiteOutcome
 from tests.fakes.clock import FakeClock
 from tests.fakes.relay_box import FakeRelayBox
 from tests.fakes.routing import router
+from tests.fakes.spool import MemorySpool
 
 TAKEN = (250, "2.0.0", "taken")
 
@@ -226,6 +228,8 @@ class RemoteWorld:
         self.claims: Claims = Alone()
         self.region = memoryview(bytearray(Suspects.BYTES))
         self.held: list[str] = []
+        self.home = MemorySpool(self.loop.call_soon)
+        self.door = Intake(self.home, hostname="mx.example.org", clock=self.clock)
         self._numbers = count()
         self.runner = self.make()
 
@@ -249,6 +253,7 @@ class RemoteWorld:
                 hold=self.held.append,
                 event=self.log.event,
             ),
+            door=self.door,
             loop=self.loop,
             rng=Random(1),
         )
