@@ -254,6 +254,7 @@ class RelayOffice(PostOffice):
             settings=self._plan,
             limits=PlanSettings().board_limits(1),
             claims=Alone(),
+            door=intake,
             suspects=Suspects(
                 memoryview(bytearray(Suspects.BYTES)),
                 crashed=False,
