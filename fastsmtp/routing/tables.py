@@ -122,7 +122,7 @@ class RoutingTables:
                 )
                 return LocalRoute(account.mailbox)
             _tell(trace, "route", f"{spell(*key)}: to the hosts of its domain, as no route says otherwise")
-            return RemoteRoute(hops_for(_OWN_HOSTS, home), _IMPLIED, relayed and self.relay.verify)
+            return RemoteRoute(hops_for(_OWN_HOSTS, home), _IMPLIED, verify)
         _tell(trace, "route", f'{spell(*key)}: match = "{rule.text}"', rule.place)
         if rule.destination == LOCAL:
             return (
@@ -132,7 +132,7 @@ class RoutingTables:
             )
         if isinstance(rule.destination, Reply):
             return rule.destination
-        return RemoteRoute(hops_for(rule.destination, home), rule.text, relayed and self.relay.verify)
+        return RemoteRoute(hops_for(rule.destination, home), rule.text, verify)
 
     def _named(self, key: Key, ours: bool, relayed: bool) -> Rule | None:
         for name in _names(key, ours):

@@ -16,6 +16,7 @@ from fastsmtp.routing.settings import ForwardingSettings, RelaySettings
 from fastsmtp.routing.srs import Srs
 from fastsmtp.routing.tables import build_tables
 from fastsmtp.session.service import SessionService
+from fastsmtp.session.session import Verifier
 from fastsmtp.session.settings import SessionSettings
 from fastsmtp.telemetry.maillog import MailLog
 from tests.fakes.clock import FakeClock
@@ -28,7 +29,7 @@ _STAMP = re.compile(r"^\S+ fastsmtp\[\d+/0\] ", re.MULTILINE)
 
 class World:
     """A `SessionService` of ``hostname``, which has ``users`` in ``local.test``; one address stands
-    for five at most."""
+    for five at most. With a ``verifier`` corp.test is relayed to, and its recipients are asked for."""
 
     def __init__(
         self,
@@ -38,6 +39,7 @@ class World:
         banner_delay: float = 0,
         aliases: dict[str, tuple[str, ...]] | None = None,
         users: tuple[str, ...] = ("alice", "bob"),
+        verifier: Verifier | None = None,
         **limits: Any,
     ) -> None:
         chosen = {"message_size": 100_000, "recipients": 5, "errors": 3, "command_timeout": 300, **limits}
@@ -48,7 +50,11 @@ class World:
         self.tables = build_tables(
             StaticDirectory(mailboxes),
             domains=mailboxes.domains,
-            relay=RelaySettings(networks=("198.51.100.0/24",)),
+            relay=RelaySettings(
+                networks=("198.51.100.0/24",),
+                domains=("corp.test",) if verifier else (),
+                recipients="verify" if verifier else None,
+            ),
             routes=(),
             aliases=aliases or {},
             credentials={},
@@ -76,6 +82,7 @@ class World:
             pressure=self.pressure,
             log=self.log,
             clock=self.clock,
+            verifier=verifier,
         )
 
     def close(self) -> None:

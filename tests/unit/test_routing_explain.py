@@ -98,3 +98,20 @@ def test_senders() -> None:
     for text in ("a", "a@", "postmaster", "a b@c.test"):
         with pytest.raises(ValueError, match="expected an address"):
             checked_sender(text)
+
+
+def test_who_is_asked_for_and_by_whom() -> None:
+    asked = router(verify=True, aliases={"@example.net": ["@corp.test"], "info@example.org": ["a@corp.test"]})
+    stranger = explain(asked, "x@example.net", STRANGER, "")
+    assert str(stranger.finals[0]) == "MX of corp.test, which is asked for the recipient"
+    [*_, step] = (one for one in stranger.steps if one.step == "recipient")
+    assert (step.text, step.place) == (
+        "x@corp.test: for strangers the next hop is asked",
+        "relay.recipients",
+    )
+    for text, client in (
+        ("x@example.net", FRIEND),
+        ("x@corp.test", FRIEND),
+        ("info@example.org", STRANGER),
+    ):
+        assert str(explain(asked, text, client, "").finals[0]) == "MX of corp.test"

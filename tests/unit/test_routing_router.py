@@ -130,6 +130,32 @@ def test_recipients_to_be_verified() -> None:
     assert decide("x", "far.test", FRIEND) == mx("far.test")
 
 
+def test_whom_the_settings_name_nobody_is_asked_for() -> None:
+    """A route or an alias for this very address says that it exists."""
+    asked = router(
+        route("boss@corp.test", "h.test:25"),
+        route("team@*", "h.test:25"),
+        route("corp.test", "mx:hosts.test"),
+        verify=True,
+        aliases={"info@example.org": ["x@corp.test"], "@example.net": ["@corp.test"]},
+    )
+    for name, verify in (("boss", False), ("team", False), ("x", True)):
+        found = asked.route(name, "corp.test", STRANGER)
+        assert isinstance(found, RemoteRoute)
+        assert found.verify is verify
+        later = asked.next_hop(f"{name}@corp.test")
+        assert isinstance(later, RemoteRoute)
+        assert not later.verify
+    named, whole = asked.route("info", "example.org", STRANGER), asked.route("x", "example.net", STRANGER)
+    assert isinstance(named, Expansion)
+    assert isinstance(whole, Expansion)
+    assert named.asked == ()
+    assert whole.asked == (("x@corp.test", mx("hosts.test", "corp.test", verify=True)),)
+    assert asked.trusts(FRIEND)
+    assert not asked.trusts(STRANGER)
+    assert asked.verification.timeout == 10
+
+
 @pytest.mark.parametrize(
     ("local", "domain"),
     [
