@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from fastsmtp.accounts.names import canonical_domain, canonical_local
+from fastsmtp.accounts.settings import AccountSettings
 from fastsmtp.accounts.static import StaticDirectory, directory_problems
 from fastsmtp.config.bind import bind
 from fastsmtp.config.errors import SettingsError
@@ -132,6 +133,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = 0
     listeners: tuple[ListenerSettings, ...]
     mailboxes: MailboxSettings
+    accounts: AccountSettings = AccountSettings()
     relay: RelaySettings = RelaySettings()
     routes: tuple[RouteSettings, ...] = ()
     credentials: dict[str, CredentialSettings] = {}

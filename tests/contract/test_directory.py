@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pytest
 
-from fastsmtp.accounts.base import Directory
+from fastsmtp.accounts.base import Directory, Identity
 from fastsmtp.accounts.static import StaticDirectory
 
 
@@ -108,3 +108,50 @@ def test_names_beyond_ascii_where_no_domain_is(make: Make) -> None:
     assert not directory.local_domain("bücher.example")
     assert mailbox(directory, "postmaster", "ü") is None
     assert mailbox(directory, "alice", "ü.example.org") is None
+
+
+@pytest.mark.parametrize(
+    ("local", "domain", "allowed"),
+    [
+        ("alice", "example.org", True),
+        ("ALICE", "Example.Org.", True),
+        ("alice+shop", "example.org", True),
+        ("bob", "example.org", False),
+        ("alice", "xn--bcher-kva.example", False),
+        ("postmaster", "example.org", True),  # whose mail alice gets
+        ("sales", "far.test", True),
+        ("sales", "FAR.test", True),
+        ("sales+x", "far.test", False),
+        ("whoever", "near.test", True),
+        ("x", "sub.near.test", False),
+        ("alice%example.org", "far.test", False),
+        ("alice@example.org", "far.test", False),
+        ("", "example.org", False),
+        ("", "near.test", False),
+        ("alice", "", False),
+        ("", "", False),
+    ],
+)
+def test_who_may_send_as_whom(make: Make, local: str, domain: str, allowed: bool) -> None:
+    alice = Identity("alice@example.org", ("sales@far.test", "@near.test"))
+    assert make(Names()).may_send(alice, local, domain) is allowed
+
+
+def test_a_user_whose_name_has_a_tag_is_somebody_else(make: Make) -> None:
+    directory = make(Names(users=("dave", "dave+work")))
+    assert not directory.may_send(Identity("dave@example.org"), "dave+work", "example.org")
+    assert directory.may_send(Identity("dave+work@example.org"), "dave+work", "example.org")
+    assert directory.may_send(Identity("dave@example.org"), "dave+play", "example.org")
+
+
+def test_whose_mail_ends_elsewhere_sends_as_itself(make: Make) -> None:
+    directory = make(Names())
+    assert directory.may_send(Identity("eve@far.test"), "Eve+x", "far.test")
+    assert not directory.may_send(Identity("eve@far.test"), "alice", "example.org")
+    assert not directory.may_send(Identity("eve@far.test"), "adam", "far.test")
+
+
+def test_whoever_may_send_as_anybody(make: Make) -> None:
+    directory = make(Names())
+    assert directory.may_send(Identity("eve@far.test", ("*",)), "alice", "example.org")
+    assert not directory.may_send(Identity("eve@far.test", ("*",)), "", "")

@@ -1,0 +1,87 @@
+"""The ``[accounts]`` table."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from fastsmtp.accounts.names import canonical_domain
+from fastsmtp.config.values import Duration, check_hostname
+
+Backend = Literal["static", "embedded"]
+
+
+class HashSettings(Struct, frozen=True, kw_only=True):
+    """What a password costs. A worker uses `memory` times `threads` for it, and no more, however many log in."""
+
+    memory: Annotated[
+        int,
+        Meta(ge=8192, le=4_194_304, description="Memory of one argon2id hash.", extra={"unit": "KiB"}),
+    ] = 19_456
+    passes: Annotated[int, Meta(ge=1, le=100, description="How often argon2id passes over its memory.")] = 2
+    threads: Annotated[
+        int, Meta(ge=1, le=16, description="Passwords that a worker checks at the same time, each in a thread.")
+    ] = 1
+    waiting: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10_000,
+            description="Passwords that may wait for one of the threads of a worker. Whoever comes when there are so "
+            "many is told to come back later (454).",
+        ),
+    ] = 64
+    remembered: Annotated[
+        Duration,
+        Meta(
+            description="How long a password that was right is known again without hashing it, as a keyed digest in "
+            "memory; for nobody longer than until it is changed. `0s`: never.",
+            extra={"between": ("0s", "1h")},
+        ),
+    ] = Duration(300)
+
+
+class AccountSettings(Struct, frozen=True, kw_only=True):
+    """Who may log in, and where accounts are kept. See docs/accounts.md."""
+
+    backend: Annotated[
+        Backend,
+        Meta(
+            description="`static`: those of `mailboxes.users`, none of whom can log in. `embedded`: a database in "
+            "`data_dir`, kept by `fastsmtp user`, `domain` and `alias`.",
+            examples=["embedded"],
+        ),
+    ] = "static"
+    login_domain: (
+        Annotated[
+            str,
+            Meta(description="The domain of whoever logs in with a bare name; absent: bare names are refused."),
+        ]
+        | None
+    ) = None
+    scram_iterations: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="Iterations of the SCRAM-SHA-256 keys that `fastsmtp user` keeps beside a password's hash, "
+            "4,096 at least (RFC 7677 §4). With 0 none are kept, and whoever gets hold of the database has to guess "
+            "against argon2id alone.",
+        ),
+    ] = 100_000
+    hash: HashSettings = HashSettings()
+
+    def __post_init__(self) -> None:
+        if 0 < self.scram_iterations < 4096:
+            raise ValueError("scram_iterations: expected 0, or at least 4_096 (RFC 7677 §4)")
+        if self.login_domain is not None:
+            try:
+                check_hostname(canonical_domain(self.login_domain))
+            except ValueError:
+                raise ValueError(
+                    f'login_domain: expected a domain such as "example.org", got "{self.login_domain}"'
+                ) from None
+
+    @property
+    def home(self) -> str:
+        """`login_domain`, canonical; empty when there is none."""
+        return canonical_domain(self.login_domain or "")
