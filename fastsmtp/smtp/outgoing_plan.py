@@ -107,7 +107,7 @@ def make(
             if utf8:
                 uses_utf8 = True
             elif body is None or not header_is_ascii(body):
-                refusal = refusal or NO_UTF8_HEADER
+                refusal = NO_UTF8_HEADER
         more, why = _promises(keywords, encrypted, params)
         words += more
         refusal = refusal or why
@@ -119,13 +119,23 @@ def make(
             sender = written
             uses_utf8 = uses_utf8 or not sender.isascii()
     if refusal is not None:
-        plan.outcomes = [refusal] * len(recipients)
+        plan.outcomes = list(refused(recipients, refusal))
         return plan
     uses_utf8 = _recipients(plan, offer, recipients, utf8) or uses_utf8
     if uses_utf8:
         words += " SMTPUTF8"
     plan.mail = f"MAIL FROM:<{sender}>{words}\r\n".encode()
     return plan
+
+
+def refused(recipients: Sequence[Recipient], refusal: Outcome) -> list[Outcome]:
+    """The outcomes of ``recipients`` of a message that must not be sent by ``refusal``. Whose address needs SMTPUTF8
+    is told so, rather than that the header does: it holds his address, in Received."""
+    if refusal is not NO_UTF8_HEADER:
+        return [refusal] * len(recipients)
+    return [
+        refusal if write_address(recipient.address, False) else NO_UTF8_RECIPIENT for recipient in recipients
+    ]
 
 
 def wants_whole(offer: Offer, params: Mapping[str, str] | None) -> bool:

@@ -97,6 +97,14 @@ def test_utf8() -> None:
     assert mail(offer("8BITMIME"), params=words, body=EIGHT) == b" BODY=8BITMIME"
 
 
+def test_who_needs_utf8_himself_is_told_so() -> None:
+    """The header holds his address, in Received."""
+    words = {"SMTPUTF8": "", "BODY": "8BITMIME"}
+    for lacking in (offer(), offer("8BITMIME")):
+        made = plan(lacking, params=words, body=UTF8_HEADER, to=("é@there.test", "b@é.test", "b@there.test"))
+        assert made.outcomes == [plans.NO_UTF8_RECIPIENT, plans.NO_UTF8_HEADER, plans.NO_UTF8_HEADER]
+
+
 def test_utf8_addresses() -> None:
     both = offer("SMTPUTF8", "8BITMIME")
     assert plan(both, sender="é@here.test").mail == "MAIL FROM:<é@here.test> SMTPUTF8\r\n".encode()

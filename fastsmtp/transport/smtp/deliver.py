@@ -14,7 +14,7 @@ from msgspec import Struct
 from fastsmtp.clock import Clock
 from fastsmtp.mail.envelope import Envelope
 from fastsmtp.mail.result import DeliveryResult
-from fastsmtp.smtp.outgoing_plan import Recipient, wants_whole
+from fastsmtp.smtp.outgoing_plan import Recipient, refused, wants_whole
 from fastsmtp.smtp.outgoing_values import Event, Outcome
 from fastsmtp.telemetry.maillog import MailLog
 from fastsmtp.threads import make_way
@@ -313,7 +313,7 @@ class Delivery:
             connection.begin(sender, recipients, fitted.params, fitted.content)
         else:
             asked, self._asked = self._asked, []
-            self._note("", asked, [fitted] * len(asked))
+            self._note("", asked, refused(recipients, fitted))
             self._go_on(connection)
 
     def _forget_fitted(self) -> None:
