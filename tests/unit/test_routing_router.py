@@ -18,7 +18,7 @@ from fastsmtp.routing.aliases import AliasTable
 from fastsmtp.routing.relay import Recipients, RelayRules
 from fastsmtp.routing.route import Expansion, Hop, LocalRoute, RemoteRoute, Target
 from fastsmtp.routing.router import Router, copy_key
-from fastsmtp.routing.settings import RelaySettings
+from fastsmtp.routing.settings import RelaySettings, VerifySettings
 from fastsmtp.routing.tables import RoutingTables
 from tests.fakes.clock import FakeClock
 from tests.fakes.routing import FRIEND, STRANGER, route, router, tables
@@ -153,7 +153,7 @@ def test_whom_the_settings_name_nobody_is_asked_for() -> None:
     assert whole.asked == (("x@corp.test", mx("hosts.test", "corp.test", verify=True)),)
     assert asked.trusts(FRIEND)
     assert not asked.trusts(STRANGER)
-    assert asked.verification.timeout == 10
+    assert asked.verification == VerifySettings()
 
 
 @pytest.mark.parametrize(
