@@ -86,6 +86,8 @@ class Asked:
         elsewhere = set()
         for queue_id in ids:
             mail = self._hand.mails.get(queue_id)
+            if mail is None and self._box.is_held(queue_id):
+                continue  # it has nothing to begin, and there may be very many
             found = self._box.load(queue_id)
             waiting = None if found is None else found[1]
             if waiting is not None and not waiting.held:

@@ -35,6 +35,9 @@ class Box(Protocol):
     def load(self, queue_id: str) -> tuple[Envelope, Waiting | None] | None:
         """See `RelayBox.load`."""
 
+    def is_held(self, queue_id: str) -> bool:
+        """See `RelayBox.is_held`."""
+
     def fresh(self, position: bytes, limit: int) -> Page:
         """See `RelayBox.fresh`."""
 

@@ -68,6 +68,10 @@ class FakeRelayBox:
         found = self.mails.get(queue_id)
         return None if found is None else (found[0], self.rows.get(queue_id))
 
+    def is_held(self, queue_id: str) -> bool:
+        row = self.rows.get(queue_id)
+        return row is not None and row.held
+
     def fresh(self, position: bytes, limit: int) -> Page:
         return self._page([one for one in sorted(self.mails) if one not in self.rows], position, limit)
 

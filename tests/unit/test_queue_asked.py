@@ -111,3 +111,17 @@ def test_all_that_waits_with_a_dead_site_goes_when_it_is_tried_by_hand() -> None
     wait_for(world, world.runner.hurry(ids))
     world.run(5)
     assert sorted(world.hosts.taken) == sorted((one, "b@far.test") for one in ids)
+
+
+def test_holding_what_is_not_in_memory_reads_nothing() -> None:
+    world = RemoteWorld().start()
+    world.hosts.say = lambda site, address: REFUSED
+    ids = [world.send("b@far.test") for _ in range(200)]
+    world.run(1)
+    for one in ids:
+        row = world.box.rows[one]
+        world.box.rows[one] = Waiting(row.queued_at, False, True, row.rcpts)
+    loads = world.box.loads
+    assert world.box.on_changed is not None
+    world.box.on_changed(ids)
+    assert world.box.loads == loads
