@@ -10,14 +10,17 @@ from fastsmtp.queue.letters import RemoteMail, given_up, requiretls
 from fastsmtp.queue.placing import Placer
 from fastsmtp.queue.suspects import Suspects
 from fastsmtp.queue.ways import Ways
+from fastsmtp.spool.waiting import Waiting
 
+_SAME = 1.0
+"""Seconds by which queue time may differ from the clock's before it matters."""
 LAST_WORDS = 5.0
 """Seconds for the spool to take results."""
 
 
 class Asked:
-    """``retry`` ends the pause of a site; ``settled`` is told of mail that waits and is in the index;
-    ``opened``, that something may wait now."""
+    """``queued_at`` gives the queue time of mail that came at a time of the clock; ``retry`` ends the pause of a
+    site; ``settled`` is told of mail that waits and is in the index; ``opened``, that something may wait now."""
 
     def __init__(
         self,
@@ -29,6 +32,7 @@ class Asked:
         judge: Judge,
         placer: Placer,
         suspects: Suspects,
+        queued_at: Callable[[float], float],
         retry: Callable[[str], None],
         settled: Callable[[RemoteMail], None],
         opened: Callable[[], None],
@@ -40,6 +44,7 @@ class Asked:
         self._judge = judge
         self._placer = placer
         self._suspects = suspects
+        self._queued_at = queued_at
         self._retry = retry
         self._settled = settled
         self._opened = opened
@@ -101,12 +106,23 @@ class Asked:
                     elsewhere.add(mail)
                 if mail.sync(waiting):
                     self._hand.touch(mail)
-            if mail is not None and waiting is not None and not waiting.held:
-                self._settled(mail)
+            if mail is not None and waiting is not None:
+                self._put_right(mail, waiting)
+                if not waiting.held:
+                    self._settled(mail)
             if mail is not None:
                 self._hand.release(mail)
         self._placer.recall(elsewhere)
         self._opened()
+
+    def _put_right(self, mail: RemoteMail, row: Waiting) -> None:
+        """An operator's change of fresh mail has stored its age by the clock: store it in queue time."""
+        received_at = mail.envelope.received_at
+        if row.queued_at == received_at and not any(state.tries for state in row.rcpts):
+            if mail.queued_at == received_at:
+                mail.queued_at = self._queued_at(received_at)
+            if abs(mail.queued_at - received_at) > _SAME:
+                self._hand.touch(mail)
 
     async def _stored(self, queue_ids: Sequence[str]) -> None:
         """Until what is known of these is on disk, or storage has had its time."""

@@ -131,6 +131,7 @@ class RemoteRunner:
             judge=judge,
             placer=self._placer,
             suspects=suspects,
+            queued_at=self._queued_at,
             retry=self.retry_site,
             settled=self._settled,
             opened=self._pump_soon,
@@ -223,6 +224,9 @@ class RemoteRunner:
     def _now(self) -> float:
         return self._time.now(self._clock.monotonic())
 
+    def _queued_at(self, received_at: float) -> float:
+        return self._time.queued_at(received_at, self._clock.now(), self._clock.monotonic())
+
     def _pump_soon(self) -> None:
         if not self._called and not self._pumping and not self._stopping:
             self._called = True
@@ -257,8 +261,8 @@ class RemoteRunner:
         self._alarm = self._loop.call_later(at - now, self._pump_soon)
 
     def _take_fresh(self, envelope: Envelope) -> None:
-        queued_at = self._time.queued_at(envelope.received_at, self._clock.now(), self._clock.monotonic())
-        mail = self._hand.mails[envelope.id] = RemoteMail(envelope, queued_at, None)
+        mail = RemoteMail(envelope, self._queued_at(envelope.received_at), None)
+        self._hand.mails[envelope.id] = mail
         self._placer.place(mail, list(mail.left))
 
     def _try_suspect(self) -> None:

@@ -7,11 +7,13 @@ from typing import Any, TypeVar
 import pytest
 from msgspec.structs import replace
 
+from fastsmtp.queue.plan.clock import QueueClock, Reading
 from fastsmtp.spool.relay import Finish
-from fastsmtp.spool.waiting import Waiting
+from fastsmtp.spool.waiting import RcptState, Waiting
 from tests.fakes.remote import REFUSED, TAKEN, RemoteWorld
 
 T = TypeVar("T")
+DAY = 86_400.0
 BUSY_MAILBOX = (450, "4.2.0", "mailbox busy")
 
 
@@ -125,3 +127,22 @@ def test_holding_what_is_not_in_memory_reads_nothing() -> None:
     assert world.box.on_changed is not None
     world.box.on_changed(ids)
     assert world.box.loads == loads
+
+
+def test_fresh_mail_that_was_held_has_its_age_in_queue_time() -> None:
+    world = RemoteWorld()
+    now = world.clock.now()
+    world.time = QueueClock(now, world.clock.monotonic(), Reading(now + DAY, now))
+    world.make()
+    queue_id = world.send("b@far.test")
+    world.box.rows[queue_id] = Waiting(now, False, True, [RcptState(0)])
+    world.start()
+    world.runner.changed([queue_id])
+    world.run(60)
+    assert not world.hosts.jobs
+    world.hosts.say = lambda site, address: BUSY_MAILBOX
+    world.box.rows[queue_id].held = False
+    world.runner.changed([queue_id])
+    world.run(10)
+    assert len(world.hosts.jobs) == 1
+    assert world.box.rows[queue_id].queued_at == pytest.approx(now + DAY, abs=1)
