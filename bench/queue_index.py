@@ -1,23 +1,27 @@
 """A queue of a million messages that wait for other hosts: what it costs to keep, to find and to change them.
 
-    .venv/bin/python -m bench.queue_index [--messages 1000000] [--domains 10000] [--size 500] [--dir DIR]
+    .venv/bin/python -m bench.queue_index [--messages 1000000] [--domains 10000] [--size 500] [--json FILE]
 
 One spool, in this process, without network: messages are submitted as intake does, and deferred as the queue's engine
-does. A tenth of them is for one domain, the others are spread. Prints one line a figure. What the system has cached
-stays so: this is a server that runs.
+does. A tenth of them is for one domain, the others are spread. While that domain's mail is changed, messages come in
+one after another: "wait" is from handing one over until it is durable. Prints one line a figure, and writes them as
+JSON where that is asked for. What the system has cached stays so: this is a server that runs.
 """
 
 import argparse
+import json
 import random
 import re
 import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from fastsmtp.clock import SystemClock
+from fastsmtp.loadgen import machine
 from fastsmtp.mail.envelope import Envelope, Recipient
 from fastsmtp.spool.bulk import Action, Changed
 from fastsmtp.spool.filter import Filter
@@ -114,19 +118,41 @@ class Queue:
             changes.append(Defer(one, Waiting(now, False, False, [state])))
         self.settle(changes)
 
-    def apply(self, filter: Filter, action: Action) -> tuple[int, float]:
-        """How many were changed, and the longest piece in seconds."""
+    def apply(self, filter: Filter, action: Action) -> str:
+        """How many were changed, and what messages that came in meanwhile had to wait for."""
         position: bytes | None = b""
-        changed, longest = 0, 0.0
-        while position is not None:
+        changed = 0
+        waits: list[float] = []
+
+        def done(error: object, what: Changed) -> None:
+            nonlocal position, changed
+            assert error is None, error
+            changed += len(what.ids)
+            position = what.position
+            if position is not None:
+                self.spool.search.apply(filter, action, position, done)
+
+        def send() -> None:
             begun = time.perf_counter()
-            answers: list[Changed] = []
-            self.spool.search.apply(filter, action, position, lambda error, what, a=answers: a.append(what))
-            self.run(lambda a=answers: bool(a))
-            changed += len(answers[0].ids)
-            position = answers[0].position
-            longest = max(longest, time.perf_counter() - begun)
-        return changed, longest
+            envelope = Envelope(
+                self.spool.new_id(), "s@example.org", [Recipient("u@live.test", "")],
+                "192.0.2.1", "c", "ESMTP", time.time(),
+            )  # fmt: skip
+
+            def stored(error: object) -> None:
+                assert error is None, error
+                waits.append(time.perf_counter() - begun)
+                if position is not None:
+                    send()
+
+            self.spool.submit(envelope, PREFIX, b"x" * 500, stored)
+
+        self.spool.search.apply(filter, action, position, done)
+        send()
+        self.run(lambda: position is None)
+        waits.sort()
+        p99 = waits[len(waits) * 99 // 100]
+        return f"{changed} changed; {len(waits)} came in, p99 {p99 * 1000:.1f} ms, longest {waits[-1] * 1000:.1f} ms"
 
 
 def anonymous() -> float:
@@ -135,13 +161,21 @@ def anonymous() -> float:
     return int(found[1]) / 1024 if found else 0.0
 
 
-def timed(what: str, work: Callable[[], object]) -> None:
-    begun = time.perf_counter()
-    result = work()
-    print(
-        f"{what:<46} {(time.perf_counter() - begun) * 1000:>12.1f} ms   {result if result is not None else ''}",
-        flush=True,
-    )
+class Report:
+    """Prints figures as they come, and keeps them."""
+
+    def __init__(self) -> None:
+        self.figures: dict[str, str] = {}
+
+    def tell(self, what: str, figure: str) -> None:
+        print(f"{what:<46} {figure}", flush=True)
+        self.figures[what] = figure
+
+    def timed(self, what: str, work: Callable[[], object]) -> None:
+        begun = time.perf_counter()
+        result = work()
+        took = f"{(time.perf_counter() - begun) * 1000:.1f} ms"
+        self.tell(what, took if result is None else f"{took}; {result}")
 
 
 def rate(queue: Queue, size: int, count: int = 20_000) -> float:
@@ -161,58 +195,80 @@ def main() -> None:
     parser.add_argument("--domains", type=int, default=10_000)
     parser.add_argument("--size", type=int, default=500)
     parser.add_argument("--dir", type=Path)
+    parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     base = Path(tempfile.mkdtemp(dir=chosen.dir))
-    dice = random.Random(1)
+    report = Report()
     try:
-        queue = Queue(base / "spool")
-        empty = sorted(rate(queue, chosen.size) for _ in range(5))[2]
-        print(f"intake of an empty queue: {empty:.0f} messages/s; anonymous memory {anonymous():.0f} MB")
-        begun = time.perf_counter()
-        for start in range(0, chosen.messages, 10_000):
-            count = min(10_000, chosen.messages - start)
-
-            def to(n: int) -> str:
-                domain = BIG if n % 10 == 0 else f"mx.d{dice.randrange(chosen.domains)}.test"
-                return f"u{dice.randrange(100_000)}@{domain}"
-
-            queue.defer(queue.submit(count, to, chosen.size), dice)
-        seconds = time.perf_counter() - begun
-        print(
-            f"submitted and deferred: {chosen.messages / seconds:.0f} messages/s; "
-            f"anonymous memory {anonymous():.0f} MB"
-        )
-        full = sorted(rate(queue, chosen.size) for _ in range(5))[2]
-        print(f"intake of the full queue: {full:.0f} messages/s, {full / empty:.2f} of the empty one's")
-        timed("stop", queue.spool.stop)
-        begun = time.perf_counter()
-        queue = Queue(base / "spool")
-        print(f"start: {time.perf_counter() - begun:.2f} s; anonymous memory {anonymous():.0f} MB")
-
-        def walk() -> int:
-            position: bytes | None = b""
-            pages = 0
-            while position is not None:
-                position = queue.spool.relay.fresh(position, 500).position
-                pages += 1
-            return pages
-
-        timed("walk through all for fresh ones", walk)
-        for name, filter in FILTERS.items():
-            timed(f"first page by {name}", lambda f=filter: len(queue.spool.search.find(f, b"", 100).found))
-        timed("count by domain", lambda: count_all(queue, Filter(domain=BIG)))
-        timed("count by text (scan)", lambda: count_all(queue, Filter(text="Too")))
-        timed("domains", lambda: len(queue.spool.relay.domains(b"", 100_000).found))
-        for action in ("hold", "release", "retry", "hold"):
-            timed(
-                f"{action} by domain (longest piece in s)",
-                lambda a=action: queue.apply(Filter(domain=BIG), a),
-            )
-        print(f"anonymous memory {anonymous():.0f} MB")
-        timed("remove by domain", lambda: queue.apply(Filter(domain=BIG), "remove"))
-        queue.spool.stop()
+        facts = machine.facts(base)
+        measure(base, chosen, report)
     finally:
         shutil.rmtree(base, ignore_errors=True)
+    if chosen.json is not None:
+        told = {
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": "bench/queue_index.py",
+            "machine": facts,
+            "versions": machine.versions(),
+            "options": {name: getattr(chosen, name) for name in ("messages", "domains", "size")},
+            "figures": report.figures,
+        }
+        chosen.json.write_text(json.dumps(told, indent=2) + "\n")
+
+
+def measure(base: Path, chosen: argparse.Namespace, report: Report) -> None:
+    dice = random.Random(1)
+    queue = Queue(base / "spool")
+    empty = sorted(rate(queue, chosen.size) for _ in range(5))[2]
+    report.tell("intake of an empty queue", f"{empty:.0f} messages/s; {anonymous():.0f} MB anonymous")
+    begun = time.perf_counter()
+    for start in range(0, chosen.messages, 10_000):
+        count = min(10_000, chosen.messages - start)
+
+        def to(n: int) -> str:
+            domain = BIG if n % 10 == 0 else f"mx.d{dice.randrange(chosen.domains)}.test"
+            return f"u{dice.randrange(100_000)}@{domain}"
+
+        queue.defer(queue.submit(count, to, chosen.size), dice)
+    seconds = time.perf_counter() - begun
+    report.tell(
+        "submitted and deferred",
+        f"{chosen.messages / seconds:.0f} messages/s; {anonymous():.0f} MB anonymous",
+    )
+    full = sorted(rate(queue, chosen.size) for _ in range(5))[2]
+    report.tell("intake of the full queue", f"{full:.0f} messages/s, {full / empty:.2f} of the empty one's")
+    report.timed("stop", queue.spool.stop)
+    begun = time.perf_counter()
+    queue = Queue(base / "spool")
+    report.tell("start", f"{time.perf_counter() - begun:.2f} s; {anonymous():.0f} MB anonymous")
+    report.timed("walk through all for fresh ones", lambda: walk(queue))
+    for name, filter in FILTERS.items():
+        report.timed(
+            f"first page by {name}", lambda f=filter: len(queue.spool.search.find(f, b"", 100).found)
+        )
+    report.timed("count by domain", lambda: count_all(queue, Filter(domain=BIG)))
+    report.timed("count by text (scan)", lambda: count_all(queue, Filter(text="Too")))
+    report.timed("domains", lambda: len(queue.spool.relay.domains(b"", 100_000).found))
+    actions: list[Action] = ["hold", "release", "retry", "hold"]
+    for number, action in enumerate(actions, 1):
+        report.timed(f"{number}. {action} by domain", lambda a=action: queue.apply(Filter(domain=BIG), a))
+    for name in ("domain", "held", "everything"):
+        report.timed(
+            f"first page by {name}, after these",
+            lambda f=FILTERS[name]: len(queue.spool.search.find(f, b"", 100).found),
+        )
+    report.tell("memory", f"{anonymous():.0f} MB anonymous")
+    report.timed("remove by domain", lambda: queue.apply(Filter(domain=BIG), "remove"))
+    queue.spool.stop()
+
+
+def walk(queue: Queue) -> str:
+    position: bytes | None = b""
+    pages = 0
+    while position is not None:
+        position = queue.spool.relay.fresh(position, 500).position
+        pages += 1
+    return f"{pages} pages"
 
 
 def count_all(queue: Queue, filter: Filter) -> int:

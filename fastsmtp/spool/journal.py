@@ -17,7 +17,7 @@ import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from zlib import crc32
 
 from fastsmtp._core import fsio
@@ -38,9 +38,10 @@ LEAST_REGIONS = 4
 
 class Region:
     """A part of the file. ``live``: how many entries of the tables stand in it; ``pins``: who is looking at it.
-    Both belong to tables.py. ``index`` is its place in the file, ``end`` where its next frame may begin."""
+    ``keys``, by table: those whose last change may stand in it. These belong to tables.py. ``index`` is its place in
+    the file, ``end`` where its next frame may begin."""
 
-    __slots__ = ("end", "entries", "index", "live", "pins", "view")
+    __slots__ = ("end", "index", "keys", "live", "pins", "view")
 
     def __init__(self, index: int, view: memoryview) -> None:
         self.index = index
@@ -48,7 +49,7 @@ class Region:
         self.end = 0
         self.live = 0
         self.pins = 0
-        self.entries: list[tuple[int, bytes, Any]] = []
+        self.keys: dict[int, list[bytes]] = {}
 
 
 class Change(NamedTuple):
@@ -290,7 +291,7 @@ class Journal:
             region = self._current = self.regions.pop(0)
             self.regions.append(region)
             region.end = 0
-            region.entries = []
+            region.keys = {}
         start = region.end
         at = _FILE_BYTES + region.index * self.region_bytes + start
         error = fsio.append(self._fd, data, at, self._sync or (self._late and not start))

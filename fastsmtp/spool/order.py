@@ -15,6 +15,12 @@ _SLACK = 200_000
 """Keys that are gone, or came twice, beyond as many as there are: then the runs are made anew, at once."""
 
 
+def in_order(keys: list[bytes]) -> list[bytes]:
+    """These sorted, in steps that let other threads run: sorting all at once would not."""
+    runs = [sorted(keys[at : at + _RUN]) for at in range(0, len(keys), _RUN)]
+    return list(merge(*runs)) if len(runs) > 1 else runs[0] if runs else []
+
+
 class Order:
     """The order of ``keys``, a dict that others change; they say so by `added` and `gone`."""
 

@@ -8,11 +8,12 @@ pin keeps from being written over. Mail delivered at once never enters the tree:
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from operator import itemgetter
 from typing import Any
 
+from msgspec import Struct
+
 from fastsmtp.spool.journal import Change, Journal, Region
-from fastsmtp.spool.order import Order
+from fastsmtp.spool.order import Order, in_order
 from fastsmtp.store import Store
 
 PACK, INTENT, MAIL, BODY, STATE = b"pack", b"intent", b"mail", b"body", b"journal"
@@ -26,26 +27,25 @@ _PAGE = 4096
 _SMALL = 1024
 """Bytes of a value that shares its page with others; pages are half full at worst, and so count double."""
 _ROW = 1024
+_TURN = 500
+"""Keys that are looked at before others may have the lock."""
 _NODE = 96
 """About the bytes of a key, and of what the tree keeps beside it."""
 NUMBER = {name: number for number, name in enumerate(DATABASES)}
 _FIRST_INDEX = NUMBER[BY_DOMAIN]
-_key = itemgetter(1)
 APPLIED = b"applied"
 """Key of ``journal``: all changes up to this number are in the tree."""
 
 
-class Entry:
+class Entry(Struct, gc=False):
     """The last change of a key; ``end`` is -1 when it is deleted. ``new``: the tree has no such key. Keys of one
-    frame may share it when they have the same value."""
+    frame may share it when they have the same value. There may be so many that looking for cycles among them would
+    hold up everybody, and there are none: a region does not know its entries."""
 
-    __slots__ = ("end", "new", "region", "start")
-
-    def __init__(self, region: Region, start: int, end: int, new: bool) -> None:
-        self.region = region
-        self.start = start
-        self.end = end
-        self.new = new
+    region: Region
+    start: int
+    end: int
+    new: bool
 
 
 Batch = list[tuple[int, bytes, Entry]]
@@ -68,6 +68,7 @@ class Tables:
     def apply(self, region: Region, at: int, changes: Sequence[Change]) -> None:
         """A frame that begins at ``at`` of ``region`` is durable."""
         counts = self._counts
+        keys = region.keys
         same: dict[int, Entry] = {}  # index rows are many, and there are few different ones of them
         with self._lock:
             for table, key, start, end, new in changes:
@@ -99,7 +100,10 @@ class Tables:
                     self.bytes += _weight(entry)
                 entries[key] = entry
                 region.live += 1
-                region.entries.append((table, key, entry))
+                if table in keys:
+                    keys[table].append(key)
+                else:
+                    keys[table] = [key]
 
     def rows(self) -> int:
         """Entries of the index tables: they are small in the journal, but not in memory."""
@@ -109,51 +113,55 @@ class Tables:
         """``region`` is to be moved: small rows go by table and key, so that a transaction changes pages that
         lie together, each of them once. The keeper's."""
         with self._lock:
-            waiting, region.entries = region.entries, []
-        tables: dict[int, list[tuple[int, bytes, Entry]]] = {}
-        for item in waiting:
-            tables.setdefault(item[0], []).append(item)
-        arranged: list[tuple[int, bytes, Entry]] = []
-        for table, items in sorted(tables.items()):
+            waiting, region.keys = region.keys, {}
+        for table, keys in waiting.items():
             if table >= NUMBER[WAIT]:
-                items.sort(key=_key, reverse=True)
-            arranged += items
+                waiting[table] = in_order(keys)[::-1]
         with self._lock:
-            region.entries = arranged
+            region.keys = waiting
 
     def next_to_move(self, region: Region, most_bytes: int, most: int) -> Batch:
-        """Some of what stands in ``region`` and is to be moved into the tree; pinned until `moved` or `kept`."""
+        """Some of what stands in ``region`` and is to be moved into the tree, of the last table first; pinned until
+        `moved` or `kept`. A key may come twice in a row."""
         batch: Batch = []
         size = 0
         with self._lock:
-            waiting = region.entries
-            while waiting and len(batch) < most and size < most_bytes:
-                table, key, taken = waiting.pop()
-                entry: Entry = taken
-                if self._entries[table].get(key) is taken:
-                    entry.new = False
-                    size += pages((table, key, entry))
-                    batch.append((table, key, entry))
             region.pins += 1
+        for table in sorted(region.keys, reverse=True):
+            keys, entries = region.keys[table], self._entries[table]
+            while keys and len(batch) < most and size < most_bytes:
+                with self._lock:
+                    for _ in range(min(_TURN, len(keys), most - len(batch))):
+                        key = keys.pop()
+                        entry = entries.get(key)
+                        if entry is not None and entry.region is region:
+                            entry.new = False
+                            size += pages((table, key, entry))
+                            batch.append((table, key, entry))
+                            if size >= most_bytes:
+                                break
         return batch
 
     def moved(self, region: Region, batch: Batch) -> None:
         """The tree has them, durably."""
+        for at in range(0, len(batch), _TURN):
+            with self._lock:
+                for table, key, entry in batch[at : at + _TURN]:
+                    entries = self._entries[table]
+                    if entries.get(key) is entry:
+                        del entries[key]
+                        self._order[table].gone()
+                        region.live -= 1
+                        self.bytes -= _weight(entry)
         with self._lock:
             region.pins -= 1
-            for table, key, entry in batch:
-                entries = self._entries[table]
-                if entries.get(key) is entry:
-                    del entries[key]
-                    self._order[table].gone()
-                    region.live -= 1
-                    self.bytes -= _weight(entry)
 
     def kept(self, region: Region, batch: Batch) -> None:
         """The tree could not take them."""
         with self._lock:
             region.pins -= 1
-            region.entries += batch
+            for table, key, _ in reversed(batch):
+                region.keys[table].append(key)
 
     # --- reading ------------------------------------------------------------------------------------
     @contextmanager

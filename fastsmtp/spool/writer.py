@@ -41,6 +41,8 @@ _ROOM = 0.05
 _SAME_TROUBLE = 60.0
 """Seconds within which trouble that comes back in the same words is still the same trouble."""
 _SYNC_EVERY = 1.0
+_APPLYING = 0.004
+"""Seconds after which changes that have not begun wait for the next commit."""
 
 
 def most_bytes(settings: SpoolSettings) -> int:
@@ -277,9 +279,7 @@ class Writer:
                 for insert in inserts:
                     if insert.filed is not None:
                         frame.put(NUMBER[BODY], insert.envelope.id.encode(), insert.body_count(), new=True)
-            changes = Changes(frame, self._tables)
-            for job in jobs:
-                job.apply(changes)
+            jobs = self._apply(Changes(frame, self._tables), jobs)
             self._fault("commit-begin")
         except StorageError as problem:
             self._broken(problem)
@@ -321,6 +321,19 @@ class Writer:
                 self._well()
         for job in jobs:
             job.finish(None)
+
+    def _apply(self, changes: Changes, jobs: list[Job]) -> list[Job]:
+        """Put into ``changes`` what these want, as far as it takes no long time; those that were done, of which there
+        is one at least. The others come with the next commit, and new mail in between."""
+        until = self._clock.monotonic() + _APPLYING
+        for count, job in enumerate(jobs, 1):
+            job.apply(changes)
+            if count < len(jobs) and self._clock.monotonic() > until:
+                self._in_hand = (self._in_hand[0], jobs[:count])
+                self._jobs.extendleft(reversed(jobs[count:]))
+                self._urgent = True
+                return jobs[:count]
+        return jobs
 
     def _append(self, frame: Frame) -> None:
         """Make it durable, then let readers see it. Raises OSError."""
