@@ -152,24 +152,22 @@ class Session:
         route = self._context.router.route(recipient.local, recipient.domain, self._ip)
         if isinstance(route, LocalRoute):
             return self._add_one(Recipient(recipient.text, route.mailbox, parameters))
-        if isinstance(route, Reply):
+        if isinstance(route, RemoteRoute):
+            if not route.verify:
+                return self._add_one(Recipient(recipient.text, "", parameters))
+        elif isinstance(route, Reply):
             self._log_refusal("RCPT", route, recipient=recipient.text)
             return route
-        verify = route.verify if isinstance(route, RemoteRoute) else route.asked
-        if verify and not self._context.router.trusts(self._ip):
-            return self._ask(_Asked(recipient, parameters, route))
-        return self._take(route, recipient, parameters)
+        elif not route.asked:
+            return self._expand(route, recipient, parameters)
+        asked = _Asked(recipient, parameters, route)
+        return self._taken(asked) if self._context.router.trusts(self._ip) else self._ask(asked)
 
-    def _take(
-        self, route: RemoteRoute | Expansion, recipient: Address, parameters: dict[str, str] | None
-    ) -> Reply | None:
+    def _taken(self, asked: _Asked) -> Reply | None:
         """The recipient enters the envelope, or what it stands for."""
-        if isinstance(route, RemoteRoute):
-            return self._add_one(Recipient(recipient.text, "", parameters))
-        answer = self._expand(route, recipient, parameters)
-        if answer is not None and not answer.positive:
-            self._log_refusal("RCPT", answer, recipient=recipient.text)
-        return answer
+        if isinstance(asked.route, RemoteRoute):
+            return self._add_one(Recipient(asked.recipient.text, "", asked.parameters))
+        return self._expand(asked.route, asked.recipient, asked.parameters)
 
     def _ask(self, asked: _Asked) -> Answer:
         """Ask next hops, one recipient after the other; the first one that is refused decides."""
@@ -183,7 +181,7 @@ class Session:
             if answer is not None:
                 self._log_refusal("RCPT", answer, recipient=asked.recipient.text)
                 return answer
-        return self._take(asked.route, asked.recipient, asked.parameters)
+        return self._taken(asked)
 
     def _verified(self, refused: Reply | None) -> None:
         asked, self._asked = self._asked, None
@@ -208,6 +206,8 @@ class Session:
             listed = any(target.owner is not None for target in route.targets)
             if listed or len(named) > 1:
                 self._aliases.append((Recipient(recipient.text, "", parameters), route))
+        if answer is not None and not answer.positive:
+            self._log_refusal("RCPT", answer, recipient=recipient.text)
         return answer
 
     def _add_one(self, found: Recipient) -> Reply | None:

@@ -1,8 +1,8 @@
 """Asks next hops for recipients: from memory where that has the answer, else one question for all who wait for it.
 
-A question costs connections of ours and time of another server, and strangers cause it. So how many are under way is
-bounded, for one site and in all, a site that gave no answer is left alone for a while, and whoever comes beyond that
-is told to come again.
+A question costs connections of ours and time of another server, and strangers cause it. So few are under way at one
+site while the others stand in line, a site that gave no answer is left alone for a while, and whoever comes beyond
+what may wait is told to come again.
 """
 
 from collections import Counter, OrderedDict, deque
@@ -24,9 +24,9 @@ from fastsmtp.transport.smtp.probe import Answered
 from fastsmtp.verify.judge import About, judge
 from fastsmtp.verify.verdicts import Hops, Verdicts
 
-MOST_AT_ONCE = 200
-"""Questions under way in a worker."""
-MOST_A_SITE = 20
+MOST_AT_ONCE = 1000
+"""Questions of a worker that are under way or stand in line."""
+MOST_A_SITE = 10
 """Questions under way at one site, each over a connection of its own."""
 MOST_WAITING = 10_000
 """Sessions that wait for an answer."""
@@ -68,7 +68,7 @@ class Asker(Protocol):
 class _Question:
     """One recipient at one way, and the sessions that wait for the answer, each with its deadline."""
 
-    __slots__ = ("address", "answer", "begun", "hops", "key", "over", "probe", "site", "waiting")
+    __slots__ = ("address", "answer", "begun", "hops", "key", "lined", "over", "probe", "site", "waiting")
 
     def __init__(self, key: str, address: str, hops: Hops, now: float) -> None:
         self.key = key
@@ -76,7 +76,8 @@ class _Question:
         self.hops = hops
         self.begun = now
         self.waiting: deque[tuple[float, Told]] = deque()
-        self.site = ""
+        self.lined = False
+        self.site = ""  # where it is under way
         self.probe: Cancellable | None = None
         self.over = False
         self.answer: Reply | None = None
@@ -94,6 +95,8 @@ class Verifier:
         self._verdicts = Verdicts()
         self._questions: dict[tuple[str, Hops], _Question] = {}
         self._sites: Counter[str] = Counter()
+        self._lines: dict[str, deque[tuple[_Question, Place]]] = {}
+        self._serving: set[str] = set()
         self._silent: OrderedDict[Hashable, float] = OrderedDict()
         self._waiting = 0
         self._told = 0
@@ -127,8 +130,13 @@ class Verifier:
         for question in list(self._questions.values()):
             while question.waiting and question.waiting[0][0] <= now:
                 self._tell(question.waiting.popleft()[1], CANNOT_VERIFY)
-            if now - question.begun >= LONGEST and not question.over:
+            if question.over:
+                continue
+            if now - question.begun >= LONGEST or (question.lined and not question.waiting):
                 self._give_up(question)
+        for site in list(self._lines):
+            self._lines[site] = deque(one for one in self._lines.get(site, ()) if not one[0].over)
+            self._serve(site)
         if self._told > TOLD:
             self._log.event(
                 f"{self._told - TOLD} more recipients were not verified by next hops within a second"
@@ -162,14 +170,36 @@ class Verifier:
             self._keep_silent(question.hops, now)
             self._note(question, "", f"{found.enhanced} {found}")
             self._settle(question, CANNOT_VERIFY)
-        elif self._is_silent(found.site, now) or self._sites[found.site] >= MOST_A_SITE:
+        elif self._is_silent(found.site, now):
             self._settle(question, CANNOT_VERIFY)
         else:
-            question.site = found.site
-            self._sites[found.site] += 1
-            probe = self._asker.probe(found, question.address, partial(self._answered, question))
+            question.lined = True
+            self._lines.setdefault(found.site, deque()).append((question, found))
+            self._serve(found.site)
+
+    def _serve(self, site: str) -> None:
+        """Begin questions of the site's line as far as they may be; not from within itself, as one may be over at
+        once."""
+        if site in self._serving:
+            return
+        self._serving.add(site)
+        line = self._lines.get(site)
+        while line and self._sites[site] < MOST_A_SITE:
+            question, place = line.popleft()
+            question.lined = False
+            if question.over:
+                continue
+            if self._is_silent(site, self._clock.monotonic()):
+                self._settle(question, CANNOT_VERIFY)
+                continue
+            question.site = site
+            self._sites[site] += 1
+            probe = self._asker.probe(place, question.address, partial(self._answered, question))
             if not question.over:
                 question.probe = probe
+        if not line:
+            self._lines.pop(site, None)
+        self._serving.discard(site)
 
     def _answered(self, question: _Question, remote: str, outcome: Outcome) -> None:
         answer, about = judge(outcome)
@@ -206,6 +236,7 @@ class Verifier:
                 del self._sites[question.site]
         while question.waiting:
             self._tell(question.waiting.popleft()[1], answer)
+        self._serve(question.site)
 
     def _tell(self, told: Told, answer: Reply | None) -> None:
         self._waiting -= 1

@@ -251,14 +251,61 @@ def test_a_question_is_given_up(world: World) -> None:
     assert len(world.probes) == 2, "nobody is asked for what was given up"
 
 
-def test_questions_at_one_site_are_bounded(world: World) -> None:
-    for number in range(MOST_A_SITE):
+def test_questions_at_one_site_stand_in_line(world: World) -> None:
+    for number in range(MOST_A_SITE + 2):
         assert world.ask(f"{number}@corp.test") is PENDING
-    assert world.ask("x@corp.test") is CANNOT_VERIFY
-    assert world.ask("0@corp.test") is PENDING, "one that is under way costs nothing"
+    assert len(world.probes) == MOST_A_SITE
     assert world.ask("x@far.test", "far.test") is PENDING
+    assert len(world.probes) == MOST_A_SITE + 1, "others need not wait for it"
     world.answer(TAKEN)
-    assert world.ask("x@corp.test") is PENDING
+    assert [probe.address for probe in world.probes][-1] == f"{MOST_A_SITE}@corp.test"
+    world.answer(TAKEN)
+    world.answer(TAKEN)
+    assert len(world.probes) == MOST_A_SITE
+
+
+def test_nobody_goes_before_those_in_line(world: World) -> None:
+    world.verifier.ask("a@corp.test", route(), lambda _: world.ask("quick@corp.test"))
+    for number in range(MOST_A_SITE):
+        world.ask(f"{number}@corp.test")
+    world.answer(TAKEN)
+    assert world.probes[-1].address == f"{MOST_A_SITE - 1}@corp.test"
+    world.answer(TAKEN)
+    assert world.probes[-1].address == "quick@corp.test"
+
+
+def test_the_line_is_told_when_the_site_falls_silent(world: World) -> None:
+    for number in range(MOST_A_SITE + 5):
+        world.ask(f"{number}@corp.test")
+    world.answer(DOWN)
+    assert world.told == [CANNOT_VERIFY] * 6
+    assert len(world.probes) == MOST_A_SITE - 1
+    for _ in range(MOST_A_SITE - 1):
+        world.answer(TAKEN)
+    assert world.told[6:] == [None] * (MOST_A_SITE - 1)
+
+
+def test_who_has_left_the_line_is_not_asked_for(world: World) -> None:
+    for number in range(MOST_A_SITE):
+        world.ask(f"{number}@corp.test")
+    world.ask("late@corp.test")
+    world.pass_by(10)
+    assert len(world.told) == MOST_A_SITE + 1
+    world.answer(TAKEN)
+    assert len(world.probes) == MOST_A_SITE - 1
+    assert world.ask("next@corp.test") is PENDING
+    assert world.probes[-1].address == "next@corp.test"
+
+
+def test_a_line_of_answers_without_asking(world: World) -> None:
+    """However long it is, it ends one after the other, not within each other."""
+    for number in range(MOST_A_SITE):
+        world.ask(f"{number}@corp.test")
+    for number in range(900):
+        assert world.ask(f"l{number}@corp.test") is PENDING
+    world.at_once = REFUSED
+    world.answer(TAKEN)
+    assert world.told == [None] + [NO] * 900
 
 
 def test_questions_are_bounded(world: World) -> None:
