@@ -80,6 +80,9 @@ def _parts(cls: type[msgspec.Struct]) -> Iterator[_Part]:
                     yield _Part(f"[{name}.{inner.encode_name}]", _about(below), _plain(below))
                 elif values_of(inner.type) is not None:
                     yield _free(f"{name}.{inner.encode_name}", inner)
+                elif (each_below := struct_of(items_of(inner.type))) is not None:
+                    head = f"[[{name}.{inner.encode_name}]]"
+                    yield _Part(head, _about(each_below), _plain(each_below), optional=True)
         elif many is not None:
             yield _Part(f"[[{name}]]", _about(many), _plain(many), optional=not field.required)
         elif named is not None:

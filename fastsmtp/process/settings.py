@@ -36,6 +36,7 @@ from fastsmtp.routing.settings import (
 from fastsmtp.routing.tables import RoutingTables, build_tables
 from fastsmtp.session.settings import SessionSettings
 from fastsmtp.spool.settings import Durability, SpoolSettings
+from fastsmtp.tls.settings import TlsSettings
 from fastsmtp.transport.smtp.settings import OutboundSettings
 from fastsmtp.transport.smtp.tls_settings import TlsPolicySettings
 
@@ -132,6 +133,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         ),
     ] = 0
     listeners: tuple[ListenerSettings, ...]
+    tls: TlsSettings = TlsSettings()
     mailboxes: MailboxSettings
     accounts: AccountSettings = AccountSettings()
     relay: RelaySettings = RelaySettings()
@@ -212,12 +214,21 @@ def _absolute(settings: Settings, base: Path) -> Settings:
         for name, one in settings.credentials.items()
     }
     mailboxes = change(settings.mailboxes, path=str(base / settings.mailboxes.path))
+    tls = change(
+        settings.tls,
+        certificates=tuple(
+            change(one, cert=str(base / one.cert), key=str(base / one.key))
+            for one in settings.tls.certificates
+        ),
+        client_ca=settings.tls.client_ca and str(base / settings.tls.client_ca),
+    )
     return change(
         settings,
         data_dir=base / settings.data_dir,
         mailboxes=mailboxes,
         relay=relay,
         credentials=credentials,
+        tls=tls,
     )
 
 
