@@ -65,7 +65,7 @@ def as_json_line(facts: Any) -> str:
 
 
 def _harmless(line: str) -> str:
-    """JSON that no terminal takes for commands: what is not printable is written as ``\\u`` and digits (RFC 8259 §7),
+    """JSON that no terminal takes for commands: what is not printable is written as ``\\u`` and digits,
     which JSON itself asks of few such characters only."""
     return line if line.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in line)
 
