@@ -17,7 +17,8 @@ class DeliveryResult(Struct, frozen=True, array_like=True, gc=False):
     RFC 3463, never empty: the reply's, else derived from the code, else ours. ``text`` is one printable line of at
     most `TEXT_LIMIT` characters: the remote's words, or our reason. ``remote`` is the host that was spoken to, as
     ``mx.far.test[192.0.2.1]:25``, empty when none was reached. ``diagnostic`` says whose words ``text`` is
-    (RFC 3464 §2.3.6): the remote's SMTP reply, or ours.
+    (RFC 3464 §2.3.6): the remote's SMTP reply, or ours. ``final``: it was delivered by LMTP to a server that does not
+    offer DSN, so that nobody but us can tell of it (RFC 3461 §5.2.3).
     """
 
     recipient: int
@@ -27,6 +28,7 @@ class DeliveryResult(Struct, frozen=True, array_like=True, gc=False):
     text: str
     remote: str
     diagnostic: Literal["smtp", "x-fastsmtp"]
+    final: bool = False
 
 
 def printable(text: str, limit: int = TEXT_LIMIT) -> str:

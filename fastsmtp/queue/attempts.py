@@ -129,7 +129,7 @@ class Attempts:
             self._deliver(slot, site, part, found)
             return
         outcome = Outcome.UNREACHABLE if found.enhanced.startswith("4") else Outcome.DONE
-        self._came_to(slot, site, part, all_of(part, found), outcome, str(found), final=False)
+        self._came_to(slot, site, part, all_of(part, found), outcome, str(found))
 
     def _deliver(self, slot: Slot, site: SiteQueue, part: Part, place: Place) -> None:
         mail = part.mail
@@ -142,7 +142,7 @@ class Attempts:
                 self._suspects.end(mail.envelope.id)
                 self._log.event(f"{mail.envelope.id} cannot be read: {error!r}")
                 unread = Unroutable("4.3.0", "the message cannot be read for now")
-                self._came_to(slot, site, part, all_of(part, unread), Outcome.NOTHING, "", final=False)
+                self._came_to(slot, site, part, all_of(part, unread), Outcome.NOTHING, "")
                 return
         if content is None:
             self._suspects.end(mail.envelope.id)
@@ -167,8 +167,7 @@ class Attempts:
             if isinstance(content, FileContent):
                 os.close(content.fd)
             outcome = outcome_of(word.stage, word.code, word.enhanced)
-            final = all(hop.kind == "lmtp" for hop in part.way[0])
-            self._came_to(slot, site, part, results, outcome, word.reason, final=final)
+            self._came_to(slot, site, part, results, outcome, word.reason)
 
         envelope = without_wishes(mail.envelope) if part.listed else mail.envelope
         delivery = self._transport.deliver(Job(envelope, content, part.numbers, place), done)
@@ -183,8 +182,6 @@ class Attempts:
         results: Sequence[DeliveryResult],
         outcome: Outcome,
         words: str,
-        *,
-        final: bool,
     ) -> None:
         """A delivery is over."""
         now = self._now()
@@ -196,7 +193,7 @@ class Attempts:
         self._board.ended(slot, outcome, now, words)
         site.health = slot.site.health
         stays = outcome.keeps_mail
-        self._judge.judge(mail, results, stays=stays, final=final)
+        self._judge.judge(mail, results, stays=stays)
         if stays:
             site.offered += 1
             self._stay(site, part, results)

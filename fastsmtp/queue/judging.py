@@ -32,10 +32,8 @@ class Judge:
         self._rng = rng
         self._now = now
 
-    def judge(
-        self, mail: RemoteMail, results: Sequence[DeliveryResult], *, stays: bool = False, final: bool = False
-    ) -> None:
-        """Log ``results``, let senders be told, and have the change stored. For ``stays`` and ``final`` see
+    def judge(self, mail: RemoteMail, results: Sequence[DeliveryResult], *, stays: bool = False) -> None:
+        """Log ``results``, let senders be told, and have the change stored. For ``stays`` see
         `letters.judge`."""
         envelope = mail.envelope
         wall = self._clock.now()
@@ -43,7 +41,6 @@ class Judge:
             mail,
             results,
             stays=stays,
-            final=final,
             at=self._now(),
             wall=wall,
             schedule=self._schedule,

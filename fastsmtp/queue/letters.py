@@ -163,7 +163,6 @@ def judge(
     results: Iterable[DeliveryResult],
     *,
     stays: bool,
-    final: bool,
     at: float,
     wall: float,
     schedule: RetrySchedule,
@@ -172,9 +171,7 @@ def judge(
     """What an attempt of ``at`` (queue time; ``wall`` by the clock) means for ``mail``, which is changed: what its
     senders may have to be told, and whether that changes what is stored.
 
-    ``stays``: who was put off waits with the site, unless an operator gave the mail hops of its own. ``final``: what
-    was delivered is in a mailbox, by LMTP, so that nobody else will tell (RFC 3461 §5.2.2); a host of SMTP that was
-    said to have it "delivered" speaks DSN itself.
+    ``stays``: who was put off waits with the site, unless an operator gave the mail hops of its own.
     """
     outcomes: list[Outcome] = []
     changed = False
@@ -187,7 +184,7 @@ def judge(
             continue
         del left[number]
         changed = True
-        action = _action(mail.envelope, number, result, final)
+        action = _action(mail.envelope, number, result)
         if action is not None:
             outcomes.append(Outcome(known[number], action, result, wall))
     if not put_off:
@@ -245,8 +242,9 @@ def refused(number: int, reply: Reply, *, later: bool = False) -> DeliveryResult
     return DeliveryResult(number, status, reply.code, reply.status, " ".join(reply.text), "", "x-fastsmtp")
 
 
-def _action(envelope: Envelope, number: int, result: DeliveryResult, final: bool) -> Action | None:
-    """What there may be to tell of a recipient who is done."""
+def _action(envelope: Envelope, number: int, result: DeliveryResult) -> Action | None:
+    """What there may be to tell of a recipient who is done. A host that has it "delivered", and not as the final one,
+    speaks DSN and tells itself (RFC 3461 §5.2.1)."""
     if result.status == "failed":
         return "failed"
     recipient = envelope.recipients[number]
@@ -259,4 +257,4 @@ def _action(envelope: Envelope, number: int, result: DeliveryResult, final: bool
         return None
     if result.status == "relayed":
         return "relayed"
-    return "delivered" if final else None
+    return "delivered" if result.final else None

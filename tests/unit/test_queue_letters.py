@@ -28,15 +28,15 @@ def mail(*recipients: Recipient, waiting: Waiting | None = None, **params: str) 
     return RemoteMail(envelope, START, waiting)
 
 
-def result(number: int, status: Any, code: int = 0) -> DeliveryResult:
+def result(number: int, status: Any, code: int = 0, *, final: bool = False) -> DeliveryResult:
     return DeliveryResult(
-        number, status, code, f"{(code or 400) // 100}.0.0", "words", "mx.far.test:25", "smtp"
+        number, status, code, f"{(code or 400) // 100}.0.0", "words", "mx.far.test:25", "smtp", final
     )
 
 
 def came(one: RemoteMail, *results: DeliveryResult, **how: Any) -> tuple[list[tuple[str, str]], bool]:
     """Action and address of each outcome, and whether it is to be stored."""
-    chosen: dict[str, Any] = {"stays": False, "final": False, "at": START, "wall": START} | how
+    chosen: dict[str, Any] = {"stays": False, "at": START, "wall": START} | how
     outcomes, changed = judge(one, results, schedule=SCHEDULE, rng=Random(1), **chosen)
     return [(outcome.action, outcome.recipient.address) for outcome in outcomes], changed
 
@@ -69,7 +69,7 @@ def test_who_tells_of_a_success(
 ) -> None:
     one = mail(Recipient("a@far.test", "", params, sender))
     expected = [(told, "a@far.test")] if told else []
-    assert came(one, result(0, status, 250), final=final) == (expected, True)
+    assert came(one, result(0, status, 250, final=final)) == (expected, True)
 
 
 def test_pauses_follow_the_schedule() -> None:

@@ -248,6 +248,27 @@ def test_lmtp_has_an_answer_for_each() -> None:
     assert peer.verbs()[0] == "LHLO"
 
 
+@pytest.mark.parametrize(
+    ("lmtp", "extensions", "status", "final"),
+    [
+        (False, [], "relayed", False),
+        (False, ["DSN"], "delivered", False),
+        (True, [], "delivered", True),
+        (True, ["DSN"], "delivered", False),
+    ],
+)
+def test_who_is_to_tell_of_a_success(lmtp: bool, extensions: list[str], status: str, final: bool) -> None:
+    async def attempt(peer: ScriptedPeer) -> None:
+        async with World() as world:
+            letter = envelope(Recipient("b@far.test", "", {"NOTIFY": "SUCCESS"}), "c@far.test")
+            results, _ = await world.send(place(peer, lmtp=lmtp), letter)
+            assert [(one.status, one.final) for one in results] == [(status, final)] * 2
+
+    with ScriptedPeer(lmtp=lmtp, extensions=extensions) as peer:
+        run(attempt(peer))
+    assert any("NOTIFY=SUCCESS" in line for line in peer.commands) == bool(extensions)
+
+
 def test_a_server_with_dsn_answers_for_the_rest() -> None:
     async def attempt(peer: ScriptedPeer) -> None:
         async with World() as world:

@@ -91,6 +91,7 @@ class Connection(asyncio.BufferedProtocol):
         "_end",
         "_latest",
         "_lines",
+        "_lmtp",
         "_over",
         "_stage",
         "_transport",
@@ -121,6 +122,7 @@ class Connection(asyncio.BufferedProtocol):
         self.opened = lines.now
         self.idle_since = lines.now
         self.uses = 0
+        self._lmtp = lmtp
         self._stage = "connect"  # that the deadline is for
         self._latest = 0.0
         self.waited = lines.patience["connect"]
@@ -131,6 +133,11 @@ class Connection(asyncio.BufferedProtocol):
         self._at = self._end = 0
         self.paused = False
         self._over = False
+
+    @property
+    def final(self) -> bool:
+        """Whether the server delivers into mailboxes and tells nobody of it: it speaks LMTP, without DSN."""
+        return self._lmtp and "DSN" not in self.protocol.offer.keywords
 
     # --- from the loop ----------------------------------------------------------------------------
 

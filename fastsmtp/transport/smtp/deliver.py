@@ -333,7 +333,7 @@ class Delivery:
             self._connection = None
             self._lost(connection, asked, outcomes)
             return
-        self._note(connection.remote, asked, outcomes)
+        self._note(connection.remote, asked, outcomes, final=connection.final)
         self._go_on(connection)
 
     def _go_on(self, connection: Connection) -> None:
@@ -349,13 +349,15 @@ class Delivery:
             self._connection = self._opening = None
             self.start()
 
-    def _note(self, remote: str, asked: Sequence[int], outcomes: Sequence[Outcome | None]) -> None:
+    def _note(
+        self, remote: str, asked: Sequence[int], outcomes: Sequence[Outcome | None], *, final: bool = False
+    ) -> None:
         """The results of a transaction; who has none is left for another."""
         for number, outcome in zip(asked, outcomes, strict=True):
             if outcome is None or outcome.status == "again":
                 self._left.append(number)
             else:
-                self._results.append(result(number, remote, outcome))
+                self._results.append(result(number, remote, outcome, final=final))
                 if outcome.status == "deferred":
                     self._weigh(outcome)
 
@@ -369,6 +371,7 @@ class Delivery:
             connection.remote,
             asked,
             [None if one == trouble and one.status == "deferred" else one for one in outcomes],
+            final=connection.final,
         )
         if not self._left:
             self._finish()

@@ -44,8 +44,9 @@ class SiteOutcome(Struct, frozen=True, gc=False):
 OK = SiteOutcome("ok", "", "data", 250, "2.0.0")
 
 
-def result(number: int, remote: str, outcome: Outcome) -> DeliveryResult:
-    """An outcome as the result of recipient ``number``; "again" that nobody tries again is deferred."""
+def result(number: int, remote: str, outcome: Outcome, *, final: bool = False) -> DeliveryResult:
+    """An outcome as the result of recipient ``number``; "again" that nobody tries again is deferred. ``final``: of a
+    server that tells nobody of what it has delivered."""
     status = outcome.status
     return DeliveryResult(
         number,
@@ -55,6 +56,7 @@ def result(number: int, remote: str, outcome: Outcome) -> DeliveryResult:
         outcome.text,
         remote,
         "x-fastsmtp" if outcome.ours else "smtp",
+        final and status == "delivered",
     )
 
 
