@@ -32,6 +32,8 @@ MOST_WAITING = 10_000
 """Sessions that wait for an answer."""
 MOST_SITES = 1000
 """Sites that are remembered to have given no answer."""
+MOST_LOST = 5
+"""Questions in turn that a site breaks off until it counts as one that gives no answer."""
 LONGEST = 60.0
 """Seconds after which a question is given up."""
 TOLD = 20
@@ -97,6 +99,7 @@ class Verifier:
         self._sites: Counter[str] = Counter()
         self._lines: dict[str, deque[tuple[_Question, Place]]] = {}
         self._serving: set[str] = set()
+        self._lost: Counter[str] = Counter()
         self._silent: OrderedDict[Hashable, float] = OrderedDict()
         self._waiting = 0
         self._told = 0
@@ -211,7 +214,11 @@ class Verifier:
     def _remember(self, question: _Question, answer: Reply | None, about: About) -> None:
         now = self._clock.monotonic()
         settings = self._router.verification
-        if about == "site":
+        if about == "question":
+            self._lost[question.site] += 1
+        else:
+            self._lost.pop(question.site, None)
+        if about == "site" or self._lost[question.site] >= MOST_LOST:
             self._keep_silent(question.site, now)
         elif answer is None:
             self._verdicts.know(question.key, question.hops, now, settings)
@@ -255,6 +262,8 @@ class Verifier:
         self._silent.move_to_end(site)
         if len(self._silent) > MOST_SITES:
             self._silent.popitem(last=False)
+        if len(self._lost) > MOST_SITES:
+            self._lost.clear()
 
     def _note(self, question: _Question, remote: str, reply: str) -> None:
         self._told += 1

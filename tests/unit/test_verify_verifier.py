@@ -198,6 +198,22 @@ def test_a_connection_lost_at_rcpt_says_nothing_about_others(world: World) -> No
     assert world.ask("b@corp.test") is PENDING
 
 
+def test_a_site_that_breaks_off_again_and_again_is_left_alone(world: World) -> None:
+    def asked(*outcomes: Outcome) -> None:
+        for outcome in outcomes:
+            world.clock.pass_by(1)
+            assert world.ask(f"{world.clock.monotonic()}@corp.test") is PENDING
+            world.answer(outcome)
+
+    lost = DOWN._replace(stage="rcpt")
+    asked(lost, lost, lost, lost, REFUSED, lost, lost, lost, lost, TAKEN, lost, lost, lost, lost)
+    asked(lost)
+    assert world.ask("x@corp.test") is CANNOT_VERIFY
+    world.pass_by(60)
+    asked(lost)
+    assert world.ask("x@corp.test") is CANNOT_VERIFY, "until it has answered once"
+
+
 def test_a_place_that_cannot_be_found(world: World) -> None:
     world.slow = True
     assert world.ask() is PENDING
