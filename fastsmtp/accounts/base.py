@@ -84,9 +84,13 @@ class Authenticator(Protocol):
         that login, or when it is disabled."""
 
 
+class AccountsError(Exception):
+    """The backend cannot answer now; the text says why, in one line for the log."""
+
+
 class Names(Protocol):
     """What a backend knows of who exists, beside what stands in the settings; all names are canonical. Answers at
-    once; raises nothing: a backend that fails knows nobody, and says so in the log."""
+    once. Raises `AccountsError` when storage fails: to say that nobody is here would bounce mail."""
 
     @property
     def version(self) -> int:

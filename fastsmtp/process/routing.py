@@ -3,6 +3,7 @@
 import secrets
 from pathlib import Path
 
+from fastsmtp.accounts.base import Names
 from fastsmtp.clock import SystemClock
 from fastsmtp.process.settings import Settings, load_settings, routing_of, srs_domain
 from fastsmtp.routing.credentials import read_credentials
@@ -16,10 +17,12 @@ from fastsmtp.routing.tables import RoutingTables
 
 class SettingsSource:
     """The `Source` that ``file`` is, which may change; the first time, and without a file always, it is ``settings``.
-    ``secret`` is SRS's, None: senders are not rewritten."""
+    ``secret`` is SRS's, None: senders are not rewritten. ``names`` are those of the backend of accounts, given once
+    that is open."""
 
     def __init__(self, file: Path | None, settings: Settings, secret: bytes | None) -> None:
         self.seen: dict[Path, Signature] = {}
+        self.names: Names | None = None
         self._file = file
         self._settings = settings
         self._secret = secret
@@ -46,7 +49,7 @@ class SettingsSource:
         for one in settings.credentials.values():
             if one.password_file is not None:
                 self._look(Path(one.password_file))
-        tables = routing_of(settings, recipients, read_credentials(settings.credentials))
+        tables = routing_of(settings, recipients, read_credentials(settings.credentials), self.names)
         return tables, None if self._secret is None else Srs(self._secret, srs_domain(settings))
 
     def _look(self, file: Path) -> None:

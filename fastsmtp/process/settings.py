@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from fastsmtp.accounts.base import Names
 from fastsmtp.accounts.names import canonical_domain, canonical_local
 from fastsmtp.accounts.settings import AccountSettings
 from fastsmtp.accounts.static import StaticDirectory, directory_problems
@@ -236,11 +237,12 @@ def routing_of(
     settings: Settings,
     recipients: Recipients | None = None,
     logins: Mapping[str, Credential] | None = None,
+    names: Names | None = None,
 ) -> RoutingTables:
     """The tables that say where mail goes; ``recipients`` and ``logins`` are what was read from the files that are
-    named. Raises `SettingsError`."""
+    named, ``names`` those of the backend of accounts. Raises `SettingsError`."""
     return build_tables(
-        StaticDirectory(settings.mailboxes),
+        StaticDirectory(settings.mailboxes, names),
         domains=settings.mailboxes.domains,
         relay=settings.relay,
         routes=settings.routes,
@@ -249,7 +251,15 @@ def routing_of(
         forwarding=settings.forwarding,
         recipients=recipients,
         logins=logins,
+        promised=StaticDirectory(_promised(settings)),
     )
+
+
+def _promised(settings: Settings) -> MailboxSettings:
+    """With a backend that has users of its own, any name may be one."""
+    if settings.accounts.backend == "static":
+        return settings.mailboxes
+    return msgspec.structs.replace(settings.mailboxes, unknown_users="create")
 
 
 def srs_domain(settings: Settings) -> str:
@@ -285,7 +295,7 @@ def _contradictions(settings: Settings) -> Iterator[str]:
             f"of spool.pack_bytes = {spool.pack_bytes:_}, no mail could be taken: make it at least {least:_}, "
             "twice their sum, or lower spool.reserve"
         )
-    wrong = [f"mailboxes.{problem}" for problem in directory_problems(settings.mailboxes)]
+    wrong = [f"mailboxes.{problem}" for problem in directory_problems(_promised(settings))]
     yield from wrong
     if not wrong:
         try:

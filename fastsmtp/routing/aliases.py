@@ -68,7 +68,7 @@ class AliasTable:
             if not key[0]:
                 self._domains[key[1]] = Alias(place, members, None)
                 continue
-            owner = keys.get((_OWNER + key[0], key[1]))
+            owner = keys.get(owner_key(key))
             self._addresses[key] = Alias(place, members, owner)
         if problems:
             raise SettingsError(problems)
@@ -91,6 +91,16 @@ class AliasTable:
         """Every domain that is named."""
         members = {canonical_domain(one.domain) for _, alias in self.entries() for one in alias.members}
         return members | {domain for (_, domain), _ in self.entries()}
+
+
+def alias_of(place: str, texts: Sequence[str], *, catch_all: bool, owner: str | None) -> Alias:
+    """The alias that stands for ``texts``, in the form of the ``[aliases]`` table. Raises ValueError."""
+    return Alias(place, tuple(_members(texts, catch_all=catch_all)), owner)
+
+
+def owner_key(key: Key) -> Key:
+    """The address of the list ``key``'s owner."""
+    return _OWNER + key[0], key[1]
 
 
 def _key(text: str) -> Key:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TypeVar
 
+from fastsmtp.accounts.base import Identity
 from fastsmtp.clock import Clock
 from fastsmtp.mail.envelope import Recipient
 from fastsmtp.mail.reply import MAILBOX_UNKNOWN, RELAY_DENIED, Reply
@@ -33,6 +34,7 @@ class Router:
 
     def __init__(self, tables: RoutingTables, clock: Clock, srs: Srs | None = None) -> None:
         self._tables = tables
+        self._version = tables.directory.version
         self._clock = clock
         self._srs = srs
         self._known: dict[tuple[str, str], Accepted] = {}
@@ -45,6 +47,10 @@ class Router:
         """Decide by ``tables`` from now on."""
         self._tables = tables
         self._srs = srs
+        self._forget()
+
+    def _forget(self) -> None:
+        self._version = self._tables.directory.version
         self._known = {}
         self._elsewhere = {}
         self._next = {}
@@ -56,6 +62,8 @@ class Router:
     def route(self, local: str, domain: str, client_ip: str) -> Accepted | Reply:
         """Where mail for ``local@domain`` from the client at ``client_ip`` goes, or why not: 550 5.1.1 for
         nobody of ours, 550 5.7.1 for other domains. The bare ``<postmaster>`` has an empty ``domain``."""
+        if self._tables.directory.version != self._version:
+            self._forget()
         known = self._known.get((local, domain))
         if known is not None:
             return known
@@ -67,6 +75,21 @@ class Router:
     def trusts(self, client_ip: str) -> bool:
         """Whether this client may send to every domain; for such a one no next hop is asked."""
         return self._tables.relay.trusts(client_ip)
+
+    def may_send(self, identity: Identity, local: str, domain: str) -> bool:
+        """Whether whoever has logged in as ``identity`` may send as ``local@domain``: what the directory says, and
+        what leads to that account's mailbox and nowhere else. Nobody may whose account is disabled."""
+        tables = self._tables
+        if tables.directory.disabled(identity.login):
+            return False
+        if tables.directory.may_send(identity, local, domain):
+            return True
+        if not domain or not tables.directory.local_domain(domain):
+            return False
+        found = tables.resolve(local, domain)
+        if isinstance(found, Expansion):
+            return len(found.targets) == 1 and found.targets[0].mailbox == identity.login
+        return isinstance(found, LocalRoute) and found.mailbox == identity.login
 
     @property
     def verification(self) -> VerifySettings:
@@ -208,6 +231,8 @@ class Router:
     def next_hop(self, address: str) -> Place:
         """Where a recipient that was accepted goes now: aliases and permission are no question any more. 550 5.1.1
         when nobody of that name is here any longer."""
+        if self._tables.directory.version != self._version:
+            self._forget()
         known = self._next.get(address)
         if known is None:
             known = self._tables.place(*split(address), given=True)

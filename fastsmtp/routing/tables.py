@@ -14,7 +14,7 @@ from fastsmtp.config.bind import key_text
 from fastsmtp.config.errors import SettingsError
 from fastsmtp.mail.reply import ALIAS_LOOP, ALIAS_TOO_LARGE, MAILBOX_UNKNOWN, Reply
 from fastsmtp.routing.addresses import Key, spell, split
-from fastsmtp.routing.aliases import Alias, AliasTable
+from fastsmtp.routing.aliases import Alias, AliasTable, alias_of, owner_key
 from fastsmtp.routing.credentials import Credential
 from fastsmtp.routing.destinations import LOCAL, MX_PORT, hops_for, parse_destination
 from fastsmtp.routing.match import Rule, RuleTable, parse_match
@@ -25,6 +25,8 @@ from fastsmtp.routing.settings import CredentialSettings, ForwardingSettings, Re
 DEEPEST = 32
 """Aliases that may follow each other."""
 _IMPLIED = "*"
+_DIRECTORY = "fastsmtp alias"
+"""The place of an alias that stands in no file."""
 _OWN_HOSTS = (Hop("mx", "", MX_PORT),)
 
 Place = LocalRoute | RemoteRoute | Reply
@@ -72,17 +74,20 @@ class RoutingTables:
         self.expansion = expansion
         self.credentials = dict(credentials or {})
         homes = [canonical_domain(domain) for domain in domains]
-        self._first = homes[0] if homes else ""
         named = {*homes, *self.relay.domains(), *self.rules.domains(), *self.aliases.domains()}
-        self.international = any("xn--" in domain for domain in named)
+        self._international = any("xn--" in domain for domain in named)
+
+    @property
+    def international(self) -> bool:
         """Whether a domain in U-labels can be one that is named here."""
+        return self._international or self.directory.international
 
     def canonical(self, local: str, domain: str) -> Key:
         """The form in which addresses are compared. The bare ``<postmaster>`` has an empty ``domain``, and belongs
         to the first one of ours (RFC 5321 §4.5.1)."""
         name = canonical_local(local)
         if not domain and name == POSTMASTER:
-            return name, self._first
+            return name, self.directory.first_domain
         return name, canonical_domain(domain)
 
     def served(self, domain: str) -> bool:
@@ -171,26 +176,43 @@ class RoutingTables:
         key = name, home = self.canonical(local, domain)
         # An alias that names itself means the mailbox beside it.
         final = bool(work.path) and work.path[-1] == key
-        alias = None if final else self.aliases.named(*self.alias_key(key))
+        alias = None if final else self.alias_named(self.alias_key(key))
         if alias is not None:
             return self._through(work, alias, key, local)
         place = self.place(local, domain, work.trace, given=given)
         if not isinstance(place, Reply):
             if isinstance(place, LocalRoute) and _base(name) == POSTMASTER:
                 user = split(place.mailbox)
-                if user != key and self.aliases.named(*user) is not None:
+                if user != key and self.alias_named(user) is not None:
                     return self._follow(work, *user)  # mailboxes.postmaster names a user who has an alias
             return self._add(work, local, home, place)
-        alias = self.aliases.catch_all(home) if place is MAILBOX_UNKNOWN and not final else None
+        alias = self._catch_all(home) if place is MAILBOX_UNKNOWN and not final else None
         return place if alias is None else self._through(work, alias, key, local)
 
     def alias_key(self, key: Key) -> Key:
         """The address whose alias this one (both canonical) is reached by: itself, or without its tag. Itself too
         where there is no alias of that name."""
         for name in _names(key, self.directory.local_domain(key[1])):
-            if self.aliases.named(name, key[1]) is not None:
+            if self.alias_named((name, key[1])) is not None:
                 return name, key[1]
         return key
+
+    def alias_named(self, key: Key) -> Alias | None:
+        """The alias of this very address (canonical): of the settings, or else of the directory."""
+        found = self.aliases.named(*key)
+        if found is not None:
+            return found
+        members = self.directory.alias(*key) if key[0] else None
+        if members is None:
+            return None
+        owner = owner_key(key)
+        owned = self.aliases.named(*owner) is not None or self.directory.alias(*owner) is not None
+        return alias_of(_DIRECTORY, members, catch_all=False, owner=spell(*owner) if owned else None)
+
+    def _catch_all(self, domain: str) -> Alias | None:
+        found = self.aliases.catch_all(domain)
+        members = None if found is not None else self.directory.alias("", domain)
+        return found if members is None else alias_of(_DIRECTORY, members, catch_all=True, owner=None)
 
     def _through(self, work: _Work, alias: Alias, key: Key, local: str) -> Reply | None:
         if work.trace:
@@ -282,9 +304,11 @@ def build_tables(
     forwarding: ForwardingSettings,
     recipients: Recipients | None = None,
     logins: Mapping[str, Credential] | None = None,
+    promised: Directory | None = None,
 ) -> RoutingTables:
     """The tables of these settings; ``domains`` are ours, ``recipients`` and ``logins`` what was read from files.
-    Raises `SettingsError` naming every fault by its place."""
+    ``promised`` has everybody who may be in ``directory``, where that changes: aliases may lead to them. Raises
+    `SettingsError` naming every fault by its place."""
     problems: list[str] = []
     homes = [canonical_domain(domain) for domain in domains]
     rules = []
@@ -319,17 +343,20 @@ def build_tables(
         alias_table = AliasTable(aliases)
     except SettingsError as error:
         problems += error.problems
-    tables = RoutingTables(
-        directory,
-        domains=domains,
-        relay=RelayRules(relay, recipients),
-        rules=rule_table,
-        aliases=alias_table,
-        expansion=forwarding.expansion,
-        credentials=logins,
-    )
+
+    def tables(directory: Directory) -> RoutingTables:
+        return RoutingTables(
+            directory,
+            domains=domains,
+            relay=RelayRules(relay, recipients),
+            rules=rule_table,
+            aliases=alias_table,
+            expansion=forwarding.expansion,
+            credentials=logins,
+        )
+
     if not problems:
-        problems += tables.problems()
+        problems += tables(promised or directory).problems()
     if problems:
         raise SettingsError(problems)
-    return tables
+    return tables(directory)

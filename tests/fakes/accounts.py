@@ -1,8 +1,8 @@
-"""Accounts in memory: a few logins with their passwords in clear, answered at once or when a test says so."""
+"""Accounts in memory: names, and a few logins with passwords in clear, answered at once or when a test says so."""
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 from fastsmtp.accounts.base import (
@@ -109,3 +109,53 @@ class FakeAuthenticator:
             return judge()
         self._waiting.append(lambda: told(judge()))
         return None
+
+
+class FakeNames:
+    """The `Names` of a backend with these ``users`` (the domains are theirs); count ``version`` up after a change.
+    ``off``: who is disabled."""
+
+    def __init__(
+        self,
+        users: Collection[str] = (),
+        aliases: Mapping[str, tuple[str, ...]] | None = None,
+        senders: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> None:
+        self.version = 1
+        self.users = set(users)
+        self.aliases = dict(aliases or {})
+        self.off: set[str] = set()
+        self._senders = dict(senders or {})
+
+    @property
+    def first_domain(self) -> str:
+        """See `Names.first_domain`."""
+        return min(self._domains(), default="")
+
+    @property
+    def international(self) -> bool:
+        """See `Names.international`."""
+        return any("xn--" in domain for domain in self._domains())
+
+    def has_domain(self, domain: str) -> bool:
+        """See `Names.has_domain`."""
+        return domain in self._domains()
+
+    def has_user(self, local: str, domain: str) -> bool:
+        """See `Names.has_user`."""
+        return f"{local}@{domain}" in self.users
+
+    def alias(self, local: str, domain: str) -> Sequence[str] | None:
+        """See `Names.alias`."""
+        return self.aliases.get(f"{local}@{domain}")
+
+    def senders(self, login: str) -> Sequence[str]:
+        """See `Names.senders`."""
+        return self._senders.get(login, ())
+
+    def disabled(self, login: str) -> bool:
+        """See `Names.disabled`."""
+        return login in self.off
+
+    def _domains(self) -> set[str]:
+        return {user.rpartition("@")[2] for user in self.users}

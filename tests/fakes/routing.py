@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+from fastsmtp.accounts.base import Names
 from fastsmtp.accounts.static import StaticDirectory
 from fastsmtp.routing.relay import Recipients
 from fastsmtp.routing.router import Router
@@ -21,6 +22,13 @@ def route(match: str, *to: str, **more: Any) -> RouteSettings:
     return RouteSettings(match=match, to=to, **more)
 
 
+def mailboxes(
+    domains: Sequence[str], users: Sequence[str], unknown_users: str = "reject", postmaster: str = "postmaster"
+) -> Any:
+    """A ``[mailboxes]`` table as far as a directory looks at it."""
+    return SimpleNamespace(domains=domains, users=users, unknown_users=unknown_users, postmaster=postmaster)
+
+
 def tables(
     *routes: RouteSettings,
     aliases: Mapping[str, Sequence[str]] | None = None,
@@ -33,13 +41,11 @@ def tables(
     recipients: Recipients | None = None,
     expansion: int = 1000,
     credentials: Mapping[str, CredentialSettings] | None = None,
+    names: Names | None = None,
 ) -> RoutingTables:
     """alice and bob in both domains, carol in one; `FRIEND` may relay; corp.test lives elsewhere."""
-    mailboxes = SimpleNamespace(
-        domains=domains, users=users, unknown_users=unknown_users, postmaster=postmaster
-    )
     return build_tables(
-        StaticDirectory(mailboxes),
+        StaticDirectory(mailboxes(domains, users, unknown_users, postmaster), names),
         domains=domains,
         relay=RelaySettings(
             networks=("192.0.2.0/24", "2001:db8::/32"),

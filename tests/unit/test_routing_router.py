@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from fastsmtp.accounts.base import Account
+from fastsmtp.accounts.base import Account, Identity
+from fastsmtp.accounts.static import StaticDirectory
 from fastsmtp.mail.envelope import Recipient
 from fastsmtp.mail.reply import (
     ALIAS_LOOP,
@@ -20,22 +21,21 @@ from fastsmtp.routing.route import Expansion, Hop, LocalRoute, RemoteRoute, Targ
 from fastsmtp.routing.router import Router, copy_key
 from fastsmtp.routing.settings import RelaySettings, VerifySettings
 from fastsmtp.routing.tables import RoutingTables
+from tests.fakes.accounts import FakeNames
 from tests.fakes.clock import FakeClock
-from tests.fakes.routing import FRIEND, STRANGER, route, router, tables
+from tests.fakes.routing import FRIEND, STRANGER, mailboxes, route, router, tables
 
 
 def mx(domain: str, name: str = "*", verify: bool = False) -> RemoteRoute:
     return RemoteRoute((Hop("mx", domain, 25),), name, verify)
 
 
-class CountingDirectory:
+class CountingDirectory(StaticDirectory):
     """alice of example.org, and everybody whose name begins with u."""
 
     def __init__(self) -> None:
+        super().__init__(mailboxes(("example.org",), ()))
         self.asked = 0
-
-    def local_domain(self, domain: str) -> bool:
-        return domain == "example.org"
 
     def lookup(self, local: str, domain: str) -> Account | None:
         self.asked += 1
@@ -386,3 +386,102 @@ def test_a_notice_to_a_return_address_goes_back_to_the_sender_it_stands_for() ->
     assert sent_on.sender is not None
     back = known.own(*split(sent_on.sender))
     assert back == Expansion((Target("someone@away.test", ""),))
+
+
+# --- names of a backend, which change while the router decides --------------------------------------
+
+
+def test_what_changes_in_the_backend_counts_at_once() -> None:
+    names = FakeNames()
+    one = router(names=names)
+    assert one.route("dan", "example.org", STRANGER) is MAILBOX_UNKNOWN
+    names.users.add("dan@example.org")
+    names.version += 1
+    assert one.route("dan", "example.org", STRANGER) == LocalRoute("dan@example.org")
+    assert one.next_hop("dan@example.org") == LocalRoute("dan@example.org")
+    names.users.clear()
+    names.version += 1
+    assert one.route("dan", "example.org", STRANGER) is MAILBOX_UNKNOWN
+    assert one.next_hop("dan@example.org") is MAILBOX_UNKNOWN
+
+
+def test_domains_and_aliases_of_the_backend() -> None:
+    names = FakeNames(
+        users={"dan@shop.test", "eve@shop.test", "jo@xn--bcher-kva.test"},
+        aliases={
+            "sales@shop.test": ("dan@shop.test", "eve@shop.test"),
+            "info@example.org": ("alice@example.org", "dan@far.test"),
+            "list@shop.test": ("eve@shop.test",),
+            "owner-list@shop.test": ("dan@shop.test",),
+            "@shop.test": ("dan@shop.test",),
+            "loop@shop.test": ("loop2@shop.test",),
+            "loop2@shop.test": ("loop@shop.test",),
+        },
+    )
+    decide = router(names=names).route
+
+    def targets(local: str, domain: str) -> list[tuple[str, str, str | None]]:
+        found = decide(local, domain, STRANGER)
+        assert isinstance(found, Expansion)
+        return [(one.address, one.mailbox, one.owner) for one in found.targets]
+
+    assert decide("Dan+x", "SHOP.test", STRANGER) == LocalRoute("dan@shop.test")
+    assert decide("jo", "bücher.test", STRANGER) == LocalRoute("jo@xn--bcher-kva.test")
+    assert decide("postmaster", "shop.test", STRANGER) == LocalRoute("alice@shop.test")
+    assert [mailbox for _, mailbox, _ in targets("Sales+tag", "shop.test")] == ["dan@shop.test", "eve@shop.test"]
+    assert [mailbox for _, mailbox, _ in targets("info", "example.org")] == ["alice@example.org", ""]
+    assert targets("list", "shop.test") == [("eve@shop.test", "eve@shop.test", "owner-list@shop.test")]
+    assert [mailbox for _, mailbox, _ in targets("whoever", "shop.test")] == ["dan@shop.test"]
+    assert decide("loop", "shop.test", STRANGER) is ALIAS_LOOP
+    assert decide("x", "sub.shop.test", STRANGER) is RELAY_DENIED
+
+
+def test_the_bare_postmaster_where_only_the_backend_has_domains() -> None:
+    names = FakeNames(users={"dan@shop.test"})
+    one = router(names=names, domains=(), users=(), postmaster="dan")
+    assert one.route("postmaster", "", STRANGER) == LocalRoute("dan@shop.test")
+
+
+# --- who may send as whom ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("local", "domain", "allowed"),
+    [
+        ("alice", "example.org", True),
+        ("Alice+news", "EXAMPLE.ORG", True),
+        ("info", "example.org", True),
+        ("both", "example.org", False),
+        ("away", "example.org", False),
+        ("anything", "example.net", True),  # its catch-all
+        ("carol", "example.net", False),
+        ("bob", "example.net", False),
+        ("postmaster", "example.org", True),
+        ("bob", "example.org", False),
+        ("nobody", "example.org", False),
+        ("alice", "far.test", False),
+        ("alice", "corp.test", False),
+        ("alice%corp.test", "example.org", False),
+        ("", "", False),
+    ],
+)
+def test_may_send(local: str, domain: str, allowed: bool) -> None:
+    one = router(
+        aliases={
+            "info@example.org": ("alice@example.org",),
+            "both@example.org": ("alice@example.org", "bob@example.org"),
+            "away@example.org": ("alice@example.org", "alice@far.test"),
+            "@example.net": ("alice@example.org",),
+        }
+    )
+    assert one.may_send(Identity("alice@example.org"), local, domain) is allowed
+
+
+def test_nobody_sends_whose_account_is_disabled() -> None:
+    names = FakeNames(users={"dan@shop.test"}, senders={"dan@shop.test": ("@far.test",)})
+    one, dan = router(names=names), Identity("dan@shop.test")
+    assert one.may_send(dan, "dan", "shop.test")
+    assert one.may_send(dan, "x", "far.test")
+    names.off.add("dan@shop.test")
+    assert not one.may_send(dan, "dan", "shop.test")
+    assert not one.may_send(dan, "x", "far.test")
