@@ -9,6 +9,7 @@ import functools
 import gc
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -34,6 +35,10 @@ from fastsmtp.queue.suspects import Suspects
 from fastsmtp.routing.srs import SECRET_FILE, make_secret, read_secret
 from fastsmtp.spool.suspects import SuspectBoard
 from fastsmtp.telemetry.maillog import MailLog
+from fastsmtp.tls.settings import TlsSettings
+
+if TYPE_CHECKING:
+    from fastsmtp.process.keys import KeyKeeper
 
 OWN_FILES = 200
 """Open files that a worker needs besides its connections and their bodies: listeners, spool, mailboxes."""
@@ -54,6 +59,7 @@ def serve(settings: Settings, file: Path | None) -> int:
 
 def _serve(settings: Settings, file: Path | None, clock: Clock, log: MailLog) -> int:
     identity = find_user(settings.user)
+    keys = key_keeper(settings.tls, clock, log)
     make_directory(settings.data_dir, "data_dir", identity)
     lock = take_lock(settings.data_dir)
     give(settings.data_dir / "lock", identity)
@@ -94,6 +100,7 @@ def _serve(settings: Settings, file: Path | None, clock: Clock, log: MailLog) ->
         sites=sites,
         suspects=regions(shards, SuspectBoard.BYTES),
         remote_suspects=regions(shards, Suspects.BYTES),
+        certificates=None if keys is None else keys.store,
         clock=clock,
     )
 
@@ -126,6 +133,7 @@ def _serve(settings: Settings, file: Path | None, clock: Clock, log: MailLog) ->
         announce=functools.partial(_announce, settings, listeners),
         stopping=close_listeners,
         worker_died=worker_died,
+        renewals=lambda at_once: () if keys is None else keys.look(at_once=at_once),
     )
     # The workers share what is there now; a collector that writes into every object would copy it all.
     gc.collect()
@@ -135,6 +143,16 @@ def _serve(settings: Settings, file: Path | None, clock: Clock, log: MailLog) ->
     finally:
         close_listeners()
         os.close(lock)
+
+
+def key_keeper(settings: TlsSettings, clock: Clock, log: MailLog) -> "KeyKeeper | None":
+    """Who looks after the certificates, when there are any: only then is the library that reads them loaded. Raises
+    `StartError`."""
+    if not settings.certificates:
+        return None
+    from fastsmtp.process.keys import KeyKeeper
+
+    return KeyKeeper(settings, clock, log.event)
 
 
 def srs_secret(data_dir: Path, identity: Identity | None) -> bytes:

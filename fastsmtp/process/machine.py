@@ -15,6 +15,9 @@ from fastsmtp.process.privileges import find_user
 from fastsmtp.process.routing import SettingsSource
 from fastsmtp.process.settings import Settings, existing, mailbox_root, watched_places
 from fastsmtp.process.sockets import probe
+from fastsmtp.tls.pair import CertificateError
+from fastsmtp.tls.settings import TlsSettings
+from fastsmtp.tls.store import CertificateStore
 
 _FLAG = memoryview(bytes(1))
 """Of marks that are asked once: not crossed before."""
@@ -45,7 +48,31 @@ def machine_problems(settings: Settings) -> list[str]:
         SettingsSource(None, settings, None).load()
     except SettingsError as error:
         problems += error.problems
+    return problems + tls_problems(settings.tls)
+
+
+def tls_problems(settings: TlsSettings) -> list[str]:
+    """Why certificates or keys cannot be used, one line each."""
+    if not settings.certificates:
+        return []
+    from fastsmtp.tls.files import read_all
+
+    pairs, problems = read_all(settings)
+    try:
+        CertificateStore(settings, pairs)
+    except CertificateError as error:
+        problems.append(f"tls: {error}")
     return problems
+
+
+def tls_notes(settings: TlsSettings, now: float) -> list[str]:
+    """What is wrong with certificates that can be used; ``now`` in seconds since 1970."""
+    if not settings.certificates:
+        return []
+    from fastsmtp.tls.files import date_notes, idle_notes, read_all
+
+    pairs, _ = read_all(settings)
+    return date_notes(pairs, now) + idle_notes(pairs)
 
 
 def listener_problems(settings: Settings) -> tuple[list[str], list[str]]:

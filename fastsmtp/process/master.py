@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 from fastsmtp.clock import Clock
 from fastsmtp.process import messages
-from fastsmtp.process.messages import Birth, Message
+from fastsmtp.process.messages import Birth, Message, Renewal
 from fastsmtp.process.shared import Heartbeats
 from fastsmtp.process.supervisor import Action, Announce, Finish, Fork, Kill, Say, Send, Supervisor
 from fastsmtp.telemetry.maillog import MailLog
@@ -33,7 +33,8 @@ class Master:
     """Runs ``worker_main`` in as many processes as ``supervisor`` asks for, until it says to finish.
 
     ``announce`` is called once, when all workers serve, ``stopping`` when a stop begins, ``worker_died`` with the
-    slot of a worker that has ended. Between a fork and the worker's own handlers all
+    slot of a worker that has ended, ``renewals`` once a second, and with true at SIGHUP, for certificates that were
+    replaced: each goes to all workers. Between a fork and the worker's own handlers all
     signals are blocked: a signal must not reach the child while it still writes into the master's wake-up
     socket. ``worker_main`` unblocks them once it handles SIGTERM; the others are for the master alone.
     """
@@ -49,6 +50,7 @@ class Master:
         announce: Callable[[], None],
         stopping: Callable[[], None],
         worker_died: Callable[[int], None],
+        renewals: Callable[[bool], Sequence[Renewal]],
     ) -> None:
         self._supervisor = supervisor
         self._worker_main = worker_main
@@ -58,6 +60,7 @@ class Master:
         self._announce = announce
         self._stopping = stopping
         self._worker_died = worker_died
+        self._renewals = renewals
         self._pids: dict[int, int] = {}
         self._channels: dict[int, socket.socket] = {}
         self._selector = selectors.DefaultSelector()
@@ -87,6 +90,7 @@ class Master:
             now = self._clock.monotonic()
             if now >= check_at:
                 check_at = now + BEAT_CHECK
+                self._renew(at_once=False)
             if code is None:
                 beats = {slot: self._beats.last(slot) for slot in self._pids}
                 code = self._do(self._supervisor.tick(now, beats))
@@ -115,7 +119,8 @@ class Master:
                     self._stopping()
                 code = self._do(self._supervisor.stop(self._clock.monotonic()))
             elif number == signal.SIGHUP:
-                self._log.event("SIGHUP: reload is not available yet; restart to read the settings again")
+                self._log.event("SIGHUP: reading certificates again; restart to read other settings again")
+                self._renew(at_once=True)
         return code
 
     def _on_message(self, slot: int) -> int | None:
@@ -234,14 +239,21 @@ class Master:
             _flush_streams()
             os._exit(code)
 
-    def _send(self, slot: int, message: Message) -> None:
+    def _send(self, slot: int, message: Message, file: int | None = None) -> None:
         channel = self._channels.get(slot)
         if channel is None:
             return
         try:
-            channel.send(message.encode())
+            socket.send_fds(channel, [message.encode()], [] if file is None else [file])
         except OSError as error:
             self._log.event(f"cannot tell worker {slot} to {message.verb} {message.slot}: {error.strerror}")
+
+    def _renew(self, *, at_once: bool) -> None:
+        for renewal in self._renewals(at_once):
+            message = Message(messages.CERTIFICATE, renewal.number)
+            for slot in list(self._channels):
+                self._send(slot, message, renewal.file)
+            os.close(renewal.file)
 
     def _kill(self, slot: int, number: signal.Signals) -> None:
         pid = self._pids.get(slot)

@@ -11,6 +11,7 @@ One datagram of a sequenced-packet socket is one message: a word, and for most a
 | ``release K`` | master | close shard K: its own worker is about to be started |
 | ``watch K`` | master | accept from the sockets of slot K too |
 | ``unwatch K`` | master | slot K has a worker again |
+| ``certificate K`` | master | certificate K was replaced; the new one comes as an open file with the message |
 
 The worker reads end of file when the master is gone. The heartbeat is not a message: it stands in shared
 memory, so that a full socket cannot stop it.
@@ -26,8 +27,9 @@ ADOPT = "adopt"
 RELEASE = "release"
 WATCH = "watch"
 UNWATCH = "unwatch"
+CERTIFICATE = "certificate"
 
-_WORDS = {READY: 0, ADOPTED: 1, RELEASED: 1, ADOPT: 2, RELEASE: 1, WATCH: 1, UNWATCH: 1}
+_WORDS = {READY: 0, ADOPTED: 1, RELEASED: 1, ADOPT: 2, RELEASE: 1, WATCH: 1, UNWATCH: 1, CERTIFICATE: 1}
 """How many words follow each verb."""
 
 MAX_SIZE = 64
@@ -35,11 +37,13 @@ MAX_SIZE = 64
 
 
 class Message(NamedTuple):
-    """One message; ``slot`` is -1 for ``ready``, ``crashed`` matters to ``adopt`` only."""
+    """One message; ``slot`` is -1 for ``ready``, the certificate's number for ``certificate``; ``crashed`` matters to
+    ``adopt`` only. ``file`` is the open file that has come with it, or -1."""
 
     verb: str
     slot: int = -1
     crashed: bool = False
+    file: int = -1
 
     def encode(self) -> bytes:
         """The wire form."""
@@ -48,6 +52,18 @@ class Message(NamedTuple):
         if self.verb == ADOPT:
             return f"{self.verb} {self.slot} {'crash' if self.crashed else 'kill'}".encode("ascii")
         return f"{self.verb} {self.slot}".encode("ascii")
+
+
+def receive(channel: socket.socket) -> Message | None:
+    """The next message, or None at the end of file. Raises BlockingIOError when there is none, `ValueError` when it
+    is none of ours."""
+    try:
+        data, files, _, _ = socket.recv_fds(channel, MAX_SIZE, 1, socket.MSG_CMSG_CLOEXEC)
+    except BlockingIOError:
+        raise
+    except OSError:
+        return None
+    return decode(data)._replace(file=files[0] if files else -1) if data else None
 
 
 def decode(data: bytes) -> Message:
@@ -61,6 +77,14 @@ def decode(data: bytes) -> Message:
     if not rest[0].isdigit() or rest[1:] not in ([], ["crash"], ["kill"]):
         raise wrong
     return Message(verb, int(rest[0]), rest[1:] == ["crash"])
+
+
+class Renewal(NamedTuple):
+    """A certificate that is to be used from now on: its ``number`` in the settings, and an open ``file`` with it,
+    which the receiver closes."""
+
+    number: int
+    file: int
 
 
 class Birth(NamedTuple):

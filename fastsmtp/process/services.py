@@ -37,6 +37,8 @@ from fastsmtp.spool.filter import Filter
 from fastsmtp.spool.lmdb import LmdbSpool
 from fastsmtp.spool.suspects import SuspectBoard
 from fastsmtp.telemetry.maillog import MailLog
+from fastsmtp.tls.pair import CertificateError, received
+from fastsmtp.tls.store import CertificateStore
 from fastsmtp.transport.maildir import MaildirTransport
 
 RELEASE_GRACE = 5.0
@@ -67,6 +69,7 @@ class MailServices:
         sites: SiteTable,
         suspects: Mapping[int, memoryview],
         remote_suspects: Mapping[int, memoryview],
+        certificates: CertificateStore | None,
         clock: Clock,
     ) -> None:
         self._slot = slot
@@ -85,6 +88,7 @@ class MailServices:
         self._sites = sites
         self._suspects = suspects
         self._remote_suspects = remote_suspects
+        self._certificates = certificates
         self._clock = clock
         self._shards: dict[int, _Shard] = {}
         self._sessions: SessionService
@@ -158,6 +162,15 @@ class MailServices:
                 self._outbound.forget(held.spool.relay)
             held.runner.stop()
             held.spool.stop()
+
+    def renew(self, certificate: int, file: int) -> None:
+        """See `Services.renew`."""
+        pair = received(file)
+        try:
+            if self._certificates is not None:
+                self._certificates.replace(certificate, pair)
+        except CertificateError as error:
+            self._log.event(f"tls.certificates[{certificate}]: the old certificate stays in use: {error}")
 
     def tick(self) -> None:
         """See `Services.tick`."""

@@ -56,6 +56,10 @@ class Services(Protocol):
     def release(self, shard: int) -> None:
         """Close an adopted shard. In a thread, may block; does nothing when it is not open."""
 
+    def renew(self, certificate: int, file: int) -> None:
+        """Use the certificate in the open ``file``, which is closed, for new sessions in place of that of this
+        number."""
+
     def tick(self) -> None:
         """A second has passed."""
 
@@ -186,13 +190,11 @@ class Worker:
 
     def _on_channel(self) -> None:
         try:
-            data = self._birth.channel.recv(messages.MAX_SIZE)
+            order = messages.receive(self._birth.channel)
         except BlockingIOError:
             return
-        except OSError:
-            data = b""
-        if data:
-            self._orders.put_nowait(messages.decode(data))
+        if order is not None:
+            self._orders.put_nowait(order)
             return
         asyncio.get_running_loop().remove_reader(self._birth.channel)
         self._log.event("the master is gone: ending")
@@ -217,6 +219,8 @@ class Worker:
             elif order.verb == messages.RELEASE:
                 await asyncio.to_thread(services.release, order.slot)
                 self._tell(Message(messages.RELEASED, order.slot))
+            elif order.verb == messages.CERTIFICATE:
+                services.renew(order.slot, order.file)
 
     def _tell(self, message: Message) -> None:
         try:

@@ -4,7 +4,6 @@ Only the process that may read key files calls `read_pair`; what it gives goes t
 is for its owner alone, which is root or who the server was started as.
 """
 
-import datetime
 import hashlib
 import itertools
 import os
@@ -16,44 +15,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtensionOID, NameOID
-from msgspec import Struct
 
+from fastsmtp.tls.pair import CertificateError, Facts, Pair, load
 from fastsmtp.tls.settings import CertificateSettings
 
 LONGEST = 256 * 1024
 """Octets of a file that may be a certificate or a key."""
 
 _WEAK_HASHES = ("md5", "sha1")
-
-
-class CertificateError(Exception):
-    """A certificate cannot be used; the text says which file, why, and what mends it."""
-
-
-class Facts(Struct, frozen=True):
-    """What a certificate says. Times are seconds since 1970, names in lower case."""
-
-    subject: str
-    issuer: str
-    names: tuple[str, ...]
-    begins: float
-    ends: float
-    key: str
-    serial: str
-    fingerprint: str
-    """SHA-256 of the certificate, in hexadecimal."""
-    end_point: bytes
-    """Channel binding ``tls-server-end-point`` (RFC 5929 §4.1)."""
-
-
-class Pair(Struct, frozen=True):
-    """Certificate, issuers and key as one ``pem``, which is not shown when printed."""
-
-    facts: Facts
-    pem: bytes
-
-    def __repr__(self) -> str:
-        return f"Pair({self.facts.subject!r})"
 
 
 def read_pair(settings: CertificateSettings) -> Pair:
@@ -75,38 +44,6 @@ def read_pair(settings: CertificateSettings) -> Pair:
         raise CertificateError(_refusal(cert, key, certificates, error)) from None
     _check_chain(cert, certificates)
     return Pair(_facts(certificates[0]), pem)
-
-
-def pair_of(pem: bytes) -> Pair:
-    """The pair that another process has read. Raises `CertificateError`."""
-    return Pair(_facts(_certificates(pem, "certificate")[0]), pem)
-
-
-def load(context: ssl.SSLContext, pem: bytes) -> None:
-    """Have ``context`` use key and certificates of ``pem``. Raises ssl.SSLError. `ssl` loads files only: this one is
-    in memory."""
-    file = os.memfd_create("certificate", os.MFD_CLOEXEC)
-    try:
-        with open(file, "wb", closefd=False) as stream:
-            stream.write(pem)
-        # The password keeps OpenSSL from asking at the terminal.
-        context.load_cert_chain(f"/proc/self/fd/{file}", password=b"")
-    finally:
-        os.close(file)
-
-
-def date_problem(facts: Facts, now: float) -> str | None:
-    """Why clients that look at dates refuse the certificate at ``now`` (seconds since 1970), or None."""
-    if now >= facts.ends:
-        return f"expired on {date(facts.ends)}"
-    if now < facts.begins:
-        return f"is not valid before {date(facts.begins)}"
-    return None
-
-
-def date(seconds: float) -> str:
-    """A day, such as 2026-11-24."""
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d")
 
 
 # --- reading --------------------------------------------------------------------------------------

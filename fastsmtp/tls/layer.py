@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from msgspec import Struct
 
-from fastsmtp.tls.certificates import Facts
+from fastsmtp.tls.pair import Facts
 from fastsmtp.tls.store import CertificateStore, ServerObject
 
 CIPHER_BUFFER = 64 * 1024

@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastsmtp.tls.certificates import CertificateError, Pair, load
+from fastsmtp.tls.pair import CertificateError, Pair, load
 from fastsmtp.tls.settings import CIPHERS, TlsSettings
 
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}

@@ -59,6 +59,7 @@ class RunningMaster:
                     announce=lambda: _write(say, "announced "),
                     stopping=lambda: _write(say, "stopping "),
                     worker_died=lambda slot: _write(say, f"died{slot} "),
+                    renewals=lambda at_once: (),
                 ).run()
             finally:
                 os._exit(code)

@@ -49,6 +49,7 @@ async def running(settings: Settings, slot: int = 0) -> AsyncIterator[MailServic
         sites=SiteTable(2, 20, 0, clock),
         suspects=regions([0, 1], SuspectBoard.BYTES),
         remote_suspects=regions([0, 1], Suspects.BYTES),
+        certificates=None,
         clock=clock,
     )
     services.start(crashed=False)
