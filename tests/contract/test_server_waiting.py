@@ -9,7 +9,7 @@ from fastsmtp.mail import reply
 from fastsmtp.mail.reply import Reply
 from fastsmtp.smtp import limits
 from fastsmtp.smtp.rules import ServerRules
-from tests.fakes.session import IMPLEMENTATIONS, NOT_NOW, STORED, Client
+from tests.fakes.session import IMPLEMENTATIONS, NO, NOT_NOW, STORED, Client
 
 Make = Callable[..., Any]
 
@@ -114,6 +114,24 @@ def test_one_owed_after_the_other(make: Make) -> None:
     assert client.protocol.waiting
     assert client.pay() == STORED.wire + reply.OK.wire
     assert client.handler.messages == [b"x\r\n"]
+
+
+def test_a_group_of_recipients_some_of_whom_wait(make: Make) -> None:
+    """RFC 2920 §3.2: however late each answer is, they come in the order of the commands, each as soon as it may."""
+    names = ("later1", "now1", "laterrefuse", "refuse", "later2")
+    group = b"".join(b"RCPT TO:<%s@d.test>\r\n" % name.encode() for name in names) + b"DATA\r\n"
+    for pieces in ([group], [group[i : i + 1] for i in range(len(group))]):
+        client = Client(make)
+        client.say(EHLO + MAIL)
+        said = [b"".join(map(client.only, pieces)), client.pay(), client.pay(), client.pay()]
+        assert said == [
+            b"",
+            reply.RECIPIENT_OK.wire * 2,
+            NOT_NOW.wire + NO.wire,
+            reply.RECIPIENT_OK.wire + reply.SEND_DATA.wire,
+        ]
+        assert client.names == ["hello", "mail", *["rcpt"] * 5, "data"]
+        assert not client.protocol.waiting
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,17 @@ def test_a_server_that_stops_while_a_client_waits(tmp_path: Path) -> None:
             assert said.readlines()[-1].startswith(b"421 4.3.2")
 
 
-def test_the_server_does_not_ask_itself(tmp_path: Path) -> None:
+def test_a_route_to_the_server_itself_asks_nobody(tmp_path: Path) -> None:
+    running = server(tmp_path, 1)
+    running.settings["routes"] = [{"match": "corp.test", "to": f"127.0.0.1:{running.port}"}]
+    with running:
+        with begun(running) as client:
+            assert rcpt(client, "a")[0] == 450
+        running.wait_log(r" unverified to=<a@corp.test> ")
+        assert running.log.count("rejected stage=RCPT") == 1
+
+
+def test_the_server_does_not_ask_its_own_name(tmp_path: Path) -> None:
     """Behind a name that is ours there is nobody but ourselves, whatever address it answers at."""
     script = {"ehlo": "250 mx.test.example"}
     with ScriptedPeer(script) as peer, server(tmp_path, peer.port) as running, begun(running) as client:
