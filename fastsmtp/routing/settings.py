@@ -58,8 +58,8 @@ class VerifySettings(Struct, frozen=True, kw_only=True):
         Meta(
             ge=100,
             le=10_000_000,
-            description="Recipients that a worker remembers at most: known ones, and as many others. One takes about "
-            "half a KB.",
+            description="Recipients that a worker remembers at most: known ones, of 0.5 KB, and as many others, of "
+            "1 KB.",
         ),
     ] = 50_000
 
