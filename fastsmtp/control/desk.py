@@ -99,10 +99,13 @@ class SpoolDesk:
                 self._routes.check(change.hops)
             except ValueError as error:
                 raise NotPossible(f"{action}: {error}") from None
-        changed = await self._apply(filter, action, position, change.hops)
+        failure, changed = await self._apply(filter, action, position, change.hops)
         self._tell(action, changed.ids, change.hops)
         if action in ("retry", "reroute") and self._engine is not None:
             await self._engine.hurry(changed.ids)
+        if failure is not None:
+            before = f"; {len(changed.ids)} more messages were changed before" if changed.ids else ""
+            raise NotPossible(f"{action}: {failure}{before}")
         return Changed(
             messages=len(changed.ids),
             skipped=changed.skipped,
@@ -124,16 +127,13 @@ class SpoolDesk:
 
     async def _apply(
         self, filter: Filter, action: Action, position: bytes, hops: tuple[str, ...]
-    ) -> SpoolChanged:
-        over: asyncio.Future[SpoolChanged] = asyncio.get_running_loop().create_future()
+    ) -> tuple[SpoolError | None, SpoolChanged]:
+        over: asyncio.Future[tuple[SpoolError | None, SpoolChanged]]
+        over = asyncio.get_running_loop().create_future()
 
         def done(error: SpoolError | None, changed: SpoolChanged) -> None:
-            if over.cancelled():
-                return
-            if error is not None:
-                over.set_exception(NotPossible(f"{action}: {error}"))
-            else:
-                over.set_result(changed)
+            if not over.cancelled():
+                over.set_result((error, changed))
 
         self._spool.search.apply(filter, action, position, done, hops)
         return await over

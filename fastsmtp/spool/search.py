@@ -22,12 +22,16 @@ from fastsmtp.spool.tables import HELD, RELAY, WAIT, Tables
 from fastsmtp.spool.waiting import SEVERAL, Waiting, decode_waiting, id_of, index_rows
 
 _LOOK = 2000
-"""Messages one call looks at, at most: some 20 ms."""
+"""Messages one call looks at, at most."""
 _LEAST = 50
 _LOOK_PIECE = 500
 """The same for a piece of a change."""
-_ROWS = 20_000
+_ROWS = 3000
 """Rows one call counts, when they need not be looked at."""
+_AT_ONCE = 200
+"""Messages that are looked at between two looks at the clock ..."""
+_TURN = 0.004
+"""... and the seconds after which a call looks at no more: everything else on the loop has its turn."""
 
 
 class Found(NamedTuple):
@@ -88,11 +92,15 @@ class Search:
         found: list[Found] = []
         looked = work = 0
         following: bytes | None = position or b"w"
+        until = self._clock.monotonic() + _TURN
         while following is not None and len(found) < limit and work < look:
-            ids, following = self._candidates(filter, plan, matcher, following, min(limit - len(found), look))
+            most = min(limit - len(found), look, _AT_ONCE)
+            ids, following = self._candidates(filter, plan, matcher, following, most)
             looked += len(ids)
             work += max(len(ids), _LEAST)  # there may be many keys that are gone
             found += self._fitting(plan, matcher, ids)
+            if self._clock.monotonic() > until:
+                break
         return FoundPage(found, following, looked, plan.scan and filter.ids is None)
 
     def count(self, filter: Filter, position: bytes) -> Counted:
