@@ -14,6 +14,7 @@ from fastsmtp.spool.waiting import Waiting
 
 _SAME = 1.0
 """Seconds by which queue time may differ from the clock's before it matters."""
+_AT_ONCE = 50
 LAST_WORDS = 5.0
 """Seconds for the spool to take results."""
 
@@ -54,7 +55,9 @@ class Asked:
         when the site has room."""
         await self._stored(queue_ids)
         sites = set()
-        for queue_id in queue_ids:
+        for number, queue_id in enumerate(queue_ids, 1):
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)  # everything else on the loop has its turn
             envelope, waiting = self._box.load(queue_id) or (None, None)
             if envelope is not None and waiting is not None:
                 encrypted = requiretls(envelope)
@@ -98,7 +101,7 @@ class Asked:
             if waiting is not None and not waiting.held:
                 self._suspects.released(queue_id)
             if mail is None:
-                mail = self._hand.take(queue_id)
+                mail = None if found is None else self._hand.take(queue_id, found)
             elif found is None:
                 mail.held = True  # it is gone: nothing more is begun for it
             elif waiting is not None:

@@ -89,13 +89,13 @@ class Hand:
         self._called = False
         self._untold: list[tuple[RemoteMail, list[Outcome]]] = []
 
-    def take(self, queue_id: str) -> RemoteMail | None:
-        """The mail with this id, out of the spool if need be; None when it is gone, was not tried yet, or
-        is set aside."""
+    def take(self, queue_id: str, found: tuple[Envelope, Waiting | None] | None = None) -> RemoteMail | None:
+        """The mail with this id, out of the spool if need be, where it was ``found`` just now if anybody looked; None
+        when it is gone, was not tried yet, or is set aside."""
         mail = self.mails.get(queue_id)
         if mail is not None:
             return mail
-        found = None if self.aside(queue_id) else self._box.load(queue_id)
+        found = None if self.aside(queue_id) else found or self._box.load(queue_id)
         if found is None or found[1] is None:
             return None
         mail = self.mails[queue_id] = RemoteMail(found[0], found[1].queued_at, found[1])
