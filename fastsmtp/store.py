@@ -1,7 +1,7 @@
 """Opens an LMDB environment such that the rules of LMDB are kept; the backends use nothing else of it.
 
 An environment belongs to the process that opened it (LMDB must not cross a fork), to one process at a time
-(flock), and to one format of records (its number stands in the database ``meta``).
+(flock) unless it is shared, and to one format of records (its number stands in the database ``meta``).
 """
 
 import fcntl
@@ -15,6 +15,7 @@ from typing import Any
 import lmdb
 
 _FORMAT = b"format"
+_SHARED_READERS = 1024  # more than the workers there may be
 
 MapFull = lmdb.MapFullError
 StorageError = (lmdb.Error, OSError)
@@ -31,7 +32,8 @@ class Store:
     """One environment in the directory ``path`` with the named ``databases``.
 
     With ``sync`` a commit returns when it is on stable storage. ``created`` is
-    called by `open` before a new environment counts as one; when it raises `StorageError`, it does not.
+    called by `open` before a new environment counts as one; when it raises `StorageError`, it does not. A ``shared``
+    one may be open in many processes, which write one after the other; it never grows beyond ``map_size``.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Store:
         map_size: int,
         sync: bool = True,
         created: Callable[[], None] | None = None,
+        shared: bool = False,
     ) -> None:
         self.path = path
         self.data_file = path / "data.mdb"
@@ -52,6 +55,7 @@ class Store:
         self._format = b"%d" % format_number
         self._sync = sync
         self._created = created
+        self._shared = shared
         self._known = False
         self._env: Any = None
         self._pid = 0
@@ -67,7 +71,7 @@ class Store:
         except OSError as error:
             raise StoreError(f"{self.path}: {error.strerror}; it must be a directory we may write") from None
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, (fcntl.LOCK_SH if self._shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(fd)
             raise StoreError(f"{self.path}: another process has it; stop that one first") from None
@@ -117,6 +121,15 @@ class Store:
         with self._looking, self._ours().begin(buffers=True) as txn:
             yield txn
 
+    def last_change(self) -> int:
+        """The number of the last commit, whichever process made it."""
+        with self._looking:
+            return int(self._ours().info()["last_txnid"])
+
+    def forget_the_dead(self) -> None:
+        """Give up what processes that have died were reading, so that its pages can be used again."""
+        self._ours().reader_check()
+
     def high_water(self) -> int:
         """Bytes of the data file that hold pages, used or free."""
         page: int = self._page
@@ -143,7 +156,7 @@ class Store:
                 os.fspath(self.path),
                 map_size=self.map_size,
                 max_dbs=len(self._names) + 1,
-                max_readers=16,
+                max_readers=_SHARED_READERS if self._shared else 16,
                 mode=0o600,
                 sync=self._sync,
                 readahead=False,
@@ -183,7 +196,8 @@ class Store:
 
     def _check_length(self, env: Any) -> None:
         """A page beyond the end of the file would end the process with SIGBUS when it is looked at."""
-        size, needed = self.data_file.stat().st_size, (env.info()["last_pgno"] + 1) * self._page
+        needed = (env.info()["last_pgno"] + 1) * self._page  # first: another process may let the file grow
+        size = self.data_file.stat().st_size
         if size < needed:
             raise StoreError(
                 f"{self.data_file}: it was cut, {size} bytes are left of {needed}; restore it or set "

@@ -1,6 +1,8 @@
 """The rules of LMDB, kept by the store."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -121,4 +123,34 @@ def test_an_environment_that_vanished_in_use_is_refused(tmp_path: Path) -> None:
         (tmp_path / name).unlink()
     with pytest.raises(StoreError, match="while in use"):
         store.reopen()
+    store.close()
+
+
+_OTHER = """
+import sys
+from pathlib import Path
+from fastsmtp.store import Store
+store = Store(Path(sys.argv[1]), (b"one",), format_number=1, map_size=16 << 20, shared=True)
+store.open()
+with store.write() as txn:
+    txn.put(b"k", b"v", db=store.db[b"one"])
+store.close()
+"""
+
+
+def test_a_shared_one_is_open_in_many_processes_and_shows_what_each_commits(tmp_path: Path) -> None:
+    def shared() -> Store:
+        return Store(tmp_path, (b"one",), format_number=1, map_size=16 << 20, shared=True)
+
+    store = shared()
+    store.open()
+    before = store.last_change()
+    subprocess.run([sys.executable, "-c", _OTHER, os.fspath(tmp_path)], check=True, timeout=60)
+    store.forget_the_dead()
+    assert store.last_change() > before
+    with store.read() as txn:
+        assert bytes(txn.get(b"k", db=store.db[b"one"])) == b"v"
+    alone = make(tmp_path)
+    with pytest.raises(StoreError, match="another process has it"):
+        alone.open()
     store.close()

@@ -1,0 +1,57 @@
+"""Work goes to few threads, waits in a bounded queue, and is told on the loop's thread."""
+
+import threading
+from queue import Queue
+
+from fastsmtp.accounts.pool import ThreadPool
+
+
+def test_never_more_at_a_time_than_threads_and_never_more_waiting_than_said() -> None:
+    posted: Queue[object] = Queue()
+    pool = ThreadPool("test", 2, 3, posted.put)
+    gate, told, running = threading.Event(), [], threading.Semaphore(0)
+    most, now, lock = [0], [0], threading.Lock()
+
+    def work() -> int:
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        running.release()
+        gate.wait(30)
+        with lock:
+            now[0] -= 1
+        return 7
+
+    assert [pool.submit(work, told.append) for _ in range(6)] == [True] * 5 + [False]
+    for _ in range(2):
+        assert running.acquire(timeout=30)
+    assert told == []
+    gate.set()
+    for _ in range(5):
+        posted.get(timeout=30)()  # type: ignore[operator]
+    assert told == [7] * 5
+    assert most == [2]
+    assert pool.submit(work, told.append)  # there is room again
+    posted.get(timeout=30)()  # type: ignore[operator]
+    pool.stop()
+
+
+def test_a_thread_begins_when_it_is_needed_and_ends() -> None:
+    before = threading.active_count()
+    posted: Queue[object] = Queue()
+    pool = ThreadPool("test", 4, 1, posted.put)
+    assert threading.active_count() == before
+    pool.submit(lambda: 1, lambda result: None)
+    assert threading.active_count() == before + 1
+    pool.stop()
+    assert threading.active_count() == before
+    assert posted.qsize() == 1
+
+
+def test_a_loop_that_has_gone_gets_no_result() -> None:
+    def post(work: object) -> None:
+        raise RuntimeError("Event loop is closed")
+
+    pool = ThreadPool("test", 1, 1, post)
+    assert pool.submit(lambda: 1, lambda result: None)
+    pool.stop()
