@@ -57,6 +57,10 @@ class RelayOrdeal:
         self.sent += self.load.sent
         self.load = self._new_load()
 
+    def refused(self) -> list[str]:
+        """What was said to messages that were not taken."""
+        return [each.refused for each in [*self.sent, *self.load.sent] if each.refused]
+
     def died(self) -> None:
         """The server, or some of it, was killed: what comes to the exchange now may have come before."""
         self.exchange.life += 1
