@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from fastsmtp.accounts.backends import Backend, make_backend
+from fastsmtp.accounts.base import AccountsError
 from fastsmtp.bounce.original import Original
 from fastsmtp.clock import Clock
 from fastsmtp.config.errors import SettingsError
@@ -91,6 +93,7 @@ class MailServices:
         self._certificates = certificates
         self._clock = clock
         self._shards: dict[int, _Shard] = {}
+        self._accounts: Backend
         self._sessions: SessionService
         self._reloader: Reloader
         self._outbound: Outbound
@@ -99,6 +102,7 @@ class MailServices:
     def start(self, crashed: bool) -> None:
         """See `Services.start`."""
         settings = self._settings
+        self._accounts = self._open_accounts()
         router = self._router()
         spool = self._open_spool(self._slot)
         intake = Intake(spool, hostname=settings.hostname, clock=self._clock, hops=settings.limits.hops)
@@ -175,6 +179,7 @@ class MailServices:
     def tick(self) -> None:
         """See `Services.tick`."""
         self._sessions.tick()
+        self._accounts.tick()
         self._reloader.tick()
         self._outbound.tick()
         self._pressure.tick({number: held.spool.messages() for number, held in list(self._shards.items())})
@@ -194,6 +199,19 @@ class MailServices:
         self._pressure.stop()
         for shard in list(self._shards):
             self.release(shard)
+        self._accounts.stop()
+
+    def _open_accounts(self) -> Backend:
+        settings = self._settings
+        backend = make_backend(
+            settings.accounts, settings.data_dir, self._loop.call_soon_threadsafe, self._clock
+        )
+        try:
+            backend.start()
+        except AccountsError as error:
+            raise StartError(str(error), os.EX_IOERR) from None
+        self._source.names = backend.names
+        return backend
 
     def _router(self) -> Router:
         """The router by what the files say now, which may be newer than the server's start; when that is of no use,

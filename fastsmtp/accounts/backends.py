@@ -1,0 +1,123 @@
+"""The backends of accounts by name: one of them serves a worker."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from fastsmtp.accounts.base import Authenticator, Names, Refused, ScramKeys, Told, Unavailable, Verdict
+from fastsmtp.accounts.embedded import EmbeddedAccounts
+from fastsmtp.accounts.hashing import decoy_hash
+from fastsmtp.accounts.passwords import Passwords
+from fastsmtp.accounts.pool import Post, ThreadPool
+from fastsmtp.accounts.proofs import Proofs
+from fastsmtp.accounts.settings import AccountSettings
+from fastsmtp.accounts.static import NoNames
+from fastsmtp.clock import Clock
+
+_THREAD = "passwords"
+
+
+class Backend(Protocol):
+    """Who exists, and who may log in. Made before it is needed, started after the fork."""
+
+    @property
+    def names(self) -> Names:
+        """Who exists beside those in the settings."""
+
+    @property
+    def authenticator(self) -> Authenticator:
+        """Who may log in."""
+
+    def start(self) -> None:
+        """Open what it is kept in. Raises `AccountsError`."""
+
+    def tick(self) -> None:
+        """A second has passed."""
+
+    def stop(self) -> None:
+        """Close it. May block."""
+
+
+class Nobody:
+    """The `Authenticator` of a server where nobody can log in."""
+
+    mechanisms: frozenset[str] = frozenset()
+    _REFUSED = Refused("there are no accounts to log in to")
+
+    def verify(self, login: str, password: bytes, told: Told) -> Verdict | None:
+        """See `Authenticator.verify`."""
+        return self._REFUSED
+
+    def scram(
+        self, login: str, told: Callable[[ScramKeys | Unavailable], None]
+    ) -> ScramKeys | Unavailable | None:
+        """See `Authenticator.scram`."""
+        return Unavailable(self._REFUSED.reason)
+
+    def vouched(self, login: str, told: Told) -> Verdict | None:
+        """See `Authenticator.vouched`."""
+        return self._REFUSED
+
+
+class StaticBackend:
+    """Those of the settings; nobody can log in."""
+
+    def __init__(self) -> None:
+        self.names: Names = NoNames()
+        self.authenticator: Authenticator = Nobody()
+
+    def start(self) -> None:
+        """See `Backend.start`."""
+
+    def tick(self) -> None:
+        """See `Backend.tick`."""
+
+    def stop(self) -> None:
+        """See `Backend.stop`."""
+
+
+class EmbeddedBackend:
+    """Accounts in an environment that all workers and the commands share."""
+
+    authenticator: Authenticator
+
+    def __init__(self, settings: AccountSettings, data_dir: Path, post: Post, clock: Clock) -> None:
+        self._settings = settings
+        self._accounts = embedded(settings, data_dir)
+        self.names: Names = self._accounts
+        self._pool = hash_pool(settings, post)
+        self._proofs = Proofs(settings.hash.remembered, clock)
+
+    def start(self) -> None:
+        """See `Backend.start`."""
+        self._accounts.open()
+        self.authenticator = Passwords(
+            self._accounts, self._pool, self._proofs, home=self._settings.home, secret=self._accounts.secret
+        )
+
+    def tick(self) -> None:
+        """See `Backend.tick`."""
+
+    def stop(self) -> None:
+        """See `Backend.stop`."""
+        self._pool.stop()
+        self._accounts.close()
+
+
+def make_backend(settings: AccountSettings, data_dir: Path, post: Post, clock: Clock) -> Backend:
+    """The backend that ``settings`` name. ``post`` runs a function on the loop's thread."""
+    if settings.backend == "embedded":
+        return EmbeddedBackend(settings, data_dir, post, clock)
+    return StaticBackend()
+
+
+def embedded(settings: AccountSettings, data_dir: Path) -> EmbeddedAccounts:
+    """The embedded accounts of ``data_dir``, not yet open."""
+    return EmbeddedAccounts(
+        data_dir, decoy=decoy_hash(settings.hash), scram_iterations=settings.scram_iterations or 4096
+    )
+
+
+def hash_pool(settings: AccountSettings, post: Post) -> ThreadPool:
+    """Threads as ``settings`` allow."""
+    return ThreadPool(_THREAD, settings.hash.threads, settings.hash.waiting, post)
