@@ -15,9 +15,9 @@ Action = Literal["hold", "release", "retry", "reroute", "remove"]
 """``hold``: no attempts until ``release``; ``retry``: due now; ``reroute``: to hops of its own, or by the routes
 again, released and due now; ``remove``: gone, and nobody is told."""
 
-PIECE: dict[Action, int] = {"hold": 300, "release": 300, "retry": 100, "reroute": 100, "remove": 60}
-"""Messages of one commit; some 4 ms of the writer's time."""
-MOST: dict[Action, int] = {"hold": 5000, "release": 5000, "retry": 500, "reroute": 500, "remove": 5000}
+PIECE: dict[Action, int] = {"hold": 200, "release": 200, "retry": 60, "reroute": 60, "remove": 40}
+"""Messages of one commit; some 3 ms of the writer's time."""
+MOST: dict[Action, int] = {"hold": 5000, "release": 5000, "retry": 5000, "reroute": 5000, "remove": 5000}
 """About the messages of one call: whoever called looks at each of them in one turn of the loop."""
 _CALL = 0.2
 """Seconds after which a call begins no more pieces."""

@@ -147,9 +147,28 @@ class Journal:
             )
         self.region_bytes = size
         self.mark = mark
-        count = (os.fstat(self._fd).st_size - _FILE_BYTES) // size
+        count, rest = divmod(os.fstat(self._fd).st_size - _FILE_BYTES, size)
+        if rest:
+            self._complete(count, rest)
+            count += 1
         self.regions = [self._map(index) for index in range(count)]
         return found
+
+    def _complete(self, count: int, rest: int) -> None:
+        """The last part has ``rest`` bytes only. The process died while it wrote that part's zeros, or somebody has
+        cut the file, and with it what was accepted last, maybe; what is left is read as ever."""
+        at = _FILE_BYTES + count * self.region_bytes
+        if os.pread(self._fd, rest, at).strip(b"\0"):
+            self.damage.append(
+                f"{self._path}: it was cut: {self.region_bytes - rest} bytes are missing at its end, and accepted "
+                f"mail may have stood there; the {at + rest} before them are kept"
+            )
+        self._zero(at + rest, at + self.region_bytes)
+
+    def _zero(self, at: int, end: int) -> None:
+        while at < end:
+            at += os.pwrite(self._fd, _ZEROS[: end - at], at)
+        os.fsync(self._fd)
 
     def close(self) -> None:
         """Close; what was mapped goes when nobody looks at it."""
@@ -330,11 +349,8 @@ class Journal:
         with self._shape:
             index = len(self.regions)
             at = _FILE_BYTES + index * self.region_bytes
-            end = at + self.region_bytes
             try:
-                while at < end:
-                    at += os.pwrite(self._fd, _ZEROS[: end - at], at)
-                os.fsync(self._fd)
+                self._zero(at, at + self.region_bytes)
                 self.regions.insert(0, self._map(index))
             except OSError:
                 self._cannot_extend = True

@@ -23,8 +23,9 @@ _AHEAD = 3
 """Regions the writer can go on in, with which there is nothing to do."""
 _MOST = 8000
 """Changes of one transaction, at most: each may change a page, and these stand in memory meanwhile."""
-_MOST_ROWS = 300_000
-"""Index rows that stand in the journal alone: beyond them its oldest region is moved early, as they take memory."""
+_MOST_KEYS = 500_000
+"""Keys whose last change stands in the journal alone: beyond them its oldest region is moved early, as they take
+memory."""
 _PROBE_KEY = b"probe"
 _PROBE = 1.0
 _PROBE_DAMAGED = 5.0
@@ -160,7 +161,7 @@ class Keeper:
             except OSError:
                 pass  # no room for more: it goes round in what there is
         moved = False
-        while (self._journal.ahead() < _AHEAD or self._tables.rows() > _MOST_ROWS) and (
+        while (self._journal.ahead() < _AHEAD or self._tables.keys_in_mind() > _MOST_KEYS) and (
             used := self._journal.used()
         ):
             if not self._move(used[0]):

@@ -20,7 +20,7 @@ from fastsmtp.spool.journal import Journal
 from fastsmtp.spool.keeper import Keeper
 from fastsmtp.spool.outbox import Outbox
 from fastsmtp.spool.record import FORMAT
-from fastsmtp.spool.recover import keep_bodies, remove_orphans
+from fastsmtp.spool.recover import keep_bodies, named_bodies, remove_orphans
 from fastsmtp.spool.relay import RelayBox
 from fastsmtp.spool.search import Search
 from fastsmtp.spool.settings import JOURNAL_REGIONS, Durability, SpoolSettings
@@ -78,13 +78,8 @@ class LmdbSpool:
         self._settings = settings
         self._event = log.event
         self._found = True
-        self._journal = Journal(
-            path / "journal",
-            region_bytes=settings.region_bytes,
-            most_regions=JOURNAL_REGIONS,
-            sync=durability == "full",
-            late=durability == "relaxed",
-        )
+        self._durability = durability
+        self._journal = self._new_journal()
         self._tables = Tables(self._store, self._journal)
         self._keeper = Keeper(
             self._store,
@@ -265,17 +260,38 @@ class LmdbSpool:
                 break
         return last + 1
 
-    def _created(self) -> None:
-        self._found = False
-        self._keep_bodies()
+    def _new_journal(self) -> Journal:
+        return Journal(
+            self._store.path / "journal",
+            region_bytes=self._settings.region_bytes,
+            most_regions=JOURNAL_REGIONS,
+            sync=self._durability == "full",
+            late=self._durability == "relaxed",
+        )
 
-    def _keep_bodies(self) -> None:
-        corrupt = self._store.path / "corrupt"
-        kept = keep_bodies(self._store.path / "body", corrupt)
+    def _created(self) -> None:
+        """The database is new: if there was another, what stands in the journal is all that is left of it."""
+        self._found = False
+        path = self._store.path
+        known: set[str] = set()
+        if (path / "journal").exists():
+            journal = self._new_journal()
+            try:
+                journal.open()
+                known, count = named_bodies(journal)
+            finally:
+                journal.close()
+            if count:
+                self._event(
+                    f"spool {path}: the database is new, so what the last one held is gone; what stands in the "
+                    "journal is kept"
+                )
+        corrupt = path / "corrupt"
+        kept = keep_bodies(path / "body", corrupt, known)
         if kept:
-            self._log.event(
-                f"spool {self._store.path}: the database is new, yet there are {kept} body file(s) of large "
-                f"mail: moved to {corrupt}"
+            self._event(
+                f"spool {path}: the database is new, yet there are {kept} body file(s) of large mail: moved to "
+                f"{corrupt}"
             )
 
     def _wake(self) -> None:

@@ -6,11 +6,13 @@ S1 leaves nothing (files without a name), S3 is found by the scan of the outbox,
 import contextlib
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from fastsmtp.mail.ids import LENGTH
 from fastsmtp.spool.corrupt import sync_directories
-from fastsmtp.spool.tables import BODY, Tables
+from fastsmtp.spool.journal import Journal
+from fastsmtp.spool.tables import BODY, NUMBER, Tables
 
 _ID = re.compile(f"[0-9A-Za-z]{{{LENGTH}}}")
 
@@ -24,11 +26,22 @@ def remove_orphans(tables: Tables, bodies: Path) -> int:
     return len(orphans)
 
 
-def keep_bodies(bodies: Path, corrupt: Path) -> int:
-    """The database is new, so it cannot tell which body files were accepted: move them to where a person looks;
-    how many there were. Raises OSError."""
+def named_bodies(journal: Journal) -> tuple[set[str], int]:
+    """The body files that a journal speaks of, without a database, and how many changes stand there. Raises
+    `SpoolError` and OSError."""
+    names: dict[bytes, bool] = {}
+    count = 0
+    for _, _, changes in journal.replay(0):
+        count += len(changes)
+        names.update((one.key, one.end >= 0) for one in changes if one.table == NUMBER[BODY])
+    return {key.decode() for key, there in names.items() if there}, count
+
+
+def keep_bodies(bodies: Path, corrupt: Path, known: Collection[str] = ()) -> int:
+    """The database is new, so it cannot tell which body files were accepted: move those that are not ``known`` to
+    where a person looks; how many there were. Raises OSError."""
     try:
-        names = _names(bodies)
+        names = [name for name in _names(bodies) if name not in known]
     except FileNotFoundError:
         return 0
     if names:

@@ -124,16 +124,11 @@ class Search:
         changed, durably also where there was an error, and where to go on. ``hops`` are those of ``reroute``; see
         `Waiting`."""
 
-        def pick(at: bytes, limit: int) -> Picked:
-            page = self.find(filter, at, limit, look=_LOOK_PIECE)
-            ids = [(found.envelope.id, found.waiting is None) for found in page.found]
-            return Picked(ids, page.position, page.looked, page.scan)
-
         Bulk(
             action,
             hops,
             position,
-            pick=pick,
+            pick=lambda at, limit: self._pick(filter, at, limit),
             changed=self._box.changed,
             done=done,
             job=self._job,
@@ -141,6 +136,21 @@ class Search:
             remove_body=self._remove_body,
             monotonic=self._clock.monotonic,
         ).begin()
+
+    def _pick(self, filter: Filter, position: bytes, limit: int) -> Picked:
+        """As `find`, for who wants to know no more than ids: where a row says all, nothing else is read."""
+        now = self._clock.now()
+        plan = plan_of(filter, now)
+        if not plan.exact or position[:1] == b"f":
+            page = self.find(filter, position, limit, look=_LOOK_PIECE)
+            ids = [(found.envelope.id, found.waiting is None) for found in page.found]
+            return Picked(ids, page.position, page.looked, page.scan)
+        matcher = Matcher(filter, now)
+        rows, following = self._candidates(filter, plan, matcher, position or b"w", limit)
+        ids = [(queue_id, False) for queue_id, row in rows if not row]
+        several = self._fitting(plan, matcher, [one for one in rows if one[1]])
+        ids += [(found.envelope.id, False) for found in several]
+        return Picked(ids, following, len(rows), False)
 
     # --- looking --------------------------------------------------------------------------------
     def _candidates(

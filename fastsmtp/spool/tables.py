@@ -105,9 +105,10 @@ class Tables:
                 else:
                     keys[table] = [key]
 
-    def rows(self) -> int:
-        """Entries of the index tables: they are small in the journal, but not in memory."""
-        return sum(map(len, self._entries[_FIRST_INDEX:]))
+    def keys_in_mind(self) -> int:
+        """How many entries there are: a removal, or the row of an index, takes few bytes of the journal, but some 200
+        of memory."""
+        return sum(map(len, self._entries))
 
     def arrange(self, region: Region) -> None:
         """``region`` is to be moved: small rows go by table and key, so that a transaction changes pages that

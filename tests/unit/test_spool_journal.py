@@ -154,6 +154,44 @@ def test_damage_in_the_middle_is_told_and_costs_one_frame(tmp_path: Path) -> Non
     assert "changes 3 to 3 are missing" in journal.damage[1]
 
 
+def test_a_file_that_was_cut_says_what_is_kept(tmp_path: Path) -> None:
+    journal = make(tmp_path)
+    for number in range(1, 41):
+        put(journal, number, b"%04d" % number * 300)
+    journal.close()
+    before = [number for number, _ in found(make(tmp_path))]
+    path = tmp_path / "journal"
+    size = path.stat().st_size
+    os.truncate(path, size - REGION // 2)
+    journal = make(tmp_path)
+    assert path.stat().st_size == size
+    numbers = [number for number, _ in found(journal)]
+    lost = len(before) - len(numbers)
+    assert 0 < lost <= REGION // 2 // 1200 + 1, "what stands in the rest of the part that was cut counts"
+    assert set(numbers) < set(before)
+    cut = [line for line in journal.damage if "it was cut" in line]
+    assert len(cut) == 1
+    assert f"{REGION // 2} bytes" in cut[0]
+    journal.close()
+    journal = make(tmp_path)
+    assert [number for number, _ in found(journal)] == numbers
+    assert not [line for line in journal.damage if "it was cut" in line], "it is whole again"
+
+
+def test_a_death_while_the_file_grew_is_no_damage(tmp_path: Path) -> None:
+    journal = make(tmp_path)
+    for number in range(1, 5):
+        put(journal, number, b"x")
+    journal.close()
+    with (tmp_path / "journal").open("ab") as file:
+        file.write(bytes(REGION // 2))
+    size = (tmp_path / "journal").stat().st_size
+    journal = make(tmp_path)
+    assert [number for number, _ in found(journal)] == [1, 2, 3, 4]
+    assert journal.damage == []
+    assert (tmp_path / "journal").stat().st_size == size + REGION // 2
+
+
 def test_what_is_no_journal_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "journal").write_bytes(b"hello" * 1000)
     with pytest.raises(SpoolError, match="not a journal we can read"):

@@ -357,13 +357,34 @@ def test_bodies_of_a_database_that_is_gone_are_kept_for_a_person(tmp_path: Path)
     kept = [office.submit(b"x" * 100_000, "a@b", large=True) for _ in range(3)]
     office.accepted(*kept)
     office.close()
-    for name in ("data.mdb", "lock.mdb"):
+    for name in ("data.mdb", "lock.mdb", "journal"):
         (tmp_path / "spool" / name).unlink()
     office = PostOffice(tmp_path).open()
     assert os.listdir(tmp_path / "spool/body") == []
     assert {file.name for file in (tmp_path / "spool/corrupt").iterdir()} == {f"{i}.eml" for i in kept}
     assert (tmp_path / "spool/corrupt" / f"{kept[0]}.eml").read_bytes() == PREFIX + b"x" * 100_000
     assert sum("3 body file(s)" in line and "corrupt" in line for line in office.lines()) == 1
+    office.close()
+
+
+def test_mail_the_journal_has_survives_the_database(tmp_path: Path) -> None:
+    office = PostOffice(tmp_path).open()
+    kept = [office.submit(b"x" * 100_000, "a@b", large=True) for _ in range(2)]
+    kept.append(office.submit(b"small", "a@b"))
+    office.accepted(*kept)
+    office.close()
+    for name in ("data.mdb", "lock.mdb"):
+        (tmp_path / "spool" / name).unlink()
+    stray = "0123456789abc"
+    (tmp_path / "spool/body" / stray).write_bytes(b"of a record that stood in the database alone")
+    office = PostOffice(tmp_path).open()
+    assert set(os.listdir(tmp_path / "spool/body")) == set(kept[:2])
+    assert os.listdir(tmp_path / "spool/corrupt") == [f"{stray}.eml"]
+    assert sum("what stands in the journal is kept" in line for line in office.lines()) == 1
+    office.deliver()
+    office.settled()
+    sizes = sorted(file.stat().st_size for file in office.files("a@b"))
+    assert sizes == [len(PREFIX) + n for n in (5, 100_000, 100_000)]
     office.close()
 
 

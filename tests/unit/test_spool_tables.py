@@ -20,6 +20,7 @@ from fastsmtp.spool.tables import (
     MAIL,
     NUMBER,
     PACK,
+    RELAY,
     STATE,
     WAIT,
     Tables,
@@ -278,17 +279,17 @@ def test_several_values_are_pinned_while_they_are_looked_at(shelf: Shelf) -> Non
 
 def test_index_rows_weigh_what_they_take(shelf: Shelf) -> None:
     shelf.change(*((BY_CODE, b"451\0%013d" % n, b"", True) for n in range(100)))
-    assert shelf.tables.rows() == 100
+    assert shelf.tables.keys_in_mind() == 100
     assert shelf.tables.bytes < 30_000
     entries = {id(entry) for entry in shelf.tables._entries[NUMBER[BY_CODE]].values()}
     assert len(entries) == 1, "rows of one frame that are alike share their entry"
     shelf.change(*((BY_CODE, b"451\0%013d" % n, None, False) for n in range(100)))
-    assert shelf.tables.rows() == shelf.tables.bytes == 0
+    assert shelf.tables.keys_in_mind() == shelf.tables.bytes == 0
     assert all(not region.live for region in shelf.journal.regions)
 
 
 def test_many_index_rows_are_moved_early(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper, "_MOST_ROWS", 300)
+    monkeypatch.setattr(keeper, "_MOST_KEYS", 300)
     numbers = list(range(1500))
     random.Random(1).shuffle(numbers)
     for n in numbers:
@@ -296,8 +297,22 @@ def test_many_index_rows_are_moved_early(shelf: Shelf, monkeypatch: pytest.Monke
         if n % 100 == 0:
             shelf.keeper._turn()
     shelf.keeper._turn()
-    assert shelf.tables.rows() <= 300 + (16 << 10) // 512
+    assert shelf.tables.keys_in_mind() <= 300 + (16 << 10) // 512
     assert list(shelf.all(BY_CODE, 100)) == [b"451\0%013d" % n for n in range(1500)]
+
+
+def test_many_removals_are_moved_early(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take nothing but a few bytes of the journal, and much more of memory."""
+    keys = [b"%013d" % n for n in range(2000)]
+    for at in range(0, 2000, 50):
+        shelf.change(*((RELAY, key, b"x" * 20, True) for key in keys[at : at + 50]))
+    assert shelf.keeper.flush(shelf.number)
+    monkeypatch.setattr(keeper, "_MOST_KEYS", 300)
+    for at in range(0, 2000, 50):
+        shelf.change(*((RELAY, key, None, False) for key in keys[at : at + 50]))
+        shelf.keeper._turn()
+    assert shelf.tables.keys_in_mind() <= 300 + (16 << 10) // 1024 * 50
+    assert shelf.all(RELAY) == {}
 
 
 def test_a_region_is_arranged_by_table_and_key(shelf: Shelf) -> None:
