@@ -82,3 +82,13 @@ def test_delay_notice() -> None:
 )
 def test_fate(age: float, noticed: bool, fate: str) -> None:
     assert FIXED.fate(1000.0, 1000.0 + age, noticed=noticed) == fate
+
+
+def test_the_last_attempt_is_the_last_though_due_times_are_stored_in_milliseconds() -> None:
+    schedule = RetrySchedule(pauses=(60.0,), jitter=0, expire=432_000.0, delay_notice=0)
+    for part in range(20):
+        queued_at = 1_700_000_000.0 + part * 0.000_17
+        due = schedule.next_at(9, queued_at + 431_970.0, queued_at, Random(1))
+        assert due is not None
+        stored = round(due * 1000) / 1000
+        assert schedule.fate(queued_at, stored, noticed=True) == "expired"

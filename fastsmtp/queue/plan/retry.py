@@ -28,8 +28,9 @@ class RetrySchedule(Struct, frozen=True, kw_only=True):
         return pause * (1 + self.jitter * rng.random())
 
     def expires_at(self, queued_at: float) -> float:
-        """When a mail of ``queued_at`` has its last attempt."""
-        return queued_at + self.expire
+        """When a mail of ``queued_at`` has its last attempt: in whole milliseconds, as due times are stored, or it
+        could come a moment before, and be made once more."""
+        return round(queued_at + self.expire, 3)
 
     def delay_notice_at(self, queued_at: float) -> float | None:
         """When the sender of a mail of ``queued_at`` is told; None for never, as when it would have expired."""
