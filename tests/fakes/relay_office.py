@@ -74,6 +74,7 @@ class Trace:
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        file.touch()
 
     def tell(self, *words: object) -> None:
         """One line more."""
@@ -246,7 +247,7 @@ class RelayOffice(PostOffice):
         self.remote = RemoteRunner(
             box,
             ways=Ways(self.router, self.guide, self.leaping, self._spawn, self.log.event),
-            transport=self.hosts,  # type: ignore[arg-type]
+            transport=self.hosts,
             teller=RecordingTeller(notifier, self.trace, self.key, self._fault),
             log=self.log,
             clock=self.leaping,
