@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fastsmtp.accounts.base import Names
 from fastsmtp.clock import SystemClock
+from fastsmtp.process.accounts import names_for_asking
 from fastsmtp.process.settings import Settings, load_settings, routing_of, srs_domain
 from fastsmtp.routing.credentials import read_credentials
 from fastsmtp.routing.relay import Recipients, read_recipients
@@ -68,5 +69,9 @@ def router_of(settings: Settings) -> tuple[Router, list[str]]:
     if secret is None:
         notes.append(f"the codes in return addresses are not the server's: {why}")
         secret = secrets.token_bytes(32)
-    tables, srs = SettingsSource(None, settings, secret).load()
+    source = SettingsSource(None, settings, secret)
+    source.names, problem = names_for_asking(settings)
+    if problem:
+        notes.append(f"accounts are left out: {problem}")
+    tables, srs = source.load()
     return Router(tables, SystemClock(), srs), notes

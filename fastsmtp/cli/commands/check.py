@@ -59,6 +59,8 @@ def _notes(settings: "Settings", file: Path | None) -> list[str]:
     notes += pressure_notes(settings)
     notes += tls_notes(settings.tls, SystemClock().now())
     mailboxes = settings.mailboxes
+    if settings.accounts.backend != "static":
+        return notes
     if not mailboxes.domains:
         notes.insert(0, "mailboxes.domains is empty: all mail is refused")
     elif mailboxes.unknown_users == "reject" and not mailboxes.users:

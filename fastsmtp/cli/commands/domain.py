@@ -1,0 +1,99 @@
+"""``fastsmtp domain``."""
+
+import json
+import os
+from pathlib import Path
+
+import click
+
+from fastsmtp.cli.accounts_run import managed, parse_domain
+from fastsmtp.cli.options import Stop, json_option, settings_option
+from fastsmtp.cli.parsed import Parsed
+
+DOMAIN = Parsed("DOMAIN", parse_domain)
+
+
+@click.group("domain")
+def command() -> None:
+    """Keep the domains whose mail ends here, beside those of the settings file.
+
+    The server may run or not; a change counts at once, in all its workers.
+
+    \b
+    Examples:
+      fastsmtp domain add example.org -c /etc/fastsmtp.toml
+      fastsmtp domain ls
+    """
+
+
+@command.command("add")
+@click.argument("domain", type=DOMAIN)
+@settings_option()
+def add(domain: str, file: Path | None) -> int:
+    """Take mail for DOMAIN from now on.
+
+    \b
+    Example:
+      fastsmtp domain add example.org -c /etc/fastsmtp.toml
+    """
+    from fastsmtp.accounts.names import canonical_domain
+    from fastsmtp.routing.relay import RelayRules
+
+    with managed(file) as (settings, accounts):
+        if domain in map(canonical_domain, settings.mailboxes.domains):
+            raise Stop(os.EX_DATAERR, f"{domain} stands in mailboxes.domains already")
+        if RelayRules(settings.relay).covers(domain):
+            raise Stop(os.EX_DATAERR, f"{domain} is among relay.domains: its mail ends elsewhere")
+        new = accounts.change(lambda change: change.put_domain(domain))
+    if not new:
+        raise Stop(os.EX_DATAERR, f"{domain} is there already")
+    click.echo(f"domain {domain} added: mail for it is taken from now on")
+    return os.EX_OK
+
+
+@command.command("ls")
+@settings_option()
+@json_option()
+def ls(file: Path | None, as_json: bool) -> int:
+    """List the domains, and where each stands.
+
+    \b
+    Examples:
+      fastsmtp domain ls -c /etc/fastsmtp.toml
+      fastsmtp domain ls --json | jq -r '.[].domain'
+    """
+    from fastsmtp.accounts.names import canonical_domain
+
+    with managed(file) as (settings, accounts):
+        found = dict.fromkeys(accounts.domains(), "accounts")
+        found |= dict.fromkeys(map(canonical_domain, settings.mailboxes.domains), "settings")
+    rows = [{"domain": domain, "place": found[domain]} for domain in sorted(found)]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return os.EX_OK
+    width = max(map(len, found), default=0)
+    for row in rows:
+        place = "  settings file" if row["place"] == "settings" else ""
+        click.echo(f"{row['domain']:<{width}}{place}".rstrip())
+    return os.EX_OK
+
+
+@command.command("rm")
+@click.argument("domain", type=DOMAIN)
+@settings_option()
+def rm(domain: str, file: Path | None) -> int:
+    """Take mail for DOMAIN no more. Its accounts and aliases must be removed before.
+
+    \b
+    Example:
+      fastsmtp domain rm example.org -c /etc/fastsmtp.toml
+    """
+    from fastsmtp.accounts import manage
+    from fastsmtp.accounts.names import canonical_domain
+
+    with managed(file) as (settings, accounts):
+        if domain in map(canonical_domain, settings.mailboxes.domains):
+            raise Stop(os.EX_DATAERR, f"{domain} stands in mailboxes.domains; remove it there")
+        manage.remove_domain(accounts, domain)
+    click.echo(f"domain {domain} removed")
+    return os.EX_OK

@@ -1,0 +1,53 @@
+"""The accounts for whoever is not a worker: commands that change them, and commands that only look."""
+
+import os
+import pwd
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fastsmtp.accounts.backends import embedded
+from fastsmtp.accounts.base import AccountsError, Names
+from fastsmtp.accounts.embedded import DIRECTORY, EmbeddedAccounts
+from fastsmtp.process.privileges import Identity, drop, find_user, make_directory
+from fastsmtp.process.settings import Settings
+
+
+@contextmanager
+def managed(settings: Settings) -> Iterator[EmbeddedAccounts]:
+    """The embedded accounts, to be changed, whether the server runs or not. Root becomes the server's user for good,
+    or whoever has ``data_dir``: what is made there is to be his. Raises `AccountsError`, `StartError`."""
+    identity = find_user(settings.user)
+    make_directory(settings.data_dir, "data_dir", identity)
+    if identity is None and os.geteuid() == 0:
+        identity = _owner(settings)
+    if identity is not None:
+        drop(identity)
+    accounts = embedded(settings.accounts, settings.data_dir)
+    accounts.open()
+    try:
+        yield accounts
+    finally:
+        accounts.close()
+
+
+def names_for_asking(settings: Settings) -> tuple[Names | None, str]:
+    """Who exists by the backend, and what keeps it from being told. Nothing is made where nothing is."""
+    if settings.accounts.backend != "embedded" or not (settings.data_dir / DIRECTORY / "data.mdb").exists():
+        return None, ""
+    accounts = embedded(settings.accounts, settings.data_dir)
+    try:
+        accounts.open()
+    except AccountsError as error:
+        return None, str(error)
+    return accounts, ""
+
+
+def _owner(settings: Settings) -> Identity | None:
+    status = settings.data_dir.stat()
+    if status.st_uid == 0:
+        return None
+    try:
+        name = pwd.getpwuid(status.st_uid).pw_name
+    except KeyError:
+        name = str(status.st_uid)
+    return Identity(name, status.st_uid, status.st_gid)
