@@ -21,7 +21,7 @@ CIPHER_BUFFER = 64 * 1024
 CLEAR_BUFFER = CIPHER_BUFFER + 16 * 1024
 """Octets that so many may come to: a record may have lain there before."""
 
-_PIECE = 8 * 1024
+_PIECE = 16 * 1024
 _RECORD = 16 * 1024
 
 
