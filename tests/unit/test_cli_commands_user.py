@@ -14,6 +14,7 @@ import pytest
 from fastsmtp.accounts.embedded import EmbeddedAccounts, User
 from fastsmtp.accounts.hashing import matches
 from fastsmtp.cli.main import run
+from tests.tools.site import environment, public_folder
 
 Capture = pytest.CaptureFixture[str]
 
@@ -253,18 +254,24 @@ def test_each_command_has_help_with_an_example(words: tuple[str, ...], bench: Be
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 @pytest.mark.parametrize("named", [True, False], ids=["user-is-set", "data_dir-is-somebodys"])
-def test_what_root_makes_belongs_to_the_servers_user(bench: Bench, named: bool, tmp_path: Path) -> None:
+def test_what_root_makes_belongs_to_the_servers_user(
+    named: bool, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
     nobody = pwd.getpwnam("nobody")
+    with public_folder() as folder:
+        bench = Bench(folder, monkeypatch, capsys)
+        made_by_root(bench, nobody, named)
+
+
+def made_by_root(bench: Bench, nobody: pwd.struct_passwd, named: bool) -> None:
     if named:
         bench.file.write_text('user = "nobody"\n' + SETTINGS)
     else:
         bench.data.mkdir(mode=0o700)
         os.chown(bench.data, nobody.pw_uid, nobody.pw_gid)
-    for place in (tmp_path, *tmp_path.parents):
-        if place.stat().st_uid == 0 and len(place.parts) > 2:
-            place.chmod(0o711)
     done = subprocess.run(
         [sys.executable, "-m", "fastsmtp", "user", "add", ALICE, "--password-stdin", "-c", str(bench.file)],
+        env=environment(),
         input=b"secret",
         capture_output=True,
         timeout=60,
