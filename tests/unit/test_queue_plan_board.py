@@ -424,3 +424,16 @@ def test_boards_of_several_workers_keep_to_the_limits_together() -> None:
                 assert boards[1 - slot].take(turn / 5) is None
                 board.ended(begun_now, Outcome.DONE, turn / 5)
     assert begun == [9, 10], "none stands still for the other"
+
+
+def test_a_delivery_that_ends_makes_room_for_the_next_at_once_though_others_hold_the_rest() -> None:
+    table = SiteTable(2, 2, 0, FakeClock())
+    limits = BoardLimits(connections=9, site=SiteLimits(connections=2, per_minute=0))
+    board = SiteBoard(limits, SCHEDULE, Random(1), table.worker(0))
+    assert table.worker(1).claim("mx.far.test") == 0
+    board.offer("mx.far.test", 10, 0.0)
+    for turn in range(5):
+        slot = board.take(turn / 100)
+        assert slot is not None
+        assert board.take(turn / 100) is None
+        board.ended(slot, Outcome.DONE, turn / 100)

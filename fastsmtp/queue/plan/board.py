@@ -168,6 +168,7 @@ class SiteBoard:
         self._rooms[slot.kind].leave(slot)
         site = slot.site
         self._claims.release(site.name, used=outcome is not Outcome.NOTHING)
+        site.full_until = now  # there is room for one again
         if now - slot.began_at >= PATIENCE:
             site.slow = True
         elif outcome is Outcome.DONE or outcome is Outcome.PUT_OFF:
