@@ -17,6 +17,7 @@ The worker reads end of file when the master is gone. The heartbeat is not a mes
 memory, so that a full socket cannot stop it.
 """
 
+import os
 import socket
 from typing import NamedTuple
 
@@ -58,11 +59,13 @@ def receive(channel: socket.socket) -> Message | None:
     """The next message, or None at the end of file. Raises BlockingIOError when there is none, `ValueError` when it
     is none of ours."""
     try:
-        data, files, _, _ = socket.recv_fds(channel, MAX_SIZE, 1, socket.MSG_CMSG_CLOEXEC)
+        data, files, _, _ = socket.recv_fds(channel, MAX_SIZE, 1)
     except BlockingIOError:
         raise
     except OSError:
         return None
+    for file in files:
+        os.set_inheritable(file, False)
     return decode(data)._replace(file=files[0] if files else -1) if data else None
 
 

@@ -10,7 +10,7 @@ import pytest
 from fastsmtp.clock import SystemClock
 from fastsmtp.process import messages
 from fastsmtp.process.master import Master
-from fastsmtp.process.messages import Birth, Message
+from fastsmtp.process.messages import Birth, Message, Renewal
 from fastsmtp.process.shared import Heartbeats
 from fastsmtp.process.supervisor import Supervisor
 from fastsmtp.telemetry.maillog import MailLog
@@ -27,6 +27,17 @@ def obedient(birth: Birth) -> int:
     while birth.channel.recv(messages.MAX_SIZE):
         pass
     return 0
+
+
+def renewed(birth: Birth) -> int:
+    """As `obedient`, and ends with 70 plus its slot when a certificate has come with what is expected in it."""
+    birth.channel.setblocking(True)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+    birth.channel.send(Message(messages.READY).encode())
+    message = messages.receive(birth.channel)
+    if message is None or os.pread(message.file, 100, 0) != b"key":
+        return 99
+    return 70 + birth.slot
 
 
 def failing(birth: Birth) -> int:
@@ -55,11 +66,11 @@ class RunningMaster:
                     worker_main,
                     beats=Heartbeats(WORKERS),
                     clock=clock,
-                    log=MailLog(clock, slot=None),
+                    log=MailLog(clock, slot=None, fd=say),
                     announce=lambda: _write(say, "announced "),
                     stopping=lambda: _write(say, "stopping "),
                     worker_died=lambda slot: _write(say, f"died{slot} "),
-                    renewals=lambda at_once: (),
+                    renewals=lambda at_once: [Renewal(3, _memory(b"key"))] if at_once else [],
                 ).run()
             finally:
                 os._exit(code)
@@ -88,6 +99,12 @@ class RunningMaster:
             os.kill(self.pid, number)
         pid, self.pid = self.pid, 0
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def _memory(data: bytes) -> int:
+    file = os.memfd_create("test")
+    os.write(file, data)
+    return file
 
 
 def _write(fd: int, text: str) -> None:
@@ -142,6 +159,15 @@ def test_harmless_signals(masters: Start) -> None:
         os.kill(master.pid, number)
     assert master.end(signal.SIGTERM) == 0
     assert "died" not in master.text.partition("stopping")[0]
+
+
+def test_a_certificate_goes_to_every_worker_at_a_hangup(masters: Start) -> None:
+    master = masters(renewed)
+    master.wait_for("announced")
+    os.kill(master.pid, signal.SIGHUP)
+    master.wait_for("worker 0 ended by exit code 70")
+    master.wait_for("worker 1 ended by exit code 71")
+    assert master.end(signal.SIGTERM) == 0
 
 
 def test_workers_that_cannot_start_end_the_master_with_their_code(masters: Start) -> None:

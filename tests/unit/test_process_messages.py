@@ -1,9 +1,12 @@
 """The words between master and worker."""
 
+import os
+import socket
+
 import pytest
 
 from fastsmtp.process import messages
-from fastsmtp.process.messages import MAX_SIZE, Message, decode
+from fastsmtp.process.messages import MAX_SIZE, Message, decode, receive
 
 
 @pytest.mark.parametrize(
@@ -17,6 +20,7 @@ from fastsmtp.process.messages import MAX_SIZE, Message, decode
         (Message(messages.RELEASE, 255), b"release 255"),
         (Message(messages.WATCH, 1), b"watch 1"),
         (Message(messages.UNWATCH, 1), b"unwatch 1"),
+        (Message(messages.CERTIFICATE, 2), b"certificate 2"),
     ],
 )
 def test_there_and_back(message: Message, wire: bytes) -> None:
@@ -42,3 +46,22 @@ def test_there_and_back(message: Message, wire: bytes) -> None:
 def test_nothing_else_is_understood(data: bytes) -> None:
     with pytest.raises(ValueError, match="not a control message"):
         decode(data)
+
+
+def test_a_message_may_bring_an_open_file() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        theirs.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            receive(theirs)
+        for files in ([1], []):
+            socket.send_fds(ours, [b"certificate 7"], files)
+            message = receive(theirs)
+            assert message is not None
+            assert message[:3] == (messages.CERTIFICATE, 7, False)
+            assert (message.file >= 0) is bool(files)
+            if files:
+                assert not os.get_inheritable(message.file)
+                os.close(message.file)
+        ours.close()
+        assert receive(theirs) is None
