@@ -18,7 +18,7 @@ Shards = Callable[[], Iterable[tuple[int, LmdbSpool, Engine | None]]]
 
 
 class Control:
-    """Lives on ``loop``."""
+    """Lives on ``loop``. ``certificates`` gives the fingerprints of those in use, in the order of the settings."""
 
     def __init__(
         self,
@@ -27,6 +27,7 @@ class Control:
         shards: Shards,
         routes: Routes,
         *,
+        certificates: Callable[[], list[str]],
         loop: asyncio.AbstractEventLoop,
         log: MailLog,
         clock: Clock,
@@ -38,7 +39,9 @@ class Control:
         self._event = log.event
         self._clock = clock
         self._server = ControlServer(self._path, log.event)
+        self._certificates = certificates
         QueueService(self._desks).register(self._server)
+        self._server.register("tls.loaded", type(None), self._loaded)
         self._starting: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -58,6 +61,9 @@ class Control:
             self._event(
                 f"cannot listen at {self._path}: {error.strerror}; `fastsmtp queue` cannot ask this worker"
             )
+
+    async def _loaded(self, argument: None) -> list[str]:
+        return self._certificates()
 
     def _desks(self) -> dict[int, SpoolDesk]:
         return {

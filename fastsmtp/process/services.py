@@ -133,12 +133,17 @@ class MailServices:
             self._slot,
             self._open_shards,
             RouteNames(lambda: router),
+            certificates=self._fingerprints,
             loop=self._loop,
             log=self._log,
             clock=self._clock,
         )
         self._control.start()
         self._pressure.start()
+
+    def _fingerprints(self) -> list[str]:
+        pairs = () if self._certificates is None else self._certificates.pairs()
+        return [pair.facts.fingerprint for pair in pairs]
 
     def _open_shards(self) -> list[tuple[int, LmdbSpool, RemoteRunner | None]]:
         return [(number, held.spool, held.remote) for number, held in list(self._shards.items())]

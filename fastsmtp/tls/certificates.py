@@ -46,6 +46,11 @@ def read_pair(settings: CertificateSettings) -> Pair:
     return Pair(_facts(certificates[0]), pem)
 
 
+def read_facts(cert: Path) -> Facts:
+    """What the first certificate in a file says, whatever its key. Raises `CertificateError`."""
+    return _facts(_certificates(_read(cert, secret=False), f"{cert}")[0])
+
+
 # --- reading --------------------------------------------------------------------------------------
 
 

@@ -75,10 +75,7 @@ class CertificateStore:
             handshake.server_name = server_name
 
     def _index(self) -> None:
-        self._by_name = {}
-        for number, pair in enumerate(self._pairs):
-            for name in pair.facts.names:
-                self._by_name.setdefault(name, number)
+        self._by_name = names_of([pair.facts.names for pair in self._pairs])
 
     def _context(self, pair: Pair) -> ssl.SSLContext:
         context = self._new()
@@ -100,6 +97,15 @@ class CertificateStore:
         if self._authorities:
             context.load_verify_locations(cadata=self._authorities)
         return context
+
+
+def names_of(certificates: Sequence[Sequence[str]]) -> dict[str, int]:
+    """Which certificate a name is answered with, by its number, from the names of each."""
+    chosen: dict[str, int] = {}
+    for number, names in enumerate(certificates):
+        for name in names:
+            chosen.setdefault(name, number)
+    return chosen
 
 
 def _authorities(settings: TlsSettings) -> str:

@@ -5,7 +5,8 @@ import os
 from pathlib import Path
 
 from fastsmtp.clock import SystemClock
-from fastsmtp.control.client import shards_of
+from fastsmtp.control.client import ask, shards_of
+from fastsmtp.control.place import socket_path
 from fastsmtp.process.control import Control
 from fastsmtp.telemetry.maillog import MailLog
 from tests.fakes.queue_desk import FakeRoutes
@@ -20,6 +21,7 @@ def control(data_dir: Path, *desks: Desk) -> Control:
         3,
         lambda: [(number, desk.spool, desk.engine) for number, desk in enumerate(desks)],
         FakeRoutes(),
+        certificates=lambda: ["ab", "cd"],
         loop=asyncio.get_running_loop(),
         log=MailLog(clock, slot=3),
         clock=clock,
@@ -44,6 +46,17 @@ def test_it_answers_for_the_shards_that_are_open(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_it_tells_which_certificates_are_in_use(tmp_path: Path) -> None:
+    async def main() -> None:
+        made = control(tmp_path)
+        made.start()
+        await asyncio.sleep(0)
+        assert await ask(socket_path(tmp_path, 3), "tls.loaded", None, list[str]) == ["ab", "cd"]
+        await made.stop()
+
+    asyncio.run(main())
+
+
 def test_where_it_cannot_listen_the_worker_goes_on(tmp_path: Path) -> None:
     (tmp_path / "control").write_text("in the way")
     fd = os.memfd_create("log")
@@ -51,7 +64,16 @@ def test_where_it_cannot_listen_the_worker_goes_on(tmp_path: Path) -> None:
     async def main() -> None:
         clock = SystemClock()
         log = MailLog(clock, slot=3, fd=fd)
-        made = Control(tmp_path, 3, list, FakeRoutes(), loop=asyncio.get_running_loop(), log=log, clock=clock)
+        made = Control(
+            tmp_path,
+            3,
+            list,
+            FakeRoutes(),
+            certificates=list,
+            loop=asyncio.get_running_loop(),
+            log=log,
+            clock=clock,
+        )
         made.start()
         await made.stop()
         log.flush()
