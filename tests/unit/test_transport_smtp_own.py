@@ -16,7 +16,7 @@ from fastsmtp.transport.smtp.own import Own
         ("0.0.0.0", "127.0.0.1", 25, True),
         ("0.0.0.0", "127.9.9.9", 25, True),
         ("0.0.0.0", "127.0.0.1", 26, False),
-        ("0.0.0.0", "192.0.2.1", 25, False),  # RFC 5737: nobody has it
+        ("0.0.0.0", "192.0.2.1", 25, False),  # for documentation: nobody has it
         ("0.0.0.0", "::1", 25, False),
         ("::", "127.0.0.1", 25, False),
         ("::", "2001:db8::1", 25, False),
