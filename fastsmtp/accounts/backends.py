@@ -1,20 +1,26 @@
 """The backends of accounts by name: one of them serves a worker."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from fastsmtp.accounts.base import Authenticator, Names, Refused, ScramKeys, Told, Unavailable, Verdict
+from fastsmtp.accounts.dovecot import DovecotAuthenticator
 from fastsmtp.accounts.embedded import EmbeddedAccounts
 from fastsmtp.accounts.hashing import decoy_hash
+from fastsmtp.accounts.passwd_file import PasswdFile
 from fastsmtp.accounts.passwords import Passwords
 from fastsmtp.accounts.pool import Post, ThreadPool
+from fastsmtp.accounts.postgresql import PostgresqlAccounts
 from fastsmtp.accounts.proofs import Proofs
 from fastsmtp.accounts.settings import AccountSettings
+from fastsmtp.accounts.sqlite import SqliteAccounts
 from fastsmtp.accounts.static import NoNames
 from fastsmtp.clock import Clock
 
 _THREAD = "passwords"
+Event = Callable[[str], None]
 
 
 class Backend(Protocol):
@@ -104,10 +110,103 @@ class EmbeddedBackend:
         self._accounts.close()
 
 
-def make_backend(settings: AccountSettings, data_dir: Path, post: Post, clock: Clock) -> Backend:
-    """The backend that ``settings`` name. ``post`` runs a function on the loop's thread."""
+class PasswdFileBackend:
+    """Accounts in a file."""
+
+    def __init__(self, settings: AccountSettings, post: Post, clock: Clock, event: Event) -> None:
+        assert settings.file is not None
+        self._pool = hash_pool(settings, post)
+        self._file = PasswdFile(Path(settings.file), settings.home, settings.hash, self._pool, event)
+        self.names: Names = self._file.names
+        proofs = Proofs(settings.hash.remembered, clock)
+        self.authenticator: Authenticator = Passwords(self._file, self._pool, proofs, home=settings.home)
+
+    def start(self) -> None:
+        """See `Backend.start`."""
+        self._file.start()
+
+    def tick(self) -> None:
+        """See `Backend.tick`."""
+        self._file.tick()
+
+    def stop(self) -> None:
+        """See `Backend.stop`."""
+        self._pool.stop()
+
+
+class SqlBackend:
+    """Accounts in ``database``, whose answers take time."""
+
+    def __init__(
+        self,
+        database: SqliteAccounts | PostgresqlAccounts,
+        pool: ThreadPool,
+        settings: AccountSettings,
+        clock: Clock,
+    ) -> None:
+        self._pool = pool
+        self._database = database
+        self.names: Names = database.names
+        proofs = Proofs(settings.hash.remembered, clock)
+        self.authenticator: Authenticator = Passwords(database, pool, proofs, home=settings.home)
+
+    def start(self) -> None:
+        """See `Backend.start`."""
+        self._database.start()
+
+    def tick(self) -> None:
+        """See `Backend.tick`."""
+        self._database.tick()
+
+    def stop(self) -> None:
+        """See `Backend.stop`."""
+        self._pool.stop()
+        self._database.stop()
+
+
+class DovecotBackend:
+    """Dovecot has the accounts; who receives mail stands in the settings."""
+
+    def __init__(self, settings: AccountSettings, loop: asyncio.AbstractEventLoop, clock: Clock) -> None:
+        self.names: Names = NoNames()
+        self._dovecot = DovecotAuthenticator(
+            settings.dovecot.socket, settings.home, settings.hash.waiting, loop, clock
+        )
+        self.authenticator: Authenticator = self._dovecot
+
+    def start(self) -> None:
+        """See `Backend.start`."""
+
+    def tick(self) -> None:
+        """See `Backend.tick`."""
+        self._dovecot.tick()
+
+    def stop(self) -> None:
+        """See `Backend.stop`."""
+        self._dovecot.stop()
+
+
+def make_backend(
+    settings: AccountSettings, data_dir: Path, loop: asyncio.AbstractEventLoop, clock: Clock, event: Event
+) -> Backend:
+    """The backend that ``settings`` name, for the thread of ``loop``. ``event`` gets a line for what an operator
+    should know."""
+    post = loop.call_soon_threadsafe
+    pool = hash_pool(settings, post)
     if settings.backend == "embedded":
         return EmbeddedBackend(settings, data_dir, post, clock)
+    if settings.backend == "passwd-file":
+        return PasswdFileBackend(settings, post, clock, event)
+    if settings.sqlite is not None and settings.backend == "sqlite":
+        sqlite = SqliteAccounts(settings.sqlite, settings.home, settings.hash, pool, event)
+        return SqlBackend(sqlite, pool, settings, clock)
+    if settings.postgresql is not None and settings.backend == "postgresql":
+        postgresql = PostgresqlAccounts(
+            settings.postgresql, settings.home, settings.hash, loop, clock, event
+        )
+        return SqlBackend(postgresql, pool, settings, clock)
+    if settings.backend == "dovecot":
+        return DovecotBackend(settings, loop, clock)
     return StaticBackend()
 
 

@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 from fastsmtp.accounts.names import canonical_domain
 from fastsmtp.config.values import Duration, check_hostname
 
-Backend = Literal["static", "embedded"]
+Backend = Literal["static", "embedded", "passwd-file", "sqlite", "postgresql", "dovecot"]
 
 
 class HashSettings(Struct, frozen=True, kw_only=True):
@@ -40,6 +40,58 @@ class HashSettings(Struct, frozen=True, kw_only=True):
     ] = Duration(300)
 
 
+_LOGIN = (
+    "Query for one login, `user@domain` in lower case, which stands for {}. It gives one row with a column "
+    "`password`, a hash as in docs/accounts.md, and where there are such columns `disabled` (true: may not log in) "
+    "and `senders` (further addresses to send as, with blanks between)."
+)
+_NAMES = (
+    "Query for all logins, in its first column. They are who receives mail in `mailboxes.domains`, beside "
+    "`mailboxes.users`."
+)
+
+
+class SqliteSettings(Struct, frozen=True, kw_only=True):
+    """The database of the backend `sqlite`, which is only read."""
+
+    file: Annotated[str, Meta(description="The database.", examples=["/var/lib/shop/accounts.db"])]
+    login: Annotated[str, Meta(description=_LOGIN.format("`?`"))] = (
+        "SELECT password FROM users WHERE login = ?"
+    )
+    names: Annotated[str, Meta(description=_NAMES)] = "SELECT login FROM users"
+
+
+class PostgresqlSettings(Struct, frozen=True, kw_only=True):
+    """The database of the backend `postgresql`, which is only read; needs the extra of that name."""
+
+    url: Annotated[
+        str,
+        Meta(
+            description="Where it is: `postgresql://user@host/database`; a password is better kept in a file that "
+            "the variable PGPASSFILE names.",
+            extra={"secret": True},
+            examples=["postgresql://fastsmtp@127.0.0.1/mail"],
+        ),
+    ]
+    login: Annotated[str, Meta(description=_LOGIN.format("`$1`"))] = (
+        "SELECT password FROM users WHERE login = $1"
+    )
+    names: Annotated[str, Meta(description=_NAMES)] = "SELECT login FROM users"
+    refresh: Annotated[
+        Duration,
+        Meta(description="How often all logins are read again.", extra={"between": ("1s", "1d")}),
+    ] = Duration(30)
+
+
+class DovecotSettings(Struct, frozen=True, kw_only=True):
+    """Where the backend `dovecot` asks."""
+
+    socket: Annotated[
+        str,
+        Meta(description="The socket of Dovecot's `service auth` that clients such as Postfix use."),
+    ] = "/run/dovecot/auth-client"
+
+
 class AccountSettings(Struct, frozen=True, kw_only=True):
     """Who may log in, and where accounts are kept. See docs/accounts.md."""
 
@@ -47,7 +99,8 @@ class AccountSettings(Struct, frozen=True, kw_only=True):
         Backend,
         Meta(
             description="`static`: those of `mailboxes.users`, none of whom can log in. `embedded`: a database in "
-            "`data_dir`, kept by `fastsmtp user`, `domain` and `alias`.",
+            "`data_dir`, kept by `fastsmtp user`, `domain` and `alias`. `passwd-file`: a file that Dovecot reads "
+            "too. `sqlite`, `postgresql`: a table of your own. `dovecot`: Dovecot is asked.",
             examples=["embedded"],
         ),
     ] = "static"
@@ -68,9 +121,19 @@ class AccountSettings(Struct, frozen=True, kw_only=True):
             "against argon2id alone.",
         ),
     ] = 100_000
+    file: (
+        Annotated[str, Meta(description="The file of `passwd-file`: `alice@example.org:{ARGON2ID}$argon2id$…`.")]
+        | None
+    ) = None
     hash: HashSettings = HashSettings()
+    sqlite: SqliteSettings | None = None
+    postgresql: PostgresqlSettings | None = None
+    dovecot: DovecotSettings = DovecotSettings()
 
     def __post_init__(self) -> None:
+        for backend, key in (("passwd-file", "file"), ("sqlite", "sqlite"), ("postgresql", "postgresql")):
+            if self.backend == backend and getattr(self, key) is None:
+                raise ValueError(f'{key}: missing; the backend "{backend}" needs it')
         if 0 < self.scram_iterations < 4096:
             raise ValueError("scram_iterations: expected 0, or at least 4_096 (RFC 7677 §4)")
         if self.login_domain is not None:

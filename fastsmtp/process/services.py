@@ -209,7 +209,7 @@ class MailServices:
     def _open_accounts(self) -> Backend:
         settings = self._settings
         backend = make_backend(
-            settings.accounts, settings.data_dir, self._loop.call_soon_threadsafe, self._clock
+            settings.accounts, settings.data_dir, self._loop, self._clock, self._log.event
         )
         try:
             backend.start()

@@ -223,8 +223,14 @@ def _absolute(settings: Settings, base: Path) -> Settings:
         ),
         client_ca=settings.tls.client_ca and str(base / settings.tls.client_ca),
     )
+    accounts = settings.accounts
+    if accounts.file is not None:
+        accounts = change(accounts, file=str(base / accounts.file))
+    if accounts.sqlite is not None:
+        accounts = change(accounts, sqlite=change(accounts.sqlite, file=str(base / accounts.sqlite.file)))
     return change(
         settings,
+        accounts=accounts,
         data_dir=base / settings.data_dir,
         mailboxes=mailboxes,
         relay=relay,

@@ -159,3 +159,25 @@ class FakeNames:
 
     def _domains(self) -> set[str]:
         return {user.rpartition("@")[2] for user in self.users}
+
+
+class FakePool:
+    """A pool whose work is done when a test says so: by `work`. ``room``: how much may wait."""
+
+    def __init__(self, room: int = 100) -> None:
+        self.room = room
+        self._waiting: list[Callable[[], None]] = []
+
+    def submit(self, work: Callable[[], T], told: Callable[[T], None]) -> bool:
+        """See `ThreadPool.submit`."""
+        if len(self._waiting) >= self.room:
+            return False
+        self._waiting.append(lambda: told(work()))
+        return True
+
+    def work(self) -> int:
+        """Do what waits; returns how much that was."""
+        waiting, self._waiting = self._waiting, []
+        for one in waiting:
+            one()
+        return len(waiting)
