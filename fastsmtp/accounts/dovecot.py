@@ -152,6 +152,8 @@ class DovecotAuthenticator(asyncio.Protocol):
 
     def _verdict(self, word: bytes, fields: list[bytes]) -> Verdict:
         values = {key: value for key, _, value in (field.partition(b"=") for field in fields)}
+        if word == b"OK" and b"nologin" in values:  # the password is right, and yet nobody may log in
+            return _DISABLED
         if word == b"OK":
             name = canonical_login(values.get(b"user", b"").decode("utf-8", "replace"), self._home)
             return Unavailable("Dovecot names no user@domain") if name is None else Identity(name)

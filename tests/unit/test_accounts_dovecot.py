@@ -105,6 +105,7 @@ def test_answers_in_any_order(bench: Bench) -> None:
     [
         (b"FAIL\t1\tuser=alice@example.org", Refused, "refuses"),
         (b"FAIL\t1\tuser=a\treason=x\tauthz", Refused, "refuses"),
+        (b"OK\t1\tuser=alice@example.org\tnologin\treason=x", Refused, "disabled"),
         (b"FAIL\t1\tuser=a\tuser_disabled", Refused, "disabled"),
         (b"FAIL\t1\tuser=a\tcode=user_disabled", Refused, "disabled"),
         (b"FAIL\t1\tuser=a\ttemp", Unavailable, "log"),
