@@ -38,7 +38,7 @@ def test_what_came_out_of_the_handshake(store: CertificateStore, version: str) -
     assert facts.version == f"TLSv{version}"
     assert (facts.cipher, facts.bits) in {
         ("TLS_AES_256_GCM_SHA384", 256),
-        ("ECDHE-ECDSA-AES128-GCM-SHA256", 128),
+        ("ECDHE-ECDSA-AES256-GCM-SHA384", 256),
     }
     assert not facts.resumed
     assert facts.server_name == "mx.example.org"
