@@ -4,10 +4,12 @@ import os
 import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from fastsmtp.accounts.backends import embedded
 from fastsmtp.accounts.base import AccountsError, Names
 from fastsmtp.accounts.embedded import DIRECTORY, EmbeddedAccounts
+from fastsmtp.accounts.passwd_file import read
 from fastsmtp.process.privileges import Identity, drop, find_user, make_directory
 from fastsmtp.process.settings import Settings
 
@@ -40,6 +42,21 @@ def names_for_asking(settings: Settings) -> tuple[Names | None, str]:
     except AccountsError as error:
         return None, str(error)
     return accounts, ""
+
+
+def accounts_problem(settings: Settings) -> str:
+    """What keeps the accounts from being read, where it can be told without a server; else empty."""
+    accounts = settings.accounts
+    try:
+        if accounts.backend == "passwd-file" and accounts.file is not None:
+            read(Path(accounts.file), accounts.home)
+        elif accounts.backend == "sqlite" and accounts.sqlite is not None:
+            Path(accounts.sqlite.file).open("rb").close()
+    except AccountsError as error:
+        return f"accounts.file: {error}"
+    except OSError as error:
+        return f"accounts.sqlite.file: {error.filename}: {error.strerror}"
+    return ""
 
 
 def _owner(settings: Settings) -> Identity | None:

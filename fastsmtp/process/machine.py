@@ -10,6 +10,7 @@ from pathlib import Path
 from fastsmtp.config.errors import SettingsError
 from fastsmtp.limits.marks import available_mark, disk_marks, of_disk
 from fastsmtp.limits.probes import available_memory, space
+from fastsmtp.process.accounts import accounts_problem
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.privileges import find_user
 from fastsmtp.process.routing import SettingsSource
@@ -44,6 +45,9 @@ def machine_problems(settings: Settings) -> list[str]:
         problem = _not_writable(path, uid, groups)
         if problem:
             problems.append(f"{key}: {problem}")
+    problem = accounts_problem(settings)
+    if problem:
+        problems.append(problem)
     try:
         SettingsSource(None, settings, None).load()
     except SettingsError as error:
