@@ -1,7 +1,7 @@
 """Whether a server's certificates are the ones its domain names in TLSA records (RFC 6698, RFC 7671, RFC 7672).
 
 Usage 3 needs nothing but hashes. Usage 2 needs signatures, which the standard library cannot check: without the
-package `cryptography` (the extra ``dane``) such records count as unusable.
+package `cryptography` such records count as unusable.
 """
 
 import hashlib
