@@ -60,6 +60,7 @@ class Store:
         self._env: Any = None
         self._pid = 0
         self._lock_fd = -1
+        self._place = (0, 0)
         # Held while a transaction of another thread looks into the map, so that `reopen` cannot pull it away.
         self._looking = Lock()
 
@@ -121,6 +122,13 @@ class Store:
         with self._looking, self._ours().begin(buffers=True) as txn:
             yield txn
 
+    def replaced(self) -> bool:
+        """Whether another file has taken the place of the one that is open."""
+        try:
+            return _place(self.data_file) != self._place
+        except OSError:
+            return False
+
     def last_change(self) -> int:
         """The number of the last commit, whichever process made it."""
         with self._looking:
@@ -168,6 +176,7 @@ class Store:
             raise StoreError(self._cannot_open(error)) from None
         try:
             self._page = env.stat()["psize"]
+            self._place = _place(self.data_file)
             self._check_length(env)
             meta = env.open_db(b"meta")
             with env.begin(write=True) as txn:
@@ -206,3 +215,8 @@ class Store:
 
     def _cannot_open(self, error: Exception) -> str:
         return f"{self.path}: cannot open: {error}; see that its files are ours, and that disk and memory suffice"
+
+
+def _place(file: Path) -> tuple[int, int]:
+    status = file.stat()
+    return status.st_dev, status.st_ino

@@ -5,7 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from fastsmtp.accounts.base import Authenticator, Names, Refused, ScramKeys, Told, Unavailable, Verdict
+from fastsmtp.accounts.base import (
+    AccountsError,
+    Authenticator,
+    Names,
+    Refused,
+    ScramKeys,
+    Told,
+    Unavailable,
+    Verdict,
+)
 from fastsmtp.accounts.dovecot import DovecotAuthenticator
 from fastsmtp.accounts.embedded import EmbeddedAccounts
 from fastsmtp.accounts.hashing import decoy_hash
@@ -87,8 +96,12 @@ class EmbeddedBackend:
 
     authenticator: Authenticator
 
-    def __init__(self, settings: AccountSettings, data_dir: Path, post: Post, clock: Clock) -> None:
+    def __init__(
+        self, settings: AccountSettings, data_dir: Path, post: Post, clock: Clock, event: Event
+    ) -> None:
         self._settings = settings
+        self._event = event
+        self._trouble = ""
         self._accounts = embedded(settings, data_dir)
         self.names: Names = self._accounts
         self._pool = hash_pool(settings, post)
@@ -103,6 +116,14 @@ class EmbeddedBackend:
 
     def tick(self) -> None:
         """See `Backend.tick`."""
+        try:
+            if self._accounts.follow():
+                self._event("accounts are those of another file now")
+                self._trouble = ""
+        except AccountsError as error:
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                self._event(f"accounts cannot be opened again: {error}")
 
     def stop(self) -> None:
         """See `Backend.stop`."""
@@ -194,7 +215,7 @@ def make_backend(
     post = loop.call_soon_threadsafe
     pool = hash_pool(settings, post)
     if settings.backend == "embedded":
-        return EmbeddedBackend(settings, data_dir, post, clock)
+        return EmbeddedBackend(settings, data_dir, post, clock, event)
     if settings.backend == "passwd-file":
         return PasswdFileBackend(settings, post, clock, event)
     if settings.sqlite is not None and settings.backend == "sqlite":

@@ -63,6 +63,7 @@ class EmbeddedAccounts:
             data_dir / DIRECTORY, _DATABASES, format_number=_FORMAT, map_size=_MAP_SIZE, shared=True
         )
         self._decoy = User(decoy, iterations=scram_iterations)
+        self._openings = 0
         self._domains_at = -1
         self._first = ""
         self._international = False
@@ -79,6 +80,16 @@ class EmbeddedAccounts:
             self._make_secret
         )
 
+    def follow(self) -> bool:
+        """Open again what was put in the place of what is open, such as a backup; whether there was such. Raises
+        `AccountsError`."""
+        if self._store.is_open and not self._store.replaced():
+            return False
+        self.close()
+        self.open()
+        self._openings += 1
+        return True
+
     def close(self) -> None:
         """Give the environment back."""
         self._store.close()
@@ -89,7 +100,7 @@ class EmbeddedAccounts:
     def version(self) -> int:
         """See `Names.version`."""
         try:
-            return self._store.last_change()
+            return (self._openings << 64) + self._store.last_change()
         except StorageError as error:
             raise AccountsError(str(error)) from None
 

@@ -162,6 +162,41 @@ def test_another_process_changes_and_this_one_sees_it_at_once(tmp_path: Path) ->
     accounts.close()
 
 
+def test_another_file_in_its_place_is_opened(tmp_path: Path) -> None:
+    accounts = EmbeddedAccounts(tmp_path)
+    accounts.open()
+    accounts.change(fill)
+    before = accounts.version
+    assert not accounts.follow()
+    (tmp_path / "accounts").rename(tmp_path / "set-aside")
+    assert not accounts.follow()
+    assert accounts.has_user("alice", "example.org")
+    subprocess.run([sys.executable, "-c", _OTHER, os.fspath(tmp_path)], check=True, timeout=60)
+    assert accounts.follow()
+    assert accounts.version != before
+    assert not accounts.has_user("alice", "example.org")
+    assert accounts.has_user("alice", "xn--bcher-kva.example")
+    accounts.close()
+
+
+def test_what_cannot_be_opened_again_is_tried_until_it_can(tmp_path: Path) -> None:
+    accounts = EmbeddedAccounts(tmp_path)
+    accounts.open()
+    accounts.change(fill)
+    data = tmp_path / "accounts" / "data.mdb"
+    data.rename(tmp_path / "kept")
+    data.write_bytes(b"half a backup" * 1000)
+    for _ in range(2):
+        with pytest.raises(AccountsError):
+            accounts.follow()
+        with pytest.raises(AccountsError):
+            accounts.has_user("alice", "example.org")
+    (tmp_path / "kept").rename(data)
+    assert accounts.follow()
+    assert accounts.has_user("alice", "example.org")
+    accounts.close()
+
+
 def test_a_directory_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "accounts").write_text("")
     with pytest.raises(AccountsError, match="accounts"):

@@ -118,6 +118,16 @@ def test_what_cannot_be_a_password(bench: Bench, password: bytes) -> None:
     assert bench.user() is None
 
 
+def test_two_of_one_name_do_not_share_a_mailbox(bench: Bench) -> None:
+    bench.file.write_text(SETTINGS.replace("mail/{domain}/{user}", "mail/{user}"))
+    assert bench.add()[0] == os.EX_OK
+    assert bench.add("bob@shop.test")[0] == os.EX_OK
+    code, _, err = bench.add("alice@shop.test")
+    assert code == os.EX_DATAERR
+    assert "mailboxes.path lacks {domain}" in err
+    assert bench.user("alice@shop.test") is None
+
+
 def test_without_a_terminal_it_must_come_from_standard_input(bench: Bench) -> None:
     code, _, err = bench.do("user", "add", ALICE, given=b"secret")
     assert code == os.EX_USAGE

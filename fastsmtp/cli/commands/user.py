@@ -20,7 +20,8 @@ from fastsmtp.cli.options import json_option, settings_option
 from fastsmtp.cli.parsed import Parsed
 
 if TYPE_CHECKING:
-    from fastsmtp.accounts.embedded import User
+    from fastsmtp.accounts.embedded import EmbeddedAccounts, User
+    from fastsmtp.process.settings import Settings
 
 LOGIN = Parsed("LOGIN", parse_login)
 SIZE = Parsed("SIZE", parse_size)
@@ -75,6 +76,7 @@ def add(login: str, from_stdin: bool, quota: int, senders: tuple[str, ...], file
         known = {canonical_domain(one) for one in settings.mailboxes.domains}
         if RelayRules(settings.relay).covers(domain):
             known.add(domain)
+        _alone(login, settings, accounts)
         password = read_password(from_stdin)
         user = manage.with_password(User("", quota, senders=senders), password, settings.accounts)
         new = manage.add_user(accounts, login, user, known=known)
@@ -256,6 +258,21 @@ def _words(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return ", ".join(value) or "none" if isinstance(value, list) else str(value)
+
+
+def _alone(login: str, settings: "Settings", accounts: "EmbeddedAccounts") -> None:
+    """Whether nobody of the same name in another domain would share the mailbox; raises `ManageError`."""
+    from fastsmtp.accounts.manage import ManageError
+
+    if "{domain}" in settings.mailboxes.path:
+        return
+    local, _, domain = login.rpartition("@")
+    for other in [*accounts.users(), *settings.mailboxes.users]:
+        name, at, home = other.lower().rpartition("@")
+        if at and name == local and home != domain:
+            raise ManageError(
+                f"{login} and {other} would share one mailbox, as mailboxes.path lacks {{domain}}; add it there"
+            )
 
 
 def _change(file: Path | None, login: str, **changes: object) -> None:
