@@ -157,6 +157,7 @@ def test_a_row_that_is_being_looked_at_is_asked_for_again() -> None:
     over, over_in = os.pipe()
     pid = os.fork()
     if not pid:
+        os.close(over_in)  # so that it ends with this process, whatever happens
         fcntl.lockf(sites.fd, fcntl.LOCK_EX, 1, sites.worker(0)._row(SITE))
         os.write(ready_in, b"x")
         os.read(over, 1)
