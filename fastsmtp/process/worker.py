@@ -7,6 +7,7 @@ import asyncio
 import faulthandler
 import os
 import signal
+import sys
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -109,6 +110,7 @@ class Worker:
             if not end_with_parent(self._birth.master):
                 return os.EX_OK
             faulthandler.enable(2)
+            sys.unraisablehook = self._on_unraisable
             loop = _loops.new_event_loop()
             asyncio.set_event_loop(loop)
             return loop.run_until_complete(self._main(loop))
@@ -166,6 +168,11 @@ class Worker:
         for part in traceback.format_exception(context.get("exception")):
             for line in part.splitlines():
                 self._log.event(line)
+
+    def _on_unraisable(self, what: "sys.UnraisableHookArgs") -> None:
+        """One line for what Python cannot raise, such as for a name in a TLS handshake that is not ASCII: by default
+        a traceback goes to standard error, which strangers could fill."""
+        self._log.event(f"ignored: {what.exc_value!r}")
 
     # --- accepting ----------------------------------------------------------------------------
 

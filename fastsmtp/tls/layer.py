@@ -128,6 +128,7 @@ _REASONS = {
     "HTTPS_PROXY_REQUEST": "an HTTP request came",
     "UNSUPPORTED_PROTOCOL": "the client speaks no version that is allowed",
     "NO_SHARED_CIPHER": "no cipher in common with the client",
+    "CALLBACK_FAILED": "the name of the host that the client asks for is not ASCII",
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": "the client showed no certificate",
 }
 

@@ -2,6 +2,7 @@
 
 import random
 import ssl
+import sys
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,17 @@ def test_a_handshake_that_is_cut_off_waits(store: CertificateStore) -> None:
     assert not client.layer.finished
     client.layer.close()
     assert client.layer.take() == b""
+
+
+def test_a_name_that_is_none(store: CertificateStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    client = TlsClient(store, name="mx.example.org")
+    hello = client.flight().replace(b"mx.example.org", b"mx.\xff\n.mple.org")
+    with pytest.raises(TlsError, match="asks for is not ASCII"):
+        client.feed(hello)
+    assert client.layer.take()[:1] == b"\x15", "an alert"
+    assert len(told) == 1, "the worker puts one line of it into its log"
 
 
 def test_old_versions_are_refused_with_an_alert(store: CertificateStore) -> None:
