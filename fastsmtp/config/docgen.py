@@ -77,7 +77,10 @@ def _parts(cls: type[msgspec.Struct]) -> Iterator[_Part]:
             for inner in fields_of(one):
                 below = struct_of(inner.type)
                 if below is not None:
-                    yield _Part(f"[{name}.{inner.encode_name}]", _about(below), _plain(below))
+                    absent = inner.default is None
+                    yield _Part(
+                        f"[{name}.{inner.encode_name}]", _about(below), _plain(below), optional=absent
+                    )
                 elif values_of(inner.type) is not None:
                     yield _free(f"{name}.{inner.encode_name}", inner)
                 elif (each_below := struct_of(items_of(inner.type))) is not None:

@@ -76,6 +76,8 @@ HELP_TEXT = Reply(
     "See RFC 5321",
 )
 SEND_DATA = Reply(354, "", "end with <CRLF>.<CRLF>")
+READY_FOR_TLS = Reply(220, "0.0", "ready to start TLS")
+AUTHENTICATED = Reply(235, "7.0", "authenticated")
 
 # --- the client's mistakes: RFC 5321 §4.2.2, RFC 3463 §3.6 ------------------------------------
 UNKNOWN_COMMAND = Reply(500, "5.2", "command not recognised")
@@ -104,8 +106,24 @@ TOO_MANY_RECIPIENTS = Reply(452, "5.3", "too many recipients")
 NEEDS_SMTPUTF8 = Reply(553, "6.7", "a non-ASCII address needs SMTPUTF8")
 NOT_UTF8 = Reply(501, "6.7", "address is not valid UTF-8")
 TOO_MANY_ERRORS = Reply(421, "7.0", "too many errors")
+NOT_IN_TRANSACTION = Reply(503, "5.1", "not in a transaction")
+TLS_ACTIVE = Reply(503, "5.1", "TLS is active already")
+AUTH_TWICE = Reply(503, "5.1", "authenticated already")
+# RFC 4954 §4, §6
+AUTH_UNKNOWN = Reply(504, "5.4", "this mechanism is not offered")
+AUTH_NOT_BASE64 = Reply(501, "5.2", "not base64")
+AUTH_CANCELLED = Reply(501, "7.0", "authentication cancelled")
+AUTH_TOO_LONG = Reply(500, "5.6", "authentication exchange line is too long")
 NOT_SMTP = Reply(554, "5.1", "this is an SMTP port")
 EARLY_TALK = Reply(554, "5.1", "talked before the banner")
+
+# --- logging in: RFC 4954 §6 ------------------------------------------------------------------
+AUTH_OK = Reply(235, "7.0", "you are logged in")
+AUTH_MALFORMED = Reply(501, "5.2", "this is not what the mechanism asks for")
+AUTH_UNKNOWN = Reply(504, "5.4", "no such mechanism here")
+AUTH_REFUSED = Reply(535, "7.8", "name, password or token is wrong")
+AUTH_NEEDS_TLS = Reply(538, "7.11", "not without TLS: STARTTLS first")
+AUTH_UNAVAILABLE = Reply(454, "7.0", "logins cannot be checked now, try later")
 
 # --- content ----------------------------------------------------------------------------------
 TOO_BIG = Reply(552, "3.4", "message exceeds the size limit")
@@ -115,6 +133,10 @@ TOO_MANY_HOPS = Reply(554, "4.6", "too many Received fields, the message goes in
 
 # --- policy and mailboxes ---------------------------------------------------------------------
 MAILBOX_UNKNOWN = Reply(550, "1.1", "no such mailbox here")
+NEED_TLS = Reply(530, "7.0", "STARTTLS first")  # RFC 3207 §4
+NEED_AUTH = Reply(530, "7.0", "authentication required")  # RFC 4954 §6
+AUTH_NEEDS_TLS = Reply(538, "7.11", "authentication is taken under TLS only, STARTTLS first")
+NOT_YOUR_ADDRESS = Reply(553, "7.1", "this account may not send as this address")
 RELAY_DENIED = Reply(550, "7.1", "not our domain, and you may not relay")
 # RFC 3463 §3.2 keeps X.1.1 for what is permanent; §3.5: who should know the recipient cannot be asked
 CANNOT_VERIFY = Reply(450, "4.3", "this recipient cannot be verified now, try later")

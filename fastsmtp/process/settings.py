@@ -35,6 +35,7 @@ from fastsmtp.routing.settings import (
     RouteSettings,
 )
 from fastsmtp.routing.tables import RoutingTables, build_tables
+from fastsmtp.session.auth_settings import AuthSettings
 from fastsmtp.session.settings import SessionSettings
 from fastsmtp.spool.settings import Durability, SpoolSettings
 from fastsmtp.tls.settings import TlsSettings
@@ -137,6 +138,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     tls: TlsSettings = TlsSettings()
     mailboxes: MailboxSettings
     accounts: AccountSettings = AccountSettings()
+    auth: AuthSettings = AuthSettings()
     relay: RelaySettings = RelaySettings()
     routes: tuple[RouteSettings, ...] = ()
     credentials: dict[str, CredentialSettings] = {}
@@ -228,9 +230,23 @@ def _absolute(settings: Settings, base: Path) -> Settings:
         accounts = change(accounts, file=str(base / accounts.file))
     if accounts.sqlite is not None:
         accounts = change(accounts, sqlite=change(accounts.sqlite, file=str(base / accounts.sqlite.file)))
+    auth = settings.auth
+    if auth.oauth is not None and not auth.oauth.by_https:
+        auth = change(auth, oauth=change(auth.oauth, keys=str(base / auth.oauth.keys)))
+    if accounts.ldap is not None:
+        ldap = accounts.ldap
+        accounts = change(
+            accounts,
+            ldap=change(
+                ldap,
+                ca_file=ldap.ca_file and str(base / ldap.ca_file),
+                password_file=ldap.password_file and str(base / ldap.password_file),
+            ),
+        )
     return change(
         settings,
         accounts=accounts,
+        auth=auth,
         data_dir=base / settings.data_dir,
         mailboxes=mailboxes,
         relay=relay,

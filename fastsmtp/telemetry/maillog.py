@@ -27,6 +27,8 @@ KEEP_LINES = 16 * FLUSH_LINES
 """Lines that wait at most while another thread writes."""
 FINISH_WAIT = 1.0
 """Seconds that a slow reader gets at the end of the process."""
+LONGEST_LOGIN = 320
+"""Characters of what a client called itself, at most."""
 _NAMED = 10
 
 
@@ -80,6 +82,11 @@ class MailLog:
         if recipient is not None:
             line += f" to={quoted(f'<{recipient}>')}"
         self._put(f'{line} reply="{reply.code} {reply.status} {" ".join(reply.text)}"')
+
+    def login(self, *, client: str, mechanism: str, login: str, reason: str | None) -> None:
+        """Somebody has logged in as ``login``, or not, for ``reason``; then ``login`` is what the client said."""
+        line = f"client={quoted(client)} mechanism={mechanism} login={quoted(login[:LONGEST_LOGIN])}"
+        self._put(f"authenticated {line}" if reason is None else f"login-failed {line} reason={quoted(reason)}")
 
     def unverified(self, *, to: str, relay: str, reply: str) -> None:
         """The host ``relay``, asked whether a recipient exists, refused it or gave no answer, with its words or the

@@ -18,6 +18,12 @@ class Below(Struct, frozen=True, kw_only=True):
     depth: Annotated[int, Meta(description="How deep.")] = 2
 
 
+class Absent(Struct, frozen=True, kw_only=True):
+    """A table that is not there."""
+
+    width: Annotated[int, Meta(description="How wide.", examples=[3])]
+
+
 class Table(Struct, frozen=True, kw_only=True):
     """About the ``table``."""
 
@@ -27,6 +33,7 @@ class Table(Struct, frozen=True, kw_only=True):
         dict[str, Literal["a", "b"]], Meta(description="Which `mode` for whom.", examples=[{"x.test": "b"}])
     ] = {}
     below: Below = Below()
+    absent: Absent | None = None
 
 
 class Item(Struct, frozen=True, kw_only=True):
@@ -84,6 +91,7 @@ def test_tables_that_may_be_missing_are_comments() -> None:
     assert '\n\n# [[items]]\n# One item.\n\n# Its name.\n# name = "x"\n' in text
     assert '\n\n# [named.NAME]\n# One item.\n\n# Its name.\n# name = "x"\n' in text
     assert '\n\n# [table.levels]\n# Which mode for whom.\n\n# "x.test" = "b"\n' in text
+    assert "\n\n# [table.absent]\n# A table that is not there.\n\n# How wide.\n# width = 3\n" in text
     assert '\n\n# [free]\n# Names of things.\n\n# "a@b" = ["c"]\n# d = ["e"]\n' in text
 
 

@@ -1,0 +1,1 @@
+"""OAuth: who a token says that somebody is."""
