@@ -118,11 +118,8 @@ NOT_SMTP = Reply(554, "5.1", "this is an SMTP port")
 EARLY_TALK = Reply(554, "5.1", "talked before the banner")
 
 # --- logging in: RFC 4954 §6 ------------------------------------------------------------------
-AUTH_OK = Reply(235, "7.0", "you are logged in")
 AUTH_MALFORMED = Reply(501, "5.2", "this is not what the mechanism asks for")
-AUTH_UNKNOWN = Reply(504, "5.4", "no such mechanism here")
 AUTH_REFUSED = Reply(535, "7.8", "name, password or token is wrong")
-AUTH_NEEDS_TLS = Reply(538, "7.11", "not without TLS: STARTTLS first")
 AUTH_UNAVAILABLE = Reply(454, "7.0", "logins cannot be checked now, try later")
 
 # --- content ----------------------------------------------------------------------------------
