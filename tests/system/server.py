@@ -52,7 +52,9 @@ def free_port() -> int:
 
 
 def toml(value: Any) -> str:
-    """``value`` as TOML: strings, numbers, booleans, lists."""
+    """``value`` as TOML: strings, numbers, booleans, lists, inline tables."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key} = {toml(one)}" for key, one in value.items()) + "}"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float)):
