@@ -17,7 +17,7 @@ import secrets
 from fastsmtp.clock import Clock
 
 ROWS = 1 << 17
-AGAIN = 0.1
+AGAIN = 0.02
 """Seconds after which a worker asks again that was refused because others hold all there is."""
 _TURN = 1.0
 """Seconds for which what cannot be divided is one worker's."""
