@@ -1,5 +1,6 @@
 """Drives one server with Postfix's smtp-source and tells what came of it."""
 
+import contextlib
 import os
 import signal
 import statistics
@@ -123,6 +124,15 @@ def count_files(directory: Path) -> int:
     """How many entries a directory has."""
     with os.scandir(directory) as entries:
         return sum(1 for _ in entries)
+
+
+def anonymous(watched: set[int]) -> dict[int, int]:
+    """Anonymous resident bytes of each of these processes."""
+    found = {}
+    for pid in watched:
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/status") as lines:
+            found[pid] = sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
+    return found
 
 
 def medians(rounds: list[Figures]) -> Figures:

@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from drive import Figures, accept, source
+import outage
+from drive import Figures, accept, anonymous, source
 from scenarios import ALL, DELIVERING, SMALL
 from servers import Server, ServerError, pids
 
@@ -132,15 +133,6 @@ def _noop(connection: socket.socket, server: Server) -> float:
     return time.monotonic() - began
 
 
-def anonymous(watched: set[int]) -> dict[int, int]:
-    """Anonymous resident bytes of each of these processes."""
-    found = {}
-    for pid in watched:
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/status") as lines:
-            found[pid] = sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
-    return found
-
-
 def queued(server: Server, options: argparse.Namespace) -> Figures:
     """How fast mail is taken in when very much of it is queued, compared with an empty queue. Delivery is held
     back by the setting, before and after alike."""
@@ -176,5 +168,19 @@ EXTRAS = {
         ("fastsmtp",),
         queued,
         "\n[delivery]\nhold = true\n",
+    ),
+    "outage": Extra(
+        "relaying with a million queued for 10,000 hosts that are down",
+        "relayed_ratio_queued",
+        ("fastsmtp",),
+        outage.million,
+        outage.down(),
+    ),
+    "crowd": Extra(
+        "relaying to 100 hosts beside 100 that hang",
+        "ratio_to_alone",
+        ("fastsmtp",),
+        outage.crowd,
+        outage.crowded(),
     ),
 }

@@ -257,6 +257,18 @@ class FastSmtp:
             last = (self._base / "log").read_text(errors="replace").strip().splitlines()[-1:]
             raise ServerError(f"{error}: {''.join(last)}") from None
 
+    def change(self, extra: str) -> None:
+        """Other settings in the place of those that were added: the server reads some of them again by itself."""
+        self._extra = extra
+        fresh = self._base / "fastsmtp.toml.new"
+        fresh.write_text(self._settings())
+        fresh.rename(self._base / "fastsmtp.toml")
+
+    def command(self, *words: str) -> str:
+        """Runs a fastsmtp command with the server's settings; its output."""
+        command = [sys.executable, "-m", "fastsmtp", *words, "-c", str(self._base / "fastsmtp.toml")]
+        return run(command, cwd=CHECKOUT)
+
     def stop(self) -> None:
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)

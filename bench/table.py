@@ -7,6 +7,8 @@ UNITS = {
     "megabytes_per_s": ("MB/s", "{:,.0f}"),
     "bytes_per_connection": ("bytes a connection", "{:,.0f}"),
     "noop_p99_ms": ("ms, p99", "{:,.1f}"),
+    "relayed_ratio_queued": ("of its speed with an empty queue", "{:.2f}"),
+    "ratio_to_alone": ("of its speed without them", "{:.2f}"),
     "ratio_to_empty": ("of its empty-spool speed", "{:.2f}"),
 }
 
