@@ -1,6 +1,7 @@
 """Which certificate a client gets, what a replacement leaves alone, and whose tickets are good where."""
 
 import os
+import ssl
 from pathlib import Path
 
 import pytest
@@ -126,4 +127,6 @@ def test_a_chain_is_sent_whole(tmp_path: Path) -> None:
     server = Issued("mx.example.org", middle, names=("mx.example.org",))
     store = CertificateStore(TlsSettings(), [read_pair(write_pair(tmp_path, server, middle))])
     context = authority.client_context()
+    # The certificates of these tests do not name their issuer's key, which newer Pythons ask for.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     assert TlsClient(store, context).handshake().layer.facts is not None
