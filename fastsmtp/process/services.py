@@ -21,6 +21,7 @@ from fastsmtp.limits.sites import SiteTable
 from fastsmtp.mail.envelope import Envelope, Recipient
 from fastsmtp.process.control import Control
 from fastsmtp.process.errors import StartError
+from fastsmtp.process.oauth import Tokens, make_tokens
 from fastsmtp.process.outbound import Outbound
 from fastsmtp.process.route_names import RouteNames
 from fastsmtp.process.routing import SettingsSource
@@ -94,6 +95,7 @@ class MailServices:
         self._clock = clock
         self._shards: dict[int, _Shard] = {}
         self._accounts: Backend
+        self._tokens: Tokens | None
         self._sessions: SessionService
         self._reloader: Reloader
         self._outbound: Outbound
@@ -103,6 +105,7 @@ class MailServices:
         """See `Services.start`."""
         settings = self._settings
         self._accounts = self._open_accounts()
+        self._tokens = make_tokens(settings, self._clock, self._log.event)
         router = self._router()
         spool = self._open_spool(self._slot)
         intake = Intake(spool, hostname=settings.hostname, clock=self._clock, hops=settings.limits.hops)
@@ -185,6 +188,8 @@ class MailServices:
         """See `Services.tick`."""
         self._sessions.tick()
         self._accounts.tick()
+        if self._tokens is not None:
+            self._tokens.tick()
         self._reloader.tick()
         self._outbound.tick()
         self._pressure.tick({number: held.spool.messages() for number, held in list(self._shards.items())})
@@ -197,6 +202,8 @@ class MailServices:
         await self._control.stop()
         runners = [shard.remote for shard in list(self._shards.values()) if shard.remote is not None]
         await asyncio.gather(self._sessions.drain(grace), *(runner.end(grace) for runner in runners))
+        if self._tokens is not None:
+            self._tokens.stop()
         await self._outbound.stop()
 
     def stop(self) -> None:

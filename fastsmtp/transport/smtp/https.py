@@ -32,25 +32,35 @@ def web_context() -> ssl.SSLContext:
 
 
 class HttpsFetcher:
-    """A `Fetcher`. ``port`` is 443 but in tests, ``total`` the seconds for one document."""
+    """A `Fetcher`. ``port`` is that of a URL without one, 443 but in tests; ``total`` the seconds for one document,
+    ``kinds`` the media types it may have."""
 
     def __init__(
-        self, resolver: Resolver, context: ssl.SSLContext, *, port: int = 443, total: float = TOTAL
+        self,
+        resolver: Resolver,
+        context: ssl.SSLContext,
+        *,
+        port: int = 443,
+        total: float = TOTAL,
+        kinds: tuple[str, ...] = ("text/plain",),
     ) -> None:
         self._resolver = resolver
         self._context = context
         self._port = port
         self._total = total
+        self._kinds = kinds
 
     async def fetch(self, url: str) -> bytes:
         """See `Fetcher.fetch`."""
         parts = urlsplit(url)
-        host, path = parts.hostname or "", parts.path
+        host, path = parts.hostname or "", parts.path or "/"
+        if parts.query:
+            path += f"?{parts.query}"
         try:
             async with asyncio.timeout(self._total):
-                reader, writer = await self._connect(host)
+                reader, writer = await self._connect(host, parts.port or self._port)
                 try:
-                    return await _get(reader, writer, host, path)
+                    return await _get(reader, writer, parts.netloc, path, self._kinds)
                 finally:
                     writer.transport.abort()
         except TimeoutError:
@@ -62,7 +72,7 @@ class HttpsFetcher:
         except (OSError, ValueError) as error:
             raise _failed(f"{host}: {_words(error)}") from None
 
-    async def _connect(self, host: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connect(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         try:
             found = await self._resolver.addresses(host)
         except DnsError as error:
@@ -72,7 +82,7 @@ class HttpsFetcher:
             try:
                 async with asyncio.timeout(_EACH):
                     return await asyncio.open_connection(
-                        address, self._port, ssl=self._context, server_hostname=host, limit=_HEAD
+                        address, port, ssl=self._context, server_hostname=host, limit=_HEAD
                     )
             except ssl.SSLCertVerificationError as error:
                 said = FetchError("sts-webpki-invalid", f"{host}[{address}]: {error.verify_message}")
@@ -88,9 +98,11 @@ def _in_turn(v6: tuple[str, ...], v4: tuple[str, ...]) -> Iterator[str]:
     return iter([one for one in chain.from_iterable(pairs) if one is not None][:_MOST_ADDRESSES])
 
 
-async def _get(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, path: str) -> bytes:
+async def _get(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, path: str, kinds: tuple[str, ...]
+) -> bytes:
     request = (
-        f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: fastsmtp\r\nAccept: text/plain\r\n"
+        f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: fastsmtp\r\nAccept: {', '.join(kinds)}\r\n"
         "Accept-Encoding: identity\r\nConnection: close\r\n\r\n"
     )
     writer.write(request.encode("ascii"))
@@ -102,9 +114,9 @@ async def _get(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host:
     if status != 200:
         raise ValueError(f"status {status}, not 200")
     kind = fields.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "text/plain":
+    if kind not in kinds:
         # RFC 8461 §3.2: where strangers may put pages or pictures, they could put a policy too.
-        raise ValueError("its media type is not text/plain")
+        raise ValueError(f"its media type is not {' or '.join(kinds)}")
     if fields.get("content-encoding", "identity").lower() != "identity":
         raise ValueError("a content encoding that was not asked for")
     if "transfer-encoding" in fields:
