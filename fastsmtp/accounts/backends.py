@@ -18,6 +18,7 @@ from fastsmtp.accounts.base import (
 from fastsmtp.accounts.dovecot import DovecotAuthenticator
 from fastsmtp.accounts.embedded import EmbeddedAccounts
 from fastsmtp.accounts.hashing import decoy_hash
+from fastsmtp.accounts.ldap import LdapAccounts
 from fastsmtp.accounts.passwd_file import PasswdFile
 from fastsmtp.accounts.passwords import Passwords
 from fastsmtp.accounts.pool import Post, ThreadPool
@@ -207,6 +208,28 @@ class DovecotBackend:
         self._dovecot.stop()
 
 
+class LdapBackend:
+    """Accounts in a directory, which judges passwords itself."""
+
+    def __init__(self, ldap: LdapAccounts, pool: ThreadPool) -> None:
+        self._ldap = ldap
+        self._pool = pool
+        self.names: Names = ldap.names
+        self.authenticator: Authenticator = ldap
+
+    def start(self) -> None:
+        """See `Backend.start`."""
+        self._ldap.start()
+
+    def tick(self) -> None:
+        """See `Backend.tick`."""
+        self._ldap.tick()
+
+    def stop(self) -> None:
+        """See `Backend.stop`."""
+        self._pool.stop()
+
+
 def make_backend(
     settings: AccountSettings, data_dir: Path, loop: asyncio.AbstractEventLoop, clock: Clock, event: Event
 ) -> Backend:
@@ -226,6 +249,9 @@ def make_backend(
             settings.postgresql, settings.home, settings.hash, loop, clock, event
         )
         return SqlBackend(postgresql, pool, settings, clock)
+    if settings.ldap is not None and settings.backend == "ldap":
+        ldap = LdapAccounts(settings.ldap, settings.home, pool, clock, event)
+        return LdapBackend(ldap, pool)
     if settings.backend == "dovecot":
         return DovecotBackend(settings, loop, clock)
     return StaticBackend()

@@ -1,13 +1,14 @@
 """The ``[accounts]`` table."""
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
 from fastsmtp.accounts.names import canonical_domain
-from fastsmtp.config.values import Duration, check_hostname
+from fastsmtp.config.values import Duration, check_hostname, parse_ip
 
-Backend = Literal["static", "embedded", "passwd-file", "sqlite", "postgresql", "dovecot"]
+Backend = Literal["static", "embedded", "passwd-file", "sqlite", "postgresql", "ldap", "dovecot"]
 
 
 class HashSettings(Struct, frozen=True, kw_only=True):
@@ -83,6 +84,62 @@ class PostgresqlSettings(Struct, frozen=True, kw_only=True):
     ] = Duration(30)
 
 
+class LdapSettings(Struct, frozen=True, kw_only=True):
+    """The directory of the backend `ldap`; needs the extra of that name."""
+
+    url: Annotated[
+        str,
+        Meta(
+            description="Where it is: `ldaps://host`, or `ldap://host` with `starttls` or on loopback.",
+            examples=["ldaps://ldap.example.org"],
+        ),
+    ]
+    base: Annotated[
+        str, Meta(description="Below which entry accounts are.", examples=["ou=people,dc=example,dc=org"])
+    ]
+    starttls: Annotated[bool, Meta(description="Whether TLS begins by STARTTLS.")] = False
+    ca_file: (
+        Annotated[str, Meta(description="Certificates that vouch for the directory's; absent: the system's.")]
+        | None
+    ) = None
+    bind: (
+        Annotated[str, Meta(description="The entry that may search; absent: nobody's name is given.")] | None
+    ) = None
+    password_file: (
+        Annotated[str, Meta(description="A file whose first line is the password of `bind`.")] | None
+    ) = None
+    filter: Annotated[
+        str,
+        Meta(
+            description="What finds the entry of one login: `{login}` is `user@domain` in lower case, `{user}` and "
+            "`{domain}` its parts."
+        ),
+    ] = "(mail={login})"
+    senders: (
+        Annotated[str, Meta(description="Attribute with further addresses to send as; absent: none.")] | None
+    ) = None
+    names: Annotated[
+        str,
+        Meta(
+            description="What finds all accounts. They are who receives mail in `mailboxes.domains`, beside "
+            "`mailboxes.users`."
+        ),
+    ] = "(mail=*)"
+    attribute: Annotated[str, Meta(description="Attribute that has the login of an account.")] = "mail"
+    refresh: Annotated[
+        Duration,
+        Meta(description="How often all accounts are read again.", extra={"between": ("1s", "1d")}),
+    ] = Duration(60)
+
+    def __post_init__(self) -> None:
+        address = urlsplit(self.url)
+        if address.scheme not in ("ldap", "ldaps") or not address.hostname:
+            raise ValueError(f'url: expected "ldaps://host" or "ldap://host", got "{self.url}"')
+        local = address.hostname == "localhost" or getattr(parse_ip(address.hostname), "is_loopback", False)
+        if address.scheme == "ldap" and not self.starttls and not local:
+            raise ValueError('url: passwords would go in clear; use "ldaps://", or set starttls = true')
+
+
 class DovecotSettings(Struct, frozen=True, kw_only=True):
     """Where the backend `dovecot` asks."""
 
@@ -100,7 +157,7 @@ class AccountSettings(Struct, frozen=True, kw_only=True):
         Meta(
             description="`static`: those of `mailboxes.users`, none of whom can log in. `embedded`: a database in "
             "`data_dir`, kept by `fastsmtp user`, `domain` and `alias`. `passwd-file`: a file that Dovecot reads "
-            "too. `sqlite`, `postgresql`: a table of your own. `dovecot`: Dovecot is asked.",
+            "too. `sqlite`, `postgresql`: a table of your own. `ldap`: a directory. `dovecot`: Dovecot is asked.",
             examples=["embedded"],
         ),
     ] = "static"
@@ -128,10 +185,12 @@ class AccountSettings(Struct, frozen=True, kw_only=True):
     hash: HashSettings = HashSettings()
     sqlite: SqliteSettings | None = None
     postgresql: PostgresqlSettings | None = None
+    ldap: LdapSettings | None = None
     dovecot: DovecotSettings = DovecotSettings()
 
     def __post_init__(self) -> None:
-        for backend, key in (("passwd-file", "file"), ("sqlite", "sqlite"), ("postgresql", "postgresql")):
+        needed = {"passwd-file": "file", "sqlite": "sqlite", "postgresql": "postgresql", "ldap": "ldap"}
+        for backend, key in needed.items():
             if self.backend == backend and getattr(self, key) is None:
                 raise ValueError(f'{key}: missing; the backend "{backend}" needs it')
         if 0 < self.scram_iterations < 4096:

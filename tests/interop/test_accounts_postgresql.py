@@ -29,7 +29,11 @@ class Cluster:
     """PostgreSQL on a loopback port, run by an unprivileged user."""
 
     def __init__(self, folder: Path) -> None:
-        binaries = Path(os.path.realpath(require_program("postgres"))).parent
+        require_program("psql")
+        found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+        if not found:
+            require_program("postgres")
+        binaries = found[-1]
         self.port = free_port()
         self._folder = folder
         self._control = binaries / "pg_ctl"

@@ -14,7 +14,13 @@ from fastsmtp.accounts.base import PASSWORD, SCRAM, AccountsError, Identity, Ref
 from fastsmtp.accounts.embedded import EmbeddedAccounts, User
 from fastsmtp.accounts.hashing import make_hash
 from fastsmtp.accounts.manage import with_password
-from fastsmtp.accounts.settings import AccountSettings, DovecotSettings, HashSettings, SqliteSettings
+from fastsmtp.accounts.settings import (
+    AccountSettings,
+    DovecotSettings,
+    HashSettings,
+    LdapSettings,
+    SqliteSettings,
+)
 from fastsmtp.clock import SystemClock
 
 CHEAP = HashSettings(memory=8192, passes=1)
@@ -140,3 +146,34 @@ def test_what_it_is_kept_in_is_not_there(tmp_path: Path) -> None:
 def test_settings_that_cannot_be_meant(values: dict[str, Any], problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         AccountSettings(**values)
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"url": "ldap://ldap.example.org"}, "in clear"),
+        ({"url": "ldap://192.0.2.1"}, "in clear"),
+        ({"url": "ldaps://"}, "expected"),
+        ({"url": "ldap.example.org"}, "expected"),
+    ],
+)
+def test_ldap_in_clear_is_for_loopback(values: dict[str, str], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        LdapSettings(base="dc=x", **values)
+    for url in ("ldap://127.0.0.1", "ldap://[::1]:3890", "ldap://localhost", "ldaps://ldap.example.org"):
+        LdapSettings(url=url, base="dc=x")
+    LdapSettings(url="ldap://ldap.example.org", base="dc=x", starttls=True)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:ldap3")
+def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
+    async def use(backend: Backend, verify: Any) -> None:
+        assert isinstance(await verify("alice@example.org", b"secret"), Unavailable)
+        assert isinstance(await verify("alice@example.org", b""), Refused)
+        assert isinstance(backend.authenticator.scram("alice", print), Unavailable)
+        with pytest.raises(AccountsError):
+            backend.names.has_user("alice", "example.org")
+
+    ldap = LdapSettings(url="ldap://127.0.0.1:1", base="dc=x")
+    [said] = run(AccountSettings(backend="ldap", ldap=ldap), tmp_path, use)
+    assert said == "accounts stay as they were: LDAP: LDAPSocketOpenError at ldap://127.0.0.1:1"
