@@ -88,7 +88,7 @@ class TlsLayer:
                 raise TlsError(reason_of(error, handshake=self.facts is None)) from None
         return written
 
-    def write(self, data: bytes) -> bytes:
+    def write(self, data: bytes | bytearray | memoryview) -> bytes:
         """``data`` as ciphertext, with whatever else was to be sent. Raises `TlsError`."""
         try:
             done = self._object.write(data)

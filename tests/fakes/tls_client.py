@@ -89,6 +89,10 @@ class TlsClient:
         self._in.write(self.layer.write(data))
         return self.read()
 
+    def receive(self, data: bytes) -> None:
+        """Bytes for the client."""
+        self._in.write(data)
+
     def read(self) -> bytes:
         """Clear text that has come to the client."""
         heard = b""
