@@ -2,12 +2,7 @@ from _typeshed import ReadableBuffer
 from typing_extensions import disjoint_base
 
 from fastsmtp.mail.reply import Reply
-
-@disjoint_base
-class CompiledRules:
-    """A `ServerRules` laid out for the dialogue."""
-
-    def __init__(self, rules: object) -> None: ...
+from fastsmtp.smtp.handler import Challenge
 
 @disjoint_base
 class ServerProtocol:
@@ -20,6 +15,8 @@ class ServerProtocol:
     def full(self) -> bool: ...
     @property
     def left(self) -> bool: ...
+    @property
+    def upgrading(self) -> bool: ...
     @property
     def waiting(self) -> bool:
         """Whether the handler owes an answer."""
@@ -35,7 +32,7 @@ class ServerProtocol:
         """Take the first ``size`` bytes of ``data`` (-1: all of it); what to write in answer."""
     def proceed(self) -> bytes:
         """The replies have left: go on with the input that is kept; what to write."""
-    def resume(self, answer: Reply | None) -> bytes:
+    def resume(self, answer: Reply | Challenge | None) -> bytes:
         """The answer to the event that gave `PENDING`; what to write. One that comes too late is nobody's."""
     def say_goodbye(self, last: Reply) -> bytes:
         """End the session with ``last``, such as 421; what to write."""

@@ -4,6 +4,8 @@ A reply's enhanced status takes its class from the reply code, so the two cannot
 The texts are constant: what the client said is never repeated back.
 """
 
+import math
+
 _set = object.__setattr__
 
 
@@ -167,3 +169,8 @@ def queued_as(queue_id: str) -> Reply:
     _set(made, "wire", f"250 2.0.0 {text}\r\n".encode("ascii"))
     _set(made, "closes", False)
     return made
+
+
+def limited(code: int, detail: str, what: str, seconds: float) -> Reply:
+    """Too many of ``what``, which names what is counted and for whom; the client may come back in ``seconds``."""
+    return Reply(code, detail, f"too many {what}, come back in {max(1, math.ceil(seconds))} seconds")

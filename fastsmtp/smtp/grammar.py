@@ -10,6 +10,7 @@ Accepted beyond the RFC, because mail in the field needs it:
 Never accepted: an address without its angle brackets, control characters, an empty local part.
 """
 
+import binascii
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
@@ -125,6 +126,14 @@ def parse_hello(argument: str) -> str | None:
     if not name or len(name) > DOMAIN_OCTETS:
         return None
     return name if _HELLO.fullmatch(name) else None
+
+
+def decode_base64(text: bytes) -> bytes | None:
+    """Octets of an AUTH exchange (RFC 4954 §4); None when ``text`` is not base64 to the letter (RFC 4648 §4)."""
+    try:
+        return binascii.a2b_base64(text, strict_mode=True)
+    except binascii.Error:
+        return None
 
 
 def decode_line(line: bytes) -> str | None:

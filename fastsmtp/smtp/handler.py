@@ -21,11 +21,40 @@ Answer = Reply | None | Literal[Pending.PENDING]
 with it."""
 
 
+class Challenge:
+    """What a mechanism asks of the client: ``data`` goes out in base64 behind 334 (RFC 4954 §4)."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
+AuthAnswer = Answer | Challenge
+"""None, or a 2xx reply: authenticated. A challenge: the client's next line comes by ``on_auth_data``. Any other
+reply: refused with it, and the exchange is over."""
+
+
 class Handler(Protocol):
     """One event a command, one per slice of body."""
 
     def on_hello(self, name: str, extended: bool) -> None:
         """HELO or EHLO with a well-formed name; a transaction under way is over (RFC 5321 §4.1.4)."""
+
+    def on_starttls(self) -> Reply | None:
+        """STARTTLS (RFC 3207). None: 220 goes out and the protocol is over; after the handshake a new one begins."""
+
+    def on_auth(self, mechanism: str, initial: bytes | None) -> AuthAnswer:
+        """AUTH with a mechanism that is offered and its initial response, decoded, if any (RFC 4954 §4)."""
+
+    def on_auth_data(self, response: bytes) -> AuthAnswer:
+        """The answer to a challenge, decoded."""
+
+    def on_auth_cancelled(self) -> None:
+        """The exchange under way is over without outcome: the client cancelled it, broke its rules, or has gone."""
+
+    def on_xclient(self, attributes: dict[str, str]) -> Reply | None:
+        """XCLIENT: what another server says of the client it speaks for. None: the session begins anew."""
 
     def on_mail(self, sender: Address, parameters: dict[str, str] | None) -> Answer:
         """MAIL: a transaction begins (RFC 5321 §4.1.1.2)."""

@@ -8,6 +8,9 @@ LINE = 512
 LINE_HARD = 2048
 """No command line is kept in memory beyond this."""
 
+AUTH_LINE = 12_288
+"""Octets of a line of an AUTH exchange with its CRLF (RFC 4954 §4); where AUTH is offered, so much is kept of any."""
+
 LINE_SKIPPED = 65_536
 """A line that goes on for longer than this without an end closes the connection."""
 
@@ -16,10 +19,11 @@ OUTPUT = 65_536
 
 LINES: dict[Command, int] = {
     # SIZE +26 (RFC 1870 §3), BODY +17 (RFC 6152 §2, RFC 3030 §3), SMTPUTF8 +10 (RFC 6531 §3.1),
-    # RET and ENVID +122 (RFC 3461 §4.3, §4.4)
-    Command.MAIL: LINE + 26 + 17 + 10 + 122,
+    # RET and ENVID +122 (RFC 3461 §4.3, §4.4), AUTH +500 (RFC 4954 §3), REQUIRETLS +11 (RFC 8689 §2)
+    Command.MAIL: LINE + 26 + 17 + 10 + 122 + 500 + 11,
     # NOTIFY +28, ORCPT +500 (RFC 3461 §4.1, §4.2)
     Command.RCPT: LINE + 28 + 500,
+    Command.AUTH: AUTH_LINE,
 }
 """Commands whose line may be longer by what the extensions allow them."""
 

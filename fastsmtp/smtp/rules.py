@@ -6,11 +6,18 @@ from types import MappingProxyType
 from fastsmtp.mail import reply
 from fastsmtp.mail.address import Address
 from fastsmtp.mail.reply import Reply
-from fastsmtp.smtp import framing, grammar
+from fastsmtp.smtp import framing, grammar, limits
 from fastsmtp.smtp.extensions import EXTENSIONS, Facts
 from fastsmtp.smtp.grammar import ParameterReader
+from fastsmtp.smtp.states import Command
 
 BODY_FAULTS = {framing.TOO_BIG: reply.TOO_BIG, framing.BARE_LF: reply.BARE_LF, framing.BARE_CR: reply.BARE_CR}
+
+FOREIGN = (
+    *(b"GET ", b"PUT ", b"POST ", b"HEAD ", b"OPTIONS ", b"CONNECT ", b"DELETE ", b"PRI "),
+    *(b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n"),
+)
+"""The beginnings of other protocols: HTTP, and the header of a proxy (PROXY protocol 1 and 2) we do not know."""
 
 Parsed = tuple[Address, dict[str, str] | None]
 
@@ -21,16 +28,30 @@ def _merged(tables: list[dict[str, ParameterReader]]) -> MappingProxyType[str, P
 
 @dataclass(frozen=True)
 class ServerRules:
-    """The rules of a server's sessions.
+    """The rules of a server's sessions, of one listener and one stage: before TLS, or under it.
 
     ``hostname`` as it greets; ``size`` the octets a message may have, 0 for no limit; ``recipients`` of one
-    message; ``errors`` a session may make before 421.
+    message; ``errors`` a session may make before 421. ``lmtp``: LHLO, and a reply for each recipient (RFC 2033).
+    ``secured``: under TLS; ``starttls``: it can be had; ``mechanisms`` of AUTH that are offered;
+    ``auth_needs_tls``: some are under TLS. ``gate``: the reply to MAIL of whoever has not authenticated; None: all
+    may send. ``xclient``: the client may say for whom it speaks.
     """
 
     hostname: str
     size: int
     recipients: int
     errors: int
+    lmtp: bool = False
+    secured: bool = False
+    starttls: bool = False
+    mechanisms: tuple[str, ...] = ()
+    auth_needs_tls: bool = False
+    gate: Reply | None = None
+    xclient: bool = False
+    offered: frozenset[Command] = field(init=False)
+    """Commands that are known here."""
+    line_hard: int = field(init=False)
+    """Octets of a command line that are kept in memory."""
     greeting: bytes = field(init=False)
     hello: bytes = field(init=False)
     extended_hello: bytes = field(init=False)
@@ -40,14 +61,41 @@ class ServerRules:
     rcpt_parameters: MappingProxyType[str, ParameterReader] = field(init=False)
 
     def __post_init__(self) -> None:
-        facts = Facts(size=self.size, recipients=self.recipients)
-        offers = [extension.line(facts) for extension in EXTENSIONS if extension.line is not None]
+        facts = Facts(
+            size=self.size,
+            recipients=self.recipients,
+            secured=self.secured,
+            starttls=self.starttls,
+            mechanisms=self.mechanisms,
+            xclient=self.xclient,
+        )
+        lines = [(extension.line(facts), extension) for extension in EXTENSIONS]
+        offers = [line for line, extension in lines if line is not None]
+        present = [extension for line, extension in lines if line is not None]
         put = object.__setattr__  # the dataclass is frozen; these follow from the other fields
-        put(self, "greeting", Reply(220, "", f"{self.hostname} ESMTP fastsmtp").wire)
+        put(
+            self,
+            "greeting",
+            Reply(220, "", f"{self.hostname} {'LMTP' if self.lmtp else 'ESMTP'} fastsmtp").wire,
+        )
         put(self, "hello", Reply(250, "", self.hostname).wire)
         put(self, "extended_hello", Reply(250, "", self.hostname, *offers).wire)
-        put(self, "mail_parameters", _merged([dict(extension.mail) for extension in EXTENSIONS]))
-        put(self, "rcpt_parameters", _merged([dict(extension.rcpt) for extension in EXTENSIONS]))
+        put(self, "mail_parameters", _merged([dict(extension.mail) for extension in present]))
+        put(self, "rcpt_parameters", _merged([dict(extension.rcpt) for extension in present]))
+        put(self, "offered", self._commands())
+        put(self, "line_hard", limits.AUTH_LINE if self.mechanisms else limits.LINE_HARD)
+
+    def _commands(self) -> frozenset[Command]:
+        known = {command for command in Command if command <= Command.QUIT}
+        if self.lmtp:  # RFC 2033 §4.1
+            known = known - {Command.HELO, Command.EHLO} | {Command.LHLO}
+        if self.starttls or self.secured:
+            known.add(Command.STARTTLS)
+        if self.mechanisms or self.auth_needs_tls:
+            known.add(Command.AUTH)
+        if self.xclient:
+            known.add(Command.XCLIENT)
+        return frozenset(known)
 
     def read_mail(self, argument: bytes) -> Parsed | Reply:
         """The argument of MAIL: ``FROM:<path> parameters`` (RFC 5321 §4.1.1.2)."""
@@ -85,6 +133,27 @@ class ServerRules:
         if not address.text.isascii() and not utf8:
             return reply.NEEDS_SMTPUTF8
         return found
+
+    def read_auth(self, argument: bytes) -> tuple[str, bytes | None] | Reply:
+        """The argument of AUTH: ``mechanism [initial-response]`` (RFC 4954 §4), the latter decoded."""
+        if not self.mechanisms:
+            return reply.AUTH_NEEDS_TLS
+        name, _, text = argument.partition(b" ")
+        mechanism = name.decode("ascii").upper()
+        if mechanism not in self.mechanisms:
+            return reply.AUTH_UNKNOWN if name else reply.BAD_SYNTAX
+        text = text.strip(b" ")
+        if not text:
+            return mechanism, None
+        initial = b"" if text == b"=" else grammar.decode_base64(text)
+        return reply.AUTH_NOT_BASE64 if initial is None else (mechanism, initial)
+
+    def read_response(self, line: bytes) -> bytes | Reply:
+        """The client's next line of an exchange, decoded (RFC 4954 §4)."""
+        if line == b"*":
+            return reply.AUTH_CANCELLED
+        response = grammar.decode_base64(line)
+        return reply.AUTH_NOT_BASE64 if response is None else response
 
     def _read(
         self, argument: str, bad: Reply, readers: MappingProxyType[str, ParameterReader]

@@ -5,17 +5,17 @@ from `states.TABLE`, texts from `mail.reply`. Both implementations run under the
 a fuzz target.
 """
 
+import binascii
 from typing import Literal
 
 from fastsmtp.mail import reply
 from fastsmtp.mail.reply import Reply
-from fastsmtp.smtp import grammar, limits
+from fastsmtp.smtp import grammar, limits, xclient
 from fastsmtp.smtp.framing import ChunkReader, DotReader
-from fastsmtp.smtp.handler import PENDING, Handler, Pending
-from fastsmtp.smtp.rules import BODY_FAULTS, ServerRules
+from fastsmtp.smtp.handler import PENDING, AuthAnswer, Challenge, Handler
+from fastsmtp.smtp.rules import BODY_FAULTS, FOREIGN, ServerRules
 from fastsmtp.smtp.states import VERBS, Command, State, refusal
 
-_HTTP = (b"GET ", b"PUT ", b"POST ", b"HEAD ", b"OPTIONS ", b"CONNECT ", b"DELETE ", b"PRI ")
 _UTF8_LINES = (Command.MAIL, Command.RCPT, Command.VRFY)  # RFC 6531 §3.1 item 8
 
 
@@ -25,15 +25,18 @@ class ServerProtocol:
     After each call: write what it gave; when ``waiting``, more input may be handed in but nothing happens until
     `resume`; when ``full``, the same until `proceed`, which is due when the replies have left; when ``closing``,
     close the connection once the bytes are written, and hand in no more. ``left`` is
-    true when it was the client who said QUIT.
+    true when it was the client who said QUIT, ``upgrading`` when it is not the connection that ends but this
+    session: TLS begins on it, and with it another session (RFC 3207 §4.2).
     """
 
     __slots__ = (
+        "_authenticated",
         "_binary",
         "_body",
         "_chunk_last",
         "_chunk_reply",
         "_errors",
+        "_exchanging",
         "_handler",
         "_held",
         "_out",
@@ -49,6 +52,7 @@ class ServerProtocol:
         "closing",
         "full",
         "left",
+        "upgrading",
     )
 
     def __init__(self, rules: ServerRules, handler: Handler) -> None:
@@ -69,9 +73,12 @@ class ServerProtocol:
         self._binary = False
         self._utf8 = False
         self._talked = False
+        self._exchanging = False  # AUTH: from its command to its outcome
+        self._authenticated = False
         self.closing = False
         self.full = False
         self.left = False
+        self.upgrading = False
 
     @property
     def waiting(self) -> bool:
@@ -108,7 +115,7 @@ class ServerProtocol:
             self._run()
         return self._flush()
 
-    def resume(self, answer: Reply | None) -> bytes:
+    def resume(self, answer: Reply | Challenge | None) -> bytes:
         """The answer to the event that gave `PENDING`; what to write. One that comes too late is nobody's."""
         if self.closing:
             return b""
@@ -180,12 +187,12 @@ class ServerProtocol:
             if data[0] == 0x16:  # a TLS record of type handshake (RFC 8446 §5.1)
                 self._refuse(reply.NOT_SMTP)
                 return True
-            if data.startswith(_HTTP):
+            if data.startswith(FOREIGN):
                 self._refuse(reply.NOT_SMTP)
                 return True
         end = data.find(b"\n")
         if end < 0:
-            if self._skipped or len(data) > limits.LINE_HARD:
+            if self._skipped or len(data) > self._rules.line_hard:
                 self._skipped += len(data)
                 self._held = b""
                 if self._skipped > limits.LINE_SKIPPED:
@@ -193,29 +200,36 @@ class ServerProtocol:
             return False
         line, self._held = data[:end], data[end + 1 :]
         self._talked = True
-        if self._skipped or len(line) >= limits.LINE_HARD:
+        if self._skipped or len(line) >= self._rules.line_hard:
             length, self._skipped = self._skipped + len(line), 0
             if length > limits.LINE_SKIPPED:
                 self._refuse(reply.LINE_TOO_LONG)
             else:
-                self._say(reply.LINE_TOO_LONG)
+                self._fault(reply.AUTH_TOO_LONG if self._exchanging else reply.LINE_TOO_LONG)
         elif not line.endswith(b"\r"):
-            self._say(reply.BARE_LINE_END)
+            self._fault(reply.BARE_LINE_END)
         elif b"\0" in line:
-            self._say(reply.NUL_IN_COMMAND)
+            self._fault(reply.NUL_IN_COMMAND)
         elif b"\r" in line[:-1]:
-            self._say(reply.BARE_LINE_END)
+            self._fault(reply.BARE_LINE_END)
+        elif self._exchanging:
+            self._exchange(line[:-1])
         else:
             self._command(line[:-1])
         return True
 
+    def _fault(self, answer: Reply) -> None:
+        """A line that cannot be read; an exchange of AUTH does not survive it."""
+        self._cancel()
+        self._say(answer)
+
     def _command(self, line: bytes) -> None:
         verb, _, argument = line.partition(b" ")
         upper = verb.upper()
-        if upper not in VERBS:
+        command = Command(VERBS.index(upper)) if upper in VERBS else None
+        if command is None or command not in self._rules.offered:
             self._say(reply.UNKNOWN_COMMAND if line.isascii() else reply.EIGHT_BIT_COMMAND)
             return
-        command = Command(VERBS.index(upper))
         argument = argument.strip(b" ")
         if command is Command.BDAT:
             self._bdat(line, argument)
@@ -231,8 +245,8 @@ class ServerProtocol:
             self._say(refused)
             return
         match command:
-            case Command.HELO | Command.EHLO:
-                self._hello(argument, command is Command.EHLO)
+            case Command.HELO | Command.EHLO | Command.LHLO:
+                self._hello(argument, command is not Command.HELO)
             case Command.MAIL:
                 self._mail(argument)
             case Command.RCPT:
@@ -243,8 +257,14 @@ class ServerProtocol:
                 self._say(reply.VRFY_DUNNO if argument else reply.BAD_SYNTAX)
             case Command.HELP:
                 self._say(reply.HELP_TEXT)
+            case Command.AUTH:
+                self._auth(argument)
+            case Command.XCLIENT:
+                self._xclient(argument)
             case _ if argument:
                 self._say(reply.NO_PARAMETERS)
+            case Command.STARTTLS:
+                self._starttls()
             case Command.DATA:
                 self._data()
             case Command.RSET:
@@ -258,7 +278,8 @@ class ServerProtocol:
     def _forget(self) -> None:
         """End the transaction under way, if there is one (RFC 5321 §4.1.1.5). A message whose end was handed out
         is the handler's: only its reply is lost."""
-        under_way = self.in_transaction and self._stage != "body"
+        under_way = self.in_transaction and self._stage not in ("body", Command.AUTH)
+        self._cancel()
         told, self._refused = self._refused, False
         self._stage = None
         self._body = None
@@ -280,7 +301,56 @@ class ServerProtocol:
         self._handler.on_hello(name, extended)
         self._put(self._rules.extended_hello if extended else self._rules.hello)
 
+    def _starttls(self) -> None:
+        if self._rules.secured:
+            self._say(reply.TLS_ACTIVE)
+            return
+        answer = self._handler.on_starttls()
+        if answer is not None:
+            self._say(answer)
+            return
+        self._forget()
+        self._put(reply.READY_FOR_TLS.wire)
+        self._held = b""  # what was sent in clear behind the command is nobody's (RFC 3207 §4.2)
+        self.upgrading = self.closing = True
+
+    def _xclient(self, argument: bytes) -> None:
+        found = xclient.parse(argument.decode("ascii"))
+        answer = found if isinstance(found, Reply) else self._handler.on_xclient(found)
+        if answer is not None:
+            self._say(answer)
+            return
+        self._forget()
+        self._state = State.START
+        self._authenticated = False
+        self._put(self._rules.greeting)
+
+    def _auth(self, argument: bytes) -> None:
+        found = reply.AUTH_TWICE if self._authenticated else self._rules.read_auth(argument)
+        if isinstance(found, Reply):
+            self._say(found)
+            return
+        mechanism, initial = found
+        self._exchanging = True
+        self._ask(Command.AUTH, self._handler.on_auth(mechanism, initial))
+
+    def _exchange(self, line: bytes) -> None:
+        """The client's next line of an exchange."""
+        response = self._rules.read_response(line)
+        if isinstance(response, Reply):
+            self._fault(response)
+        else:
+            self._ask(Command.AUTH, self._handler.on_auth_data(response))
+
+    def _cancel(self) -> None:
+        if self._exchanging:
+            self._exchanging = False
+            self._handler.on_auth_cancelled()
+
     def _mail(self, argument: bytes) -> None:
+        if self._rules.gate is not None and not self._authenticated:
+            self._say(self._rules.gate)
+            return
         self._binary = self._utf8 = False
         found = self._rules.read_mail(argument)
         if isinstance(found, Reply):
@@ -354,13 +424,16 @@ class ServerProtocol:
 
     # --- answers ----------------------------------------------------------------------------------
 
-    def _ask(self, stage: Command | Literal["body"], answer: Reply | None | Literal[Pending.PENDING]) -> None:
+    def _ask(self, stage: Command | Literal["body"], answer: AuthAnswer) -> None:
         if answer is PENDING:
             self._stage = stage
         else:
             self._answered(stage, answer)
 
-    def _answered(self, stage: Command | Literal["body"], answer: Reply | None) -> None:
+    def _answered(self, stage: Command | Literal["body"], answer: Reply | Challenge | None) -> None:
+        if isinstance(answer, Challenge):
+            self._put(b"334 " + binascii.b2a_base64(answer.data, newline=False) + b"\r\n")
+            return
         accepted = answer is None or answer.positive
         match stage:
             case Command.MAIL:
@@ -375,6 +448,10 @@ class ServerProtocol:
                 elif self._state == State.MAIL:
                     self._state = State.REFUSED
                 self._say(answer or reply.RECIPIENT_OK)
+            case Command.AUTH:
+                self._exchanging = False
+                self._authenticated = accepted
+                self._say(answer or reply.AUTHENTICATED, counts=not accepted)
             case Command.DATA:
                 if answer is None:
                     self._put(reply.SEND_DATA.wire)
@@ -390,10 +467,7 @@ class ServerProtocol:
                     self._forget()
                     self._swallow(left, answer)
             case "body":
-                self._state = State.READY
-                self._body = None
-                self._forget()
-                self._say(answer or reply.LOCAL_ERROR)
+                self._body_answered(answer or reply.LOCAL_ERROR)
 
     # --- bodies -----------------------------------------------------------------------------------
 
@@ -431,8 +505,15 @@ class ServerProtocol:
                 self._say(reply.CHUNK_OK)
                 return
         if body.fault:
-            answer = BODY_FAULTS[body.fault]
-            self._forget()
-            self._say(answer)
+            self._body_answered(BODY_FAULTS[body.fault])
             return
         self._ask("body", self._handler.on_body_end())
+
+    def _body_answered(self, answer: Reply) -> None:
+        """The reply to a whole message: one, or one for each recipient (RFC 2033 §4.2)."""
+        more = self._recipients - 1 if self._rules.lmtp else 0
+        self._state = State.READY  # the transaction ended with the message
+        self._forget()
+        self._say(answer)
+        if not self.closing:
+            self._put(answer.wire * more)

@@ -34,11 +34,27 @@ class Command(IntEnum):
     VRFY = 8
     HELP = 9
     QUIT = 10
+    STARTTLS = 11
+    AUTH = 12
+    LHLO = 13
+    XCLIENT = 14
 
 
 VERBS: tuple[bytes, ...] = tuple(command.name.encode() for command in Command)
 
-_ANYWHERE = {Command.HELO, Command.EHLO, Command.RSET, Command.NOOP, Command.VRFY, Command.HELP, Command.QUIT}
+_ANYWHERE = {
+    Command.HELO,
+    Command.EHLO,
+    Command.LHLO,
+    Command.RSET,
+    Command.NOOP,
+    Command.VRFY,
+    Command.HELP,
+    Command.QUIT,
+}
+
+# RFC 3207 §4, RFC 4954 §4
+_BETWEEN = dict.fromkeys((Command.STARTTLS, Command.AUTH, Command.XCLIENT), reply.NOT_IN_TRANSACTION)
 
 # What may not be said in a state, and the reply to it; everything not named here is allowed.
 _REFUSED: dict[State, dict[Command, Reply]] = {
@@ -47,6 +63,8 @@ _REFUSED: dict[State, dict[Command, Reply]] = {
         Command.RCPT: reply.NEED_HELLO,
         Command.DATA: reply.NEED_HELLO,
         Command.BDAT: reply.NEED_HELLO,
+        Command.STARTTLS: reply.NEED_HELLO,
+        Command.AUTH: reply.NEED_HELLO,
     },
     State.READY: {
         Command.RCPT: reply.NEED_MAIL,
@@ -54,19 +72,23 @@ _REFUSED: dict[State, dict[Command, Reply]] = {
         Command.BDAT: reply.NEED_MAIL,
     },
     State.MAIL: {
+        **_BETWEEN,
         Command.MAIL: reply.NESTED_MAIL,
         Command.DATA: reply.NEED_RCPT,
         Command.BDAT: reply.NEED_RCPT,
     },
     State.REFUSED: {
+        **_BETWEEN,
         Command.MAIL: reply.NESTED_MAIL,
         Command.DATA: reply.NO_VALID_RECIPIENTS,
         Command.BDAT: reply.NO_VALID_RECIPIENTS,
     },
     State.RCPT: {
+        **_BETWEEN,
         Command.MAIL: reply.NESTED_MAIL,
     },
     State.CHUNKS: {
+        **_BETWEEN,
         Command.MAIL: reply.NESTED_MAIL,
         Command.RCPT: reply.IN_BDAT,
         Command.DATA: reply.DATA_AFTER_BDAT,

@@ -10,7 +10,7 @@ from fastsmtp.mail.reply import Reply
 from fastsmtp.smtp import limits, states
 from fastsmtp.smtp.rules import ServerRules
 from fastsmtp.smtp.states import Command, State
-from tests.fakes.session import IMPLEMENTATIONS, RULES, Client, bytewise, converse
+from tests.fakes.session import FRONT, IMPLEMENTATIONS, LMTP, RULES, Client, bytewise, converse
 
 Make = Callable[..., Any]
 
@@ -39,18 +39,33 @@ GOOD: dict[Command, tuple[bytes, bytes]] = {
     Command.VRFY: (b"VRFY c", reply.VRFY_DUNNO.wire),
     Command.HELP: (b"HELP", reply.HELP_TEXT.wire),
     Command.QUIT: (b"QUIT", reply.BYE.wire),
+    Command.STARTTLS: (b"STARTTLS", reply.READY_FOR_TLS.wire),
+    Command.AUTH: (b"AUTH PLAIN eA==", reply.AUTHENTICATED.wire),
+    Command.LHLO: (b"LHLO client.test", LMTP.extended_hello),
+    Command.XCLIENT: (b"XCLIENT NAME=a.test", FRONT.greeting),
 }
 """A command as it should be, and the reply where it is allowed."""
 
-AFTER: dict[Command, State | None] = {
+AFTER: dict[Command, State] = {
     Command.HELO: State.READY,
     Command.EHLO: State.READY,
     Command.MAIL: State.MAIL,
     Command.RCPT: State.RCPT,
     Command.BDAT: State.CHUNKS,
     Command.RSET: State.READY,
+    Command.LHLO: State.READY,
+    Command.XCLIENT: State.START,
 }
 """The state an allowed command leads to, where it changes it (RSET before any hello does not)."""
+
+
+RULES_OF = {Command.STARTTLS: FRONT, Command.AUTH: FRONT, Command.XCLIENT: FRONT, Command.LHLO: LMTP}
+"""Of a listener that knows the command, where not every one does."""
+
+
+def hello_of(command: Command, before: bytes) -> bytes:
+    """``before`` as it is said where ``command`` is known."""
+    return before.replace(b"EHLO", b"LHLO") if command is Command.LHLO else before
 
 
 @pytest.fixture(params=sorted(IMPLEMENTATIONS))
@@ -83,24 +98,27 @@ def state_of(client: Client) -> set[State]:
 @pytest.mark.parametrize("state", State)
 @pytest.mark.parametrize("command", Command)
 def test_every_command_in_every_state(make: Make, state: State, command: Command) -> None:
-    client = Client(make)
-    client.say(INTO[state])
+    client = Client(make, RULES_OF.get(command, RULES))
+    client.say(hello_of(command, INTO[state]))
     line, accepted = GOOD[command]
     refused = states.refusal(state, command)
     cell = states.TABLE[state * len(Command) + command]
     assert cell == (0 if refused is None else states.REFUSALS.index(refused) + 1)
     assert client.say(line_end(line)) == (accepted if refused is None else refused.wire)
-    assert client.protocol.closing == (command is Command.QUIT)
-    if command in (Command.QUIT, Command.DATA) and refused is None:
+    ends = command is Command.QUIT or (command is Command.STARTTLS and refused is None)
+    assert client.protocol.closing == ends
+    if command in (Command.QUIT, Command.DATA, Command.STARTTLS) and refused is None:
         return
     expected = state
     if refused is None and not (command is Command.RSET and state is State.START):
-        expected = AFTER.get(command, state) or state
+        expected = AFTER.get(command, state)
     # One bad RCPT argument is a tried recipient: MAIL and REFUSED cannot be told apart by asking.
     alike = {State.MAIL, State.REFUSED} if expected in (State.MAIL, State.REFUSED) else {expected}
     assert state_of(client) & alike
     # whatever happened, a whole message can follow
-    assert client.say(b"RSET\r\n", EHLO, MAIL, RCPT, b"DATA\r\n", b"x\r\n.\r\n").endswith(b"queued as X\r\n")
+    assert client.say(b"RSET\r\n", hello_of(command, EHLO), MAIL, RCPT, b"DATA\r\n", b"x\r\n.\r\n").endswith(
+        b"queued as X\r\n"
+    )
 
 
 def test_the_table_covers_everything() -> None:
@@ -256,16 +274,21 @@ def line_of(command: Command, length: int) -> bytes:
         Command.VRFY: b"VRFY x",
         Command.HELP: b"HELP ",
         Command.QUIT: b"QUIT ",
+        Command.STARTTLS: b"STARTTLS ",
+        Command.AUTH: b"AUTH PLAIN ",
+        Command.LHLO: b"LHLO ",
+        Command.XCLIENT: b"XCLIENT NAME=x ",
     }[command]
-    tail = b"x\r\n" if command in (Command.HELO, Command.EHLO) else b"\r\n"
+    tail = b"x\r\n" if command in (Command.HELO, Command.EHLO, Command.LHLO) else b"\r\n"
     return head + b" " * (length - len(head) - len(tail)) + tail
 
 
 LONGEST = {
     # RFC 5321 §4.5.3.1.4, and what the extensions add to it
     **dict.fromkeys(Command, 512),
-    Command.MAIL: 512 + 26 + 17 + 10 + 122,
+    Command.MAIL: 512 + 26 + 17 + 10 + 122 + 500 + 11,
     Command.RCPT: 512 + 28 + 500,
+    Command.AUTH: 12_288,  # RFC 4954 §4
 }
 
 
@@ -273,13 +296,14 @@ LONGEST = {
 def test_the_longest_line_of_each_command(make: Make, command: Command) -> None:
     longest = LONGEST[command]
     assert limits.line_limit(command) == longest
-    before = INTO[State.READY if command is Command.MAIL else State.RCPT]
+    early = (Command.MAIL, Command.STARTTLS, Command.AUTH, Command.XCLIENT)
+    before = hello_of(command, INTO[State.READY if command in early else State.RCPT])
     for length, too_long in ((longest, False), (longest + 1, True)):
-        client = Client(make)
+        client = Client(make, RULES_OF.get(command, RULES))
         client.say(before)
         said = client.say(line_of(command, length))
         assert (said == reply.LINE_TOO_LONG.wire) == too_long
-        assert client.protocol.closing == (command is Command.QUIT and not too_long)
+        assert client.protocol.closing == (command in (Command.QUIT, Command.STARTTLS) and not too_long)
 
 
 def test_a_bdat_line_that_is_too_long_cannot_be_trusted(make: Make) -> None:
@@ -334,6 +358,7 @@ def test_an_endless_line_is_not_kept(make: Make) -> None:
         b"DELETE /x HTTP/1.1\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 25\r\n",
     ],
 )
 def test_other_protocols_are_shown_the_door(make: Make, first: bytes) -> None:

@@ -11,13 +11,44 @@ from itertools import pairwise
 from typing import Any
 
 from fastsmtp import _core
+from fastsmtp.mail import reply
 from fastsmtp.mail.address import Address
 from fastsmtp.mail.reply import Reply
-from fastsmtp.smtp.handler import PENDING, Answer
+from fastsmtp.smtp.handler import PENDING, Answer, AuthAnswer, Challenge
 from fastsmtp.smtp.rules import ServerRules
 from fastsmtp.smtp.server import ServerProtocol as PlainProtocol
 
 RULES = ServerRules(hostname="mx.test", size=10_000, recipients=5, errors=8)
+CLEAR = ServerRules(
+    hostname="mx.test",
+    size=10_000,
+    recipients=5,
+    errors=8,
+    starttls=True,
+    auth_needs_tls=True,
+    gate=reply.NEED_TLS,
+)
+"""Before TLS, where both TLS and AUTH are demanded."""
+SECURED = ServerRules(
+    hostname="mx.test",
+    size=10_000,
+    recipients=5,
+    errors=8,
+    secured=True,
+    mechanisms=("PLAIN", "SCRAM-SHA-256"),
+    gate=reply.NEED_AUTH,
+)
+FRONT = ServerRules(
+    hostname="mx.test",
+    size=10_000,
+    recipients=5,
+    errors=8,
+    starttls=True,
+    mechanisms=("PLAIN",),
+    xclient=True,
+)
+"""Everything at once, demanding nothing."""
+LMTP = ServerRules(hostname="mx.test", size=10_000, recipients=5, errors=8, lmtp=True)
 
 IMPLEMENTATIONS: dict[str, Callable[..., Any]] = {"py": PlainProtocol}
 if _core.COMPILED:
@@ -32,17 +63,20 @@ NOT_NOW = Reply(450, "7.1", "not now")
 STORED = Reply(250, "0.0", "queued as X")
 
 NONE, MAIL, RCPT, BODY = "no transaction", "a sender", "a recipient", "a body"
+AUTH = "an exchange of AUTH"
 
 
 class RecordingHandler:
     """Keeps every event; answers by what the local parts say: ``refuse…``, ``later…`` (pending), and for the
-    sender ``laterdata``, ``refusedata`` and ``laterrefusedata`` likewise at DATA."""
+    sender ``laterdata``, ``refusedata`` and ``laterrefusedata`` likewise at DATA. At AUTH the client's response says
+    how: ``ask``, ``later ask`` (a challenge), ``refuse``, ``later refuse``, ``later``; anything else is right."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.no_tls: Reply | None = None
         self.messages: list[bytes] = []
         self.pieces: list[bytes] = []
-        self.owed: list[Reply | None] = []
+        self.owed: list[Reply | Challenge | None] = []
         self.stage = NONE
         self._asked = ""
         self._at_data = ""
@@ -63,10 +97,14 @@ class RecordingHandler:
         if answer is None or answer.positive:
             self.stage = stage
 
-    def pay(self) -> Reply | None:
+    def pay(self) -> Reply | Challenge | None:
         """The answer that is owed, to be handed to `resume`."""
         answer = self.owed.pop(0)
-        if self._asked:
+        if self._asked == AUTH:
+            if not isinstance(answer, Challenge):
+                self.stage = NONE
+        elif self._asked:
+            assert not isinstance(answer, Challenge)
             self._told(self._asked, answer)
         self._asked = ""
         return answer
@@ -74,6 +112,48 @@ class RecordingHandler:
     def on_hello(self, name: str, extended: bool) -> None:
         assert self.stage == NONE
         self.events.append(("hello", name, extended))
+
+    def on_starttls(self) -> Reply | None:
+        assert self.stage == NONE
+        self.events.append(("starttls",))
+        return self.no_tls
+
+    def on_auth(self, mechanism: str, initial: bytes | None) -> AuthAnswer:
+        assert self.stage == NONE
+        self.events.append(("auth", mechanism, initial))
+        return self._authenticate(b"ask" if initial is None else initial)
+
+    def on_auth_data(self, response: bytes) -> AuthAnswer:
+        assert self.stage == AUTH
+        self.events.append(("response", response))
+        return self._authenticate(response)
+
+    def _authenticate(self, response: bytes) -> AuthAnswer:
+        self.stage = AUTH
+        answer: Reply | Challenge | None = None
+        if response.endswith(b"ask"):
+            answer = Challenge(b"go on")
+        elif response.endswith(b"refuse"):
+            answer = NO
+        if response.startswith(b"later"):
+            self.owed.append(answer)
+            self._asked = AUTH
+            return PENDING
+        if not isinstance(answer, Challenge):
+            self.stage = NONE
+        return answer
+
+    def on_auth_cancelled(self) -> None:
+        assert self.stage == AUTH
+        self.stage = NONE
+        self._asked = ""
+        self.owed.clear()
+        self.events.append(("cancelled",))
+
+    def on_xclient(self, attributes: dict[str, str]) -> Reply | None:
+        assert self.stage == NONE
+        self.events.append(("xclient", attributes))
+        return NO if attributes.get("NAME") == "refuse" else None
 
     def on_mail(self, sender: Address, parameters: dict[str, str] | None) -> Answer:
         assert self.stage == NONE
@@ -100,7 +180,7 @@ class RecordingHandler:
         assert piece
         self.pieces.append(piece)
 
-    def on_body_end(self) -> Answer:  # type: ignore[override]
+    def on_body_end(self) -> Answer:
         assert self.stage == BODY
         self.stage = NONE
         body = b"".join(self.pieces)
@@ -137,7 +217,11 @@ class Client:
         for piece in pieces:
             said += self.protocol.receive(piece)
             while self.protocol.waiting or self.protocol.full:
-                said += self.protocol.resume(self.handler.pay()) if self.protocol.waiting else self.protocol.proceed()
+                said += (
+                    self.protocol.resume(self.handler.pay())
+                    if self.protocol.waiting
+                    else self.protocol.proceed()
+                )
         return bytes(said)
 
     def only(self, data: bytes) -> bytes:
@@ -158,13 +242,15 @@ class Client:
         return [event[0] for event in self.handler.events]
 
 
-_REPLY_LINE = re.compile(rb"([245])[0-5][0-9][ -]\1\.[0-9]{1,3}\.[0-9]{1,3} [ -~]+|354 [ -~]+")
+_REPLY_LINE = re.compile(
+    rb"([245])[0-9][0-9][ -]\1\.[0-9]{1,3}\.[0-9]{1,3} [ -~]+|354 [ -~]+|334 [A-Za-z0-9+/=]*"
+)
 
 
 def check_replies(said: bytes, rules: ServerRules) -> None:
     """Every line has the form of RFC 5321 §4.2, and but for 354 and those to a hello a status of the code's class."""
     assert said.endswith(b"\r\n") or not said
-    plain = said.replace(rules.extended_hello, b"").replace(rules.hello, b"")
+    plain = said.replace(rules.extended_hello, b"").replace(rules.hello, b"").replace(rules.greeting, b"")
     for line in plain.split(b"\r\n")[:-1]:
         assert _REPLY_LINE.fullmatch(line), line
 

@@ -14,7 +14,18 @@ from hypothesis import strategies as st
 
 from fastsmtp.mail import reply
 from fastsmtp.smtp.rules import ServerRules
-from tests.fakes.session import IMPLEMENTATIONS, RULES, Client, bytewise, converse, cut
+from tests.fakes.session import (
+    CLEAR,
+    FRONT,
+    IMPLEMENTATIONS,
+    LMTP,
+    RULES,
+    SECURED,
+    Client,
+    bytewise,
+    converse,
+    cut,
+)
 from tests.tools.fuzzing import fuzzed
 
 SEEDS = {
@@ -75,13 +86,26 @@ other = st.sampled_from([
     b"BDAT 9" + b"9" * 17 + b"\r\n",
     b"BDAT 1" + b"0" * 18 + b"\r\n", b"x" * 70_000 + b"\r\n", b"mail from: <a@b.test>\r\n", b"NOOP \r\n",
     b"EHLO a b\r\n",
-])  # fmt: skip
-script = st.lists(st.one_of(mail, rcpt, data, chunk, other, good_start, st.binary(max_size=12)), max_size=14)
+    b"LHLO c\r\n", b"STARTTLS\r\n", b"starttls x\r\n", b"XCLIENT ADDR=192.0.2.1\r\n", b"xclient NAME=refuse\r\n",
+    b"XCLIENT\r\n",
+])
+auth = st.builds(
+    lambda argument, answers: b"AUTH " + argument + b"\r\n" + b"".join(answers),
+    st.sampled_from([
+        b"PLAIN", b"plain eA==", b"SCRAM-SHA-256 =", b"PLAIN e", b"FOO eA==", b"", b"PLAIN bGF0ZXI=",
+        b"PLAIN bGF0ZXIgYXNr", b"PLAIN cmVmdXNl", b"PLAIN bGF0ZXIgcmVmdXNl", b"PLAIN " + b"A" * 13_000,
+    ]),
+    st.lists(st.sampled_from([
+        b"eA==\r\n", b"YXNr\r\n", b"bGF0ZXIgYXNr\r\n", b"*\r\n", b"\r\n", b"x\r\n", b"eA==\n", b"\0\r\n", b"QUIT\r\n",
+        b"A" * 12_286 + b"\r\n", b"A" * 12_287 + b"\r\n",
+    ]), max_size=3),
+)  # fmt: skip
+script = st.lists(st.one_of(mail, rcpt, data, chunk, other, auth, good_start, st.binary(max_size=12)), max_size=14)
 scripts = st.builds(
     lambda good, rest: b"".join([good, *rest] if good else rest), st.one_of(st.none(), good_start), script
 )
 cuts = st.lists(st.integers(0, 1 << 20), max_size=12)
-rules = st.sampled_from([RULES, TIGHT])
+rules = st.sampled_from([RULES, TIGHT, CLEAR, SECURED, FRONT, LMTP])
 
 
 @fuzzed
@@ -103,9 +127,9 @@ def test_cuts_change_nothing(whole: bytes, at: list[int]) -> None:
 deeds = st.lists(st.sampled_from(["say", "say", "say", "pay", "pay", "goodbye", "end"]), max_size=40)
 
 
-def act(make: Any, pieces: list[bytes], todo: list[str]) -> list[Any]:
+def act(make: Any, pieces: list[bytes], todo: list[str], rules: ServerRules) -> list[Any]:
     """A session in which answers come when ``todo`` says so; everything that can be seen of it."""
-    client = Client(make, TIGHT)
+    client = Client(make, rules)
     protocol = client.protocol
     left = list(pieces)
     seen: list[Any] = []
@@ -127,10 +151,12 @@ def act(make: Any, pieces: list[bytes], todo: list[str]) -> list[Any]:
 
 
 @fuzzed
-@given(scripts, st.lists(st.integers(0, 300), max_size=5), deeds)
-def test_twins_agree_when_answers_are_kept_back(whole: bytes, at: list[int], todo: list[str]) -> None:
+@given(scripts, st.lists(st.integers(0, 300), max_size=5), deeds, st.sampled_from([TIGHT, FRONT]))
+def test_twins_agree_when_answers_are_kept_back(
+    whole: bytes, at: list[int], todo: list[str], rules: ServerRules
+) -> None:
     pieces = cut(whole, at)
-    assert act(IMPLEMENTATIONS["c"], pieces, todo) == act(IMPLEMENTATIONS["py"], pieces, todo)
+    assert act(IMPLEMENTATIONS["c"], pieces, todo, rules) == act(IMPLEMENTATIONS["py"], pieces, todo, rules)
 
 
 def test_there_are_seeds() -> None:

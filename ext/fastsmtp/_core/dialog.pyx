@@ -12,104 +12,21 @@ from libc.string cimport memchr, memcmp, memcpy
 
 from fastsmtp._core.body cimport ChunkReader, DotReader
 from fastsmtp._core.path cimport plain_address
+from fastsmtp._core.server_rules cimport (
+    CHUNKS, CMD_AUTH, CMD_BDAT, CMD_DATA, CMD_EHLO, CMD_HELO, CMD_HELP, CMD_LHLO, CMD_MAIL, CMD_NOOP, CMD_QUIT,
+    CMD_RCPT, CMD_STARTTLS, CMD_VRFY, CMD_XCLIENT, COMMANDS, MAIL, RCPT, READY, REFUSED, START, CompiledRules,
+    compile_rules, is_ascii, verb_code, verb_length,
+)
+
+import binascii
 
 from fastsmtp.mail import reply
 from fastsmtp.mail.address import NULL_SENDER
-
-# In the order of smtp/states.py, whose tables come in with the rules.
-cdef enum:
-    START = 0
-    READY = 1
-    MAIL = 2
-    REFUSED = 3
-    RCPT = 4
-    CHUNKS = 5
-
-cdef enum:
-    CMD_HELO = 0
-    CMD_EHLO = 1
-    CMD_MAIL = 2
-    CMD_RCPT = 3
-    CMD_DATA = 4
-    CMD_BDAT = 5
-    CMD_RSET = 6
-    CMD_NOOP = 7
-    CMD_VRFY = 8
-    CMD_HELP = 9
-    CMD_QUIT = 10
-    COMMANDS = 11
 
 # What `resume` answers: nothing, one of the commands above, or the end of a body.
 cdef enum:
     STAGE_NONE = -1
     STAGE_BODY = 100
-
-cdef enum:
-    TLS_HANDSHAKE = 0x16
-
-cdef tuple HTTP = (b"GET ", b"PUT ", b"POST ", b"HEAD ", b"OPTIONS ", b"CONNECT ", b"DELETE ", b"PRI ")
-
-cdef inline unsigned int verb_code(const unsigned char* p) noexcept nogil:
-    # Letters in upper case; what maps two characters onto one letter is only the other case of it.
-    return ((p[0] & 0xDFu) << 24) | ((p[1] & 0xDFu) << 16) | ((p[2] & 0xDFu) << 8) | (p[3] & 0xDFu)
-
-
-cdef class CompiledRules:
-    """A `ServerRules` laid out for the dialogue."""
-
-    cdef object rules
-    cdef bytes table
-    cdef tuple refusals
-    cdef tuple faults
-    cdef object pending
-    cdef object parse_hello
-    cdef bytes greeting
-    cdef bytes hello
-    cdef bytes extended_hello
-    cdef long long size
-    cdef int recipients
-    cdef int errors
-    cdef int line_hard
-    cdef int line_skipped
-    cdef int output
-    cdef int chunk_digits
-    cdef int[COMMANDS] line_limits
-    cdef unsigned int[COMMANDS] verbs
-
-    def __init__(self, rules):
-        cdef int i
-        # Imported here: smtp is a storey above, and hands its facts down through the rules' own modules.
-        from fastsmtp.smtp import grammar, handler, limits, states
-        from fastsmtp.smtp import rules as rules_module
-
-        self.rules = rules
-        self.table = states.TABLE
-        self.refusals = states.REFUSALS
-        self.pending = handler.PENDING
-        self.parse_hello = grammar.parse_hello
-        self.faults = tuple(rules_module.BODY_FAULTS.get(i) for i in range(4))
-        self.greeting = rules.greeting
-        self.hello = rules.hello
-        self.extended_hello = rules.extended_hello
-        self.size = rules.size
-        self.recipients = rules.recipients
-        self.errors = rules.errors
-        self.line_hard = limits.LINE_HARD
-        self.line_skipped = limits.LINE_SKIPPED
-        self.output = limits.OUTPUT
-        self.chunk_digits = limits.CHUNK_DIGITS
-        for i in range(COMMANDS):
-            self.line_limits[i] = limits.line_limit(states.Command(i))
-            self.verbs[i] = verb_code(<const unsigned char*>PyBytes_AS_STRING(states.VERBS[i]))
-
-
-cdef CompiledRules compile_rules(rules):
-    # Once for each set of rules, which keeps it.
-    found = rules.compiled
-    if found is None:
-        found = CompiledRules(rules)
-        object.__setattr__(rules, "compiled", found)
-    return found
 
 
 cdef class ServerProtocol:
@@ -132,9 +49,12 @@ cdef class ServerProtocol:
     cdef bint binary
     cdef bint utf8
     cdef bint talked
+    cdef bint exchanging      # AUTH: from its command to its outcome
+    cdef bint authenticated
     cdef readonly bint closing
     cdef readonly bint full
     cdef readonly bint left
+    cdef readonly bint upgrading
 
     def __init__(self, rules, handler):
         self.rules = compile_rules(rules)
@@ -298,10 +218,10 @@ cdef class ServerProtocol:
         cdef const unsigned char* found
         cdef Py_ssize_t length, total
         if not self.talked and not self.skipped:
-            if p[0] == TLS_HANDSHAKE:
+            if p[0] == 0x16:  # a TLS record of type handshake (RFC 8446 §5.1)
                 self.refuse(reply.NOT_SMTP)
                 return n
-            for verb in HTTP:
+            for verb in self.rules.foreign:
                 if (n >= PyBytes_GET_SIZE(verb)
                         and memcmp(p, PyBytes_AS_STRING(verb), PyBytes_GET_SIZE(verb)) == 0):
                     self.refuse(reply.NOT_SMTP)
@@ -322,16 +242,23 @@ cdef class ServerProtocol:
             if total > self.rules.line_skipped:
                 self.refuse(reply.LINE_TOO_LONG)
             else:
-                self.say(reply.LINE_TOO_LONG)
+                self.fault(reply.AUTH_TOO_LONG if self.exchanging else reply.LINE_TOO_LONG)
         elif length == 0 or p[length - 1] != 13:
-            self.say(reply.BARE_LINE_END)
+            self.fault(reply.BARE_LINE_END)
         elif memchr(p, 0, length) is not NULL:
-            self.say(reply.NUL_IN_COMMAND)
+            self.fault(reply.NUL_IN_COMMAND)
         elif memchr(p, 13, length - 1) is not NULL:
-            self.say(reply.BARE_LINE_END)
+            self.fault(reply.BARE_LINE_END)
+        elif self.exchanging:
+            self.exchange(PyBytes_FromStringAndSize(<const char*>p, length - 1))
         else:
             self.command(p, length - 1)
         return length + 1
+
+    cdef int fault(self, answer) except -1:
+        """A line that cannot be read; an exchange of AUTH does not survive it."""
+        self.cancel()
+        return self.say(answer)
 
     cdef int command(self, const unsigned char* p, Py_ssize_t n) except -1:
         """One line of ``n`` bytes, without its CRLF."""
@@ -344,6 +271,8 @@ cdef class ServerProtocol:
                 if self.rules.verbs[i] == code:
                     command = i
                     break
+        if command < 0 and n > 4 and self.rules.longer:
+            command = self.longer(p, n)
         if command < 0:
             return self.say(reply.UNKNOWN_COMMAND if is_ascii(p, n) else reply.EIGHT_BIT_COMMAND)
         if command == CMD_BDAT:
@@ -355,7 +284,7 @@ cdef class ServerProtocol:
         cell = <unsigned char>PyBytes_AS_STRING(self.rules.table)[self.state * COMMANDS + command]
         if cell:
             return self.say(self.rules.refusals[cell - 1])
-        start = 4
+        start = 4 if command < CMD_STARTTLS or command == CMD_AUTH or command == CMD_LHLO else verb_length(p, n)
         while start < n and p[start] == 32:
             start += 1
         while n > start and p[n - 1] == 32:
@@ -364,26 +293,42 @@ cdef class ServerProtocol:
             return self.rcpt(p + start, n - start)
         if command == CMD_MAIL:
             return self.mail(p + start, n - start)
-        if command == CMD_HELO or command == CMD_EHLO:
-            return self.hello(p + start, n - start, command == CMD_EHLO)
+        if command == CMD_HELO or command == CMD_EHLO or command == CMD_LHLO:
+            return self.hello(p + start, n - start, command != CMD_HELO)
         if command == CMD_NOOP:
             return self.say(reply.OK)
         if command == CMD_VRFY:
             return self.say(reply.VRFY_DUNNO if n > start else reply.BAD_SYNTAX)
         if command == CMD_HELP:
             return self.say(reply.HELP_TEXT)
+        if command == CMD_AUTH:
+            return self.auth(PyBytes_FromStringAndSize(<const char*>p + start, n - start))
+        if command == CMD_XCLIENT:
+            return self.xclient(PyUnicode_DecodeASCII(<const char*>p + start, n - start, "strict"))
         if n > start:
             return self.say(reply.NO_PARAMETERS)
+        if command == CMD_STARTTLS:
+            return self.starttls()
         if command == CMD_DATA:
             return self.begin_data()
         self.left = command == CMD_QUIT
         self.forget()
         return self.say(reply.BYE if self.left else reply.RESET_OK)
 
+    cdef int longer(self, const unsigned char* p, Py_ssize_t n) except -2:
+        """The command of a line that begins with none of four letters, or -1."""
+        cdef Py_ssize_t length = verb_length(p, n)
+        if length > 8:
+            return -1
+        return <int>self.rules.longer.get(PyBytes_FromStringAndSize(<const char*>p, length).upper(), -1)
+
     cdef int forget(self) except -1:
         """End the transaction under way, if there is one (RFC 5321 §4.1.1.5)."""
-        cdef bint under_way = (self.state >= MAIL or self.stage != STAGE_NONE) and self.stage != STAGE_BODY
+        cdef bint under_way = (
+            (self.state >= MAIL or self.stage != STAGE_NONE) and self.stage != STAGE_BODY and self.stage != CMD_AUTH
+        )
         cdef bint told = self.refused
+        self.cancel()
         self.stage = STAGE_NONE
         self.body = None
         self.chunk_reply = None
@@ -404,8 +349,53 @@ cdef class ServerProtocol:
         self.handler.on_hello(name, extended)
         return self.put(self.rules.extended_hello if extended else self.rules.hello)
 
+    cdef int starttls(self) except -1:
+        if self.rules.rules.secured:
+            return self.say(reply.TLS_ACTIVE)
+        answer = self.handler.on_starttls()
+        if answer is not None:
+            return self.say(answer)
+        self.forget()
+        self.put(reply.READY_FOR_TLS.wire)
+        # what was sent in clear behind the command is nobody's (RFC 3207 §4.2): who closes keeps nothing
+        self.upgrading = self.closing = True
+        return 0
+
+    cdef int xclient(self, str argument) except -1:
+        found = self.rules.parse_xclient(argument)
+        answer = self.handler.on_xclient(found) if type(found) is dict else found
+        if answer is not None:
+            return self.say(answer)
+        self.forget()
+        self.state = START
+        self.authenticated = False
+        return self.put(self.rules.greeting)
+
+    cdef int auth(self, bytes argument) except -1:
+        found = reply.AUTH_TWICE if self.authenticated else self.rules.rules.read_auth(argument)
+        if type(found) is not tuple:
+            return self.say(found)
+        mechanism, initial = found
+        self.exchanging = True
+        return self.ask(CMD_AUTH, self.handler.on_auth(mechanism, initial))
+
+    cdef int exchange(self, bytes line) except -1:
+        """The client's next line of an exchange."""
+        response = self.rules.rules.read_response(line)
+        if type(response) is not bytes:
+            return self.fault(response)
+        return self.ask(CMD_AUTH, self.handler.on_auth_data(response))
+
+    cdef int cancel(self) except -1:
+        if self.exchanging:
+            self.exchanging = False
+            self.handler.on_auth_cancelled()
+        return 0
+
     cdef int mail(self, const unsigned char* p, Py_ssize_t n) except -1:
         address = None
+        if self.rules.gate is not None and not self.authenticated:
+            return self.say(self.rules.gate)
         if n >= 7 and verb_code(p) == 0x46524F4D and p[4] == 58:  # FROM:
             if p[5] == 60 and p[6] == 62 and n == 7:
                 address = NULL_SENDER
@@ -504,8 +494,11 @@ cdef class ServerProtocol:
         return self.answered(stage, answer)
 
     cdef int answered(self, int stage, answer) except -1:
-        cdef bint accepted = answer is None or answer.code < 400
+        cdef bint accepted
         cdef long long left
+        if stage == CMD_AUTH:
+            return self.auth_answered(answer)
+        accepted = answer is None or answer.code < 400
         if stage == CMD_RCPT:
             if accepted:
                 self.state = RCPT
@@ -519,10 +512,7 @@ cdef class ServerProtocol:
             # a client that goes on asking when told to try later is no better than one that errs
             return self.say(reply.SENDER_OK if answer is None else answer, not accepted)
         if stage == STAGE_BODY:
-            self.state = READY
-            self.body = None
-            self.forget()
-            return self.say(reply.LOCAL_ERROR if answer is None else answer)
+            return self.body_answered(reply.LOCAL_ERROR if answer is None else answer)
         if stage == CMD_DATA:
             if answer is None:
                 return self.put(reply.SEND_DATA.wire)
@@ -535,6 +525,23 @@ cdef class ServerProtocol:
         left = (<ChunkReader>self.body).left
         self.forget()
         return self.swallow(left, answer)
+
+    cdef int auth_answered(self, answer) except -1:
+        if type(answer) is self.rules.challenge:
+            return self.put(b"334 " + binascii.b2a_base64(answer.data, newline=False) + b"\r\n")
+        self.exchanging = False
+        self.authenticated = answer is None or answer.code < 400
+        return self.say(reply.AUTHENTICATED if answer is None else answer, not self.authenticated)
+
+    cdef int body_answered(self, answer) except -1:
+        """The reply to a whole message: one, or one for each recipient (RFC 2033 §4.2)."""
+        cdef int more = self.recipients - 1 if self.rules.lmtp else 0
+        self.state = READY  # the transaction ended with the message
+        self.forget()
+        self.say(answer)
+        if more and not self.closing:
+            self.put(answer.wire * more)
+        return 0
 
     # --- bodies -----------------------------------------------------------------------------------
 
@@ -566,12 +573,12 @@ cdef class ServerProtocol:
             self.body_part_ended()
         return 0
 
-    cdef int fault(self):
+    cdef int body_fault(self):
         body = self.body
         return (<DotReader>body).fault if type(body) is DotReader else (<ChunkReader>body).fault
 
     cdef int check_fault(self) except -1:
-        cdef int fault = self.fault()
+        cdef int fault = self.body_fault()
         if fault and not self.refused:
             self.refused = True
             self.handler.on_body_refused(self.rules.faults[fault])
@@ -583,18 +590,9 @@ cdef class ServerProtocol:
             if self.chunk_last:
                 (<ChunkReader>self.body).finish()
                 self.check_fault()
-            elif not self.fault():
+            elif not self.body_fault():
                 return self.say(reply.CHUNK_OK)
-        fault = self.fault()
+        fault = self.body_fault()
         if fault:
-            self.forget()
-            return self.say(self.rules.faults[fault])
+            return self.body_answered(self.rules.faults[fault])
         return self.ask(STAGE_BODY, self.handler.on_body_end())
-
-
-cdef bint is_ascii(const unsigned char* p, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(n):
-        if p[i] >= 128:
-            return False
-    return True

@@ -10,26 +10,29 @@ from fastsmtp.smtp.grammar import ParameterReader
 
 @dataclass(frozen=True)
 class Facts:
-    """What the EHLO lines tell of this server. ``size`` in octets, 0 when there is no limit."""
+    """What the EHLO lines tell of this server. ``size`` in octets, 0 for no limit; ``secured``: under TLS."""
 
     size: int
     recipients: int
+    secured: bool = False
+    starttls: bool = False
+    mechanisms: tuple[str, ...] = ()
+    xclient: bool = False
 
 
 @dataclass(frozen=True)
 class Extension:
     """One extension.
 
-    ``line`` gives its EHLO line, or is None while the extension must not be announced: its parameters are
-    then read and kept all the same.
+    ``line`` gives its EHLO line, or None where it is not offered: its parameters are then unknown.
     """
 
-    line: Callable[[Facts], str] | None
+    line: Callable[[Facts], str | None]
     mail: Mapping[str, ParameterReader] = field(default_factory=dict)
     rcpt: Mapping[str, ParameterReader] = field(default_factory=dict)
 
 
-def keyword(word: str) -> Callable[[Facts], str]:
+def keyword(word: str) -> Callable[[Facts], str | None]:
     """An EHLO line that is one word."""
     return lambda facts: word
 
