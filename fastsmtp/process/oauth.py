@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Protocol
+from warnings import simplefilter
 
 from fastsmtp.clock import Clock
 from fastsmtp.dns.resolver import NetworkResolver
@@ -44,9 +45,12 @@ def make_tokens(settings: Settings, clock: Clock, event: Callable[[str], None]) 
         return None
     if find_spec("joserfc") is None:
         raise StartError("auth.oauth: tokens need joserfc; install fastsmtp-mta[oauth]")
+    from joserfc.errors import SecurityWarning
+
     from fastsmtp.oauth.keys import FileKeys, KeysError, UrlKeys
     from fastsmtp.oauth.tokens import JwtVerifier
 
+    simplefilter("ignore", SecurityWarning)  # which signatures count is said in the settings
     if oauth.by_https:
         resolver = NetworkResolver(servers(settings.dns.servers), clock, settings.dns)
         web = HttpsFetcher(resolver, web_context(), total=_PATIENCE, kinds=_KINDS)

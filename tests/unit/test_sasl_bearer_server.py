@@ -64,7 +64,7 @@ def test_oauthbearer(message: bytes, token: str, authorization: str) -> None:
     ],
 )
 def test_oauthbearer_that_is_none(message: bytes) -> None:
-    with pytest.raises(Malformed, match="^OAUTHBEARER: ") as told:
+    with pytest.raises(Malformed, match=r"^OAUTHBEARER: ") as told:
         OauthBearerServer().receive(message)
     assert "secret" not in str(told.value)
 
@@ -99,7 +99,7 @@ def test_xoauth2() -> None:
     ],
 )
 def test_xoauth2_that_is_none(message: bytes) -> None:
-    with pytest.raises(Malformed, match="^XOAUTH2: ") as told:
+    with pytest.raises(Malformed, match=r"^XOAUTH2: ") as told:
         Xoauth2Server().receive(message)
     assert "secret" not in str(told.value)
 

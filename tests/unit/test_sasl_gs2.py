@@ -49,7 +49,7 @@ def test_headers(message: bytes, flag: str, binding: str, authorization: str, le
     ],
 )
 def test_headers_that_are_none(message: bytes) -> None:
-    with pytest.raises(Malformed, match="^X: "):
+    with pytest.raises(Malformed, match=r"^X: "):
         header(message, "X")
 
 

@@ -180,7 +180,7 @@ def test_channel_binding_without_plus() -> None:
     ],
 )
 def test_first_messages_that_are_none(first: bytes) -> None:
-    with pytest.raises(Malformed, match="^SCRAM: "):
+    with pytest.raises(Malformed, match=r"^SCRAM: "):
         ScramServer(end_point=None, plus_offered=False).receive(first)
 
 
@@ -204,7 +204,7 @@ def test_first_messages_that_are_none(first: bytes) -> None:
     ],
 )
 def test_final_messages_that_are_none(message: bytes) -> None:
-    with pytest.raises(Malformed, match="^SCRAM: ") as told:
+    with pytest.raises(Malformed, match=r"^SCRAM: ") as told:
         begun().receive(message)
     assert PROOF not in str(told.value)
 

@@ -41,7 +41,7 @@ def test_plain(message: bytes, login: str, password: bytes, authorization: str) 
     ],
 )
 def test_plain_that_is_none(message: bytes) -> None:
-    with pytest.raises(Malformed, match="^PLAIN: ") as told:
+    with pytest.raises(Malformed, match=r"^PLAIN: ") as told:
         PlainServer().receive(message)
     assert "secret" not in str(told.value)
 
@@ -55,7 +55,7 @@ def test_login() -> None:
 
 @pytest.mark.parametrize("message", [b"", b"\xff", b"al\0ice", b"a" * (LONGEST_NAME + 1)])
 def test_login_with_a_bad_name(message: bytes) -> None:
-    with pytest.raises(Malformed, match="^LOGIN: "):
+    with pytest.raises(Malformed, match=r"^LOGIN: "):
         LoginServer().receive(message)
 
 

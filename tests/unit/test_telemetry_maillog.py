@@ -75,6 +75,16 @@ def receive(log: MailLog, **changed: object) -> None:
     log.received("0abcdefghijkl", **values)  # type: ignore[arg-type]
 
 
+def test_logins(pipe: Pipe) -> None:
+    pipe.log.login(client="192.0.2.1", mechanism="PLAIN", login="alice@example.org", reason=None)
+    pipe.log.login(client="::1", mechanism="LOGIN", login='a" b\n' + "x" * 2000, reason="no such account")
+    good, bad = pipe.events()
+    assert good == "authenticated client=192.0.2.1 mechanism=PLAIN login=alice@example.org"
+    assert bad.startswith('login-failed client=::1 mechanism=LOGIN login="a\\" b\\nxxx')
+    assert bad.endswith('xxx" reason="no such account"')
+    assert len(bad) < 420
+
+
 def test_every_event(pipe: Pipe) -> None:
     log = pipe.log
     receive(log)

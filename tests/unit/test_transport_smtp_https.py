@@ -60,8 +60,10 @@ def fetch(
     certificate: Issued | None = None,
     addresses: tuple[str, ...] = ("127.0.0.1",),
     total: float = 20,
+    url: str = URL,
+    **options: Any,
 ) -> bytes:
-    """What a fetcher that trusts CA gets."""
+    """What a fetcher that trusts CA gets. In ``url`` PORT stands for the server's."""
     issued = certificate or Issued(HOST, CA, names=(HOST,))
 
     async def run() -> bytes:
@@ -69,9 +71,10 @@ def fetch(
         resolver = FakeResolver()
         resolver.hosts[HOST] = list(addresses)
         port = server.sockets[0].getsockname()[1]
-        fetcher = HttpsFetcher(resolver, CA.client_context(), port=port, total=total)
+        usual = 1 if "PORT" in url else port
+        fetcher = HttpsFetcher(resolver, CA.client_context(), port=usual, total=total, **options)
         try:
-            return await fetcher.fetch(URL)
+            return await fetcher.fetch(url.replace("PORT", str(port)))
         finally:
             server.close()
 
@@ -92,6 +95,17 @@ def test_a_document(tmp_path: Path) -> None:
     assert request[0] == "GET /.well-known/mta-sts.txt HTTP/1.1"
     assert f"Host: {HOST}" in request
     assert "Connection: close" in request
+
+
+def test_a_document_of_another_kind(tmp_path: Path) -> None:
+    web = Web(answer("Content-Type: Application/JSON; charset=utf-8", body=b"{}"))
+    url = f"https://{HOST}:PORT?tenant=a&x=%20"
+    assert fetch(web, tmp_path, url=url, kinds=("application/json", "application/jwk-set+json")) == b"{}"
+    request = web.requests[0].decode().split("\r\n")
+    assert request[0] == "GET /?tenant=a&x=%20 HTTP/1.1"
+    assert f"Host: {HOST}:" in request[1]
+    assert "Accept: application/json, application/jwk-set+json" in request
+    assert "application/json" in str(failure(Web(answer()), tmp_path, kinds=("application/json",)))
 
 
 def test_byte_by_byte(tmp_path: Path) -> None:
