@@ -23,7 +23,13 @@ from fastsmtp.process.errors import StartError
 from fastsmtp.process.lock import take_lock
 from fastsmtp.process.master import Master
 from fastsmtp.process.messages import Birth
-from fastsmtp.process.privileges import Identity, find_user, give, make_directory, raise_file_limit
+from fastsmtp.process.privileges import (
+    acting_as,
+    find_user,
+    keep_memory_private,
+    make_directory,
+    raise_file_limit,
+)
 from fastsmtp.process.routing import SettingsSource
 from fastsmtp.process.services import MailServices
 from fastsmtp.process.settings import Settings, mailbox_root
@@ -61,16 +67,19 @@ def _serve(settings: Settings, file: Path | None, clock: Clock, log: MailLog) ->
     identity = find_user(settings.user)
     keys = key_keeper(settings.tls, clock, log)
     make_directory(settings.data_dir, "data_dir", identity)
-    lock = take_lock(settings.data_dir)
-    give(settings.data_dir / "lock", identity)
-    secret = srs_secret(settings.data_dir, identity)
+    make_directory(mailbox_root(settings), "mailboxes.path", identity)
     spool = settings.data_dir / "spool"
-    make_directory(spool, "data_dir", identity)
+    with acting_as(identity):
+        lock = take_lock(settings.data_dir)
+        secret = srs_secret(settings.data_dir)
+        make_directory(spool, "data_dir", None)
+        leftovers = leftover_shards(spool, settings.workers)
+    if identity is not None:
+        keep_memory_private()
     backlog = kernel_backlog()
     accept: Accept = settings.accept
     wanted = [(listener.endpoint, listener.protocol) for listener in settings.listeners]
     listeners = listen_all(wanted, accept, settings.workers, backlog)
-    make_directory(mailbox_root(settings), "mailboxes.path", identity)
     if os.geteuid() == 0 and settings.user is None:
         log.event(
             "WARNING: the server runs as root, which it never needs after binding; "
@@ -78,7 +87,6 @@ def _serve(settings: Settings, file: Path | None, clock: Clock, log: MailLog) ->
         )
     files = raise_file_limit()
     limits = fitting(settings.limits, files - outbound_files(settings, files), log)
-    leftovers = leftover_shards(spool, settings.workers)
     if leftovers:
         names = ", ".join(map(str, leftovers))
         log.event(f"spool shards {names} are of more workers than there are now: they are drained")
@@ -155,14 +163,13 @@ def key_keeper(settings: TlsSettings, clock: Clock, log: MailLog) -> "KeyKeeper 
     return KeyKeeper(settings, clock, log.event)
 
 
-def srs_secret(data_dir: Path, identity: Identity | None) -> bytes:
+def srs_secret(data_dir: Path) -> bytes:
     """The secret of rewritten senders, made at the first start. Raises `StartError`."""
     file = data_dir / SECRET_FILE
     try:
         secret = read_secret(file)
         if secret is None:
             secret = make_secret(file)
-            give(file, identity)
     except ValueError as error:
         raise StartError(str(error), os.EX_DATAERR) from None
     except OSError as error:

@@ -1,16 +1,22 @@
-"""Root binds the ports, somebody else does the work; and limits and directories that only root can set up."""
+"""Root binds the ports and reads the keys, somebody else does the work; and limits and directories that only root can
+set up. What may do what: docs/security.md."""
 
 import ctypes
 import os
 import pwd
 import resource
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from fastsmtp.process.errors import StartError
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+_PR_SET_NO_NEW_PRIVS = 38
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Identity(NamedTuple):
@@ -50,16 +56,55 @@ def drop(identity: Identity) -> None:
     os.setuid(identity.uid)
 
 
+@contextmanager
+def acting_as(identity: Identity | None) -> Iterator[None]:
+    """Make and open files as ``identity`` for a while: where it could have put a link, root goes no further than it
+    could itself. For a process of one thread."""
+    if identity is None:
+        yield
+        return
+    groups, gid, uid = os.getgroups(), os.getegid(), os.geteuid()
+    try:
+        os.initgroups(identity.name, identity.gid)
+        os.setegid(identity.gid)
+        os.seteuid(identity.uid)
+        yield
+    finally:
+        os.seteuid(uid)
+        os.setegid(gid)
+        os.setgroups(groups)
+
+
+def confine(identity: Identity | None) -> None:
+    """What a worker is for good: ``identity``, of whom nobody but root gets a core dump or reads the memory; unable to
+    gain rights by whatever it would execute; making files for its user alone."""
+    os.umask(0o077)
+    if identity is not None:
+        drop(identity)
+        keep_memory_private()
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def keep_memory_private() -> None:
+    """No core dump, and for nobody but root a look into this process. Changing user ids sets what the kernel thinks
+    best, so ask after `drop`."""
+    _prctl(_PR_SET_DUMPABLE, 0)
+
+
 def make_directory(path: Path, key: str, identity: Identity | None) -> None:
-    """Make ``path`` with its parents where missing; what is new belongs to ``identity``.
+    """Make ``path`` with its parents where missing; what is new belongs to ``identity``. Where the way to it is not
+    root's alone it is made as ``identity``.
 
     Raises `StartError` (EX_CANTCREAT) naming the setting ``key``.
     """
     missing = [parent for parent in (path, *path.parents) if not parent.exists()]
     try:
-        for parent in reversed(missing):
-            parent.mkdir(mode=0o700 if parent == path else 0o755, exist_ok=True)
-            give(parent, identity)
+        ours = all(above.lstat().st_uid == os.geteuid() for above in (missing or [path])[-1].parents)
+        with acting_as(None if ours else identity):
+            for parent in reversed(missing):
+                parent.mkdir(mode=0o700 if parent == path else 0o755, exist_ok=True)
+                if ours:
+                    give(parent, identity)
     except OSError as error:
         raise StartError(
             f"{key}: cannot make {error.filename or path}: {error.strerror}; make it or change the setting",
@@ -67,10 +112,15 @@ def make_directory(path: Path, key: str, identity: Identity | None) -> None:
         ) from None
 
 
-def give(path: Path, identity: Identity | None) -> None:
-    """Hand a file or directory to ``identity``."""
-    if identity is not None:
-        os.chown(path, identity.uid, identity.gid)
+def give(directory: Path, identity: Identity | None) -> None:
+    """Hand a directory that was just made to ``identity``; a link in its place is not followed."""
+    if identity is None:
+        return
+    file = os.open(directory, _DIRECTORY)
+    try:
+        os.fchown(file, identity.uid, identity.gid)
+    finally:
+        os.close(file)
 
 
 def raise_file_limit() -> int:
@@ -88,5 +138,10 @@ def end_with_parent(parent: int) -> bool:
 
     Changing user ids clears the wish, so ask after `drop`.
     """
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+    _prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
     return os.getppid() == parent
+
+
+def _prctl(option: int, value: int) -> None:
+    """prctl(2) with what no Linux of the last ten years refuses."""
+    ctypes.CDLL(None).prctl(option, ctypes.c_ulong(value), 0, 0, 0)

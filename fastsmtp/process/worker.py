@@ -16,7 +16,7 @@ from fastsmtp.clock import Clock
 from fastsmtp.process import messages
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.messages import Birth, Message
-from fastsmtp.process.privileges import Identity, drop, end_with_parent
+from fastsmtp.process.privileges import Identity, confine, end_with_parent
 from fastsmtp.process.shared import Heartbeats
 from fastsmtp.process.sockets import Listener, close_all
 from fastsmtp.telemetry.maillog import MailLog
@@ -105,8 +105,7 @@ class Worker:
     def run(self, identity: Identity | None) -> int:
         """Become ``identity``, serve until told to stop; returns the exit code."""
         try:
-            if identity is not None:
-                drop(identity)
+            confine(identity)
             if not end_with_parent(self._birth.master):
                 return os.EX_OK
             faulthandler.enable(2)

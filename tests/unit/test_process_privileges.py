@@ -3,6 +3,7 @@
 import os
 import pwd
 import resource
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,22 @@ import pytest
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.privileges import (
     Identity,
+    acting_as,
+    confine,
     end_with_parent,
     find_user,
     give,
     make_directory,
     raise_file_limit,
 )
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+NOBODY = Identity("nobody", pwd.getpwnam("nobody").pw_uid, pwd.getpwnam("nobody").pw_gid)
+
+
+def owner(path: Path) -> int:
+    """The user it belongs to."""
+    return path.stat().st_uid
 
 
 def test_no_user_means_no_change() -> None:
@@ -39,18 +50,68 @@ def test_only_root_can_become_somebody(monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_user("nobody") == Identity("nobody", other.pw_uid, other.pw_gid)
 
 
-def test_new_directories_are_given_away_and_old_ones_are_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given: list[tuple[Path, int, int]] = []
-    monkeypatch.setattr(os, "chown", lambda path, uid, gid: given.append((path, uid, gid)))
-    make_directory(tmp_path / "a" / "b", "data_dir", Identity("mail", 8, 9))
-    assert given == [(tmp_path / "a", 8, 9), (tmp_path / "a" / "b", 8, 9)]
-    assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
-    make_directory(tmp_path / "a" / "b", "data_dir", Identity("mail", 8, 9))
-    assert len(given) == 2
-    give(tmp_path / "a", None)
-    assert len(given) == 2
+@root_only
+def test_new_directories_are_given_away_and_old_ones_are_not(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir(mode=0o755)
+    for _ in range(2):
+        make_directory(tmp_path / "old" / "a" / "b", "data_dir", NOBODY)
+        assert owner(tmp_path / "old") == 0
+        assert owner(tmp_path / "old" / "a") == owner(tmp_path / "old" / "a" / "b") == NOBODY.uid
+        assert (tmp_path / "old" / "a" / "b").stat().st_mode & 0o777 == 0o700
+    give(tmp_path / "old", None)
+    assert owner(tmp_path / "old") == 0
+
+
+@root_only
+def test_a_link_is_not_given_away_with_what_it_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "precious")
+    with pytest.raises(OSError, match="link"):
+        give(tmp_path / "link", NOBODY)
+    assert owner(tmp_path / "precious") == 0
+
+
+@root_only
+def test_root_makes_nothing_where_the_user_could_have_put_a_link() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        place.chmod(0o755)
+        for folder in ("precious", "theirs"):
+            (place / folder).mkdir(mode=0o755)
+        os.chown(place / "theirs", NOBODY.uid, NOBODY.gid)
+        make_directory(place / "theirs" / "good", "data_dir", NOBODY)
+        assert owner(place / "theirs" / "good") == NOBODY.uid
+        (place / "theirs" / "link").symlink_to(place / "precious")
+        with pytest.raises(StartError, match="data_dir: cannot make .*: Permission denied"):
+            make_directory(place / "theirs" / "link" / "x", "data_dir", NOBODY)
+        assert list((place / "precious").iterdir()) == []
+
+
+@root_only
+def test_acting_as_somebody_ends(tmp_path: Path) -> None:
+    before = os.getresuid(), os.getresgid(), os.getgroups()
+    with pytest.raises(PermissionError), acting_as(NOBODY):
+        assert (os.geteuid(), os.getegid()) == (NOBODY.uid, NOBODY.gid)
+        (tmp_path / "x").write_text("")
+    assert (os.getresuid(), os.getresgid(), os.getgroups()) == before
+
+
+def test_a_confined_process_gains_and_gives_nothing() -> None:
+    identity = NOBODY if os.geteuid() == 0 else None
+    pid = os.fork()
+    if pid == 0:
+        confine(identity)
+        status = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        good = status["NoNewPrivs"] == "1" and status["Umask"] == "0077"
+        if identity is not None:
+            good &= set(status["Uid"].split()) == {str(identity.uid)}
+            good &= set(status["Gid"].split()) == {str(identity.gid)}
+            good &= set(status["Groups"].split()) == {str(identity.gid)}
+            good &= int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
+            # What cannot be dumped belongs to root.
+            good &= Path("/proc/self/mem").stat().st_uid == 0
+        os._exit(0 if good else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 def test_a_directory_that_cannot_be_made_names_the_setting(tmp_path: Path) -> None:
