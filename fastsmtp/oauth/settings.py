@@ -50,13 +50,17 @@ class OauthSettings(Struct, frozen=True, kw_only=True):
     claim: Annotated[
         str,
         Meta(
-            min_length=1, description="What in a token names the login; `email_verified` must not be false."
+            min_length=1,
+            description="What in a token names the login; with `email`, `email_verified` has to be true where it stands.",
         ),
     ] = "email"
     algorithms: Annotated[
         tuple[Algorithm, ...],
-        Meta(min_length=1, description="Signatures that count, by their names in RFC 7518 and RFC 8037."),
-    ] = ("RS256", "PS256", "ES256", "EdDSA")
+        Meta(
+            min_length=1,
+            description="Signatures that count, by their names in RFC 7518, RFC 8037 and RFC 9864.",
+        ),
+    ] = ("RS256", "PS256", "ES256", "EdDSA", "Ed25519")
 
     def __post_init__(self) -> None:
         if "://" in self.keys:

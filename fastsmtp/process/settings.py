@@ -324,7 +324,18 @@ def _contradictions(settings: Settings) -> Iterator[str]:
             routing_of(settings)
         except SettingsError as error:
             yield from error.problems
+    if settings.auth.oauth is not None and settings.accounts.backend in ("static", "dovecot"):
+        yield (
+            f'auth.oauth: whose a token is cannot be asked of accounts.backend "{settings.accounts.backend}"; '
+            "use another one, or remove [auth.oauth]"
+        )
     yield from _shared_mailboxes(settings.mailboxes)
+    several = len({canonical_domain(domain) for domain in settings.mailboxes.domains}) > 1
+    elsewhere = settings.accounts.backend not in ("static", "embedded")
+    if elsewhere and several and "{domain}" not in settings.mailboxes.path:
+        yield (
+            "mailboxes.path: accounts of one name in two domains would share a mailbox, as it lacks {domain}; add it"
+        )
 
 
 def _shared_mailboxes(mailboxes: MailboxSettings) -> Iterator[str]:

@@ -32,11 +32,14 @@ class Issuer:
             "ES256": ECKey.generate_key("P-256", {"kid": "ec"}),
             "EdDSA": OKPKey.generate_key("Ed25519", {"kid": "ed"}),
         }
+        self.keys["Ed25519"] = self.keys["EdDSA"]
 
     @property
     def jwks(self) -> bytes:
         """The public keys."""
-        return json.dumps(KeySet(list(self.keys.values())).as_dict(private=False)).encode()
+        return json.dumps(
+            KeySet([self.keys[name] for name in ("RS256", "ES256", "EdDSA")]).as_dict(private=False)
+        ).encode()
 
     def token(
         self,

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from fastsmtp.accounts.settings import AccountSettings
+from fastsmtp.config.errors import SettingsError
 from fastsmtp.mailbox.settings import MailboxSettings
 from fastsmtp.oauth.base import Vouched
 from fastsmtp.oauth.settings import OauthSettings
@@ -19,11 +21,12 @@ from tests.tools.jwt import AUDIENCE, ISSUER, NOW, Issuer
 THEM = Issuer()
 
 
-def settings(keys: str | None) -> Settings:
+def settings(keys: str | None, backend: str = "embedded") -> Settings:
     return Settings(
         hostname="mx.example.org",
         listeners=(ListenerSettings(address="127.0.0.1:0"),),
         mailboxes=MailboxSettings(domains=("example.org",), path="/nowhere/{user}"),
+        accounts=AccountSettings(backend=backend),  # type: ignore[arg-type]
         auth=AuthSettings(oauth=OauthSettings(issuer=ISSUER, audience=AUDIENCE, keys=keys) if keys else None),
     )
 
@@ -59,11 +62,18 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
         make_tokens(settings("keys.json"), FakeClock(), never)
 
 
+@pytest.mark.parametrize("backend", ["static", "dovecot"])
+def test_accounts_that_cannot_be_asked_for(backend: str) -> None:
+    with pytest.raises(SettingsError, match=f'auth.oauth: whose a token is cannot .* "{backend}"'):
+        settings("keys.json", backend)
+    assert settings(None, backend).auth.oauth is None
+
+
 def test_a_file_lies_beside_the_settings(tmp_path: Path) -> None:
     file = tmp_path / "fastsmtp.toml"
     file.write_text(
         'hostname = "mx.example.org"\n[[listeners]]\naddress = "127.0.0.1:0"\n'
-        '[mailboxes]\ndomains = ["example.org"]\npath = "mail/{user}"\n'
+        '[accounts]\nbackend = "embedded"\n[mailboxes]\ndomains = ["example.org"]\npath = "mail/{user}"\n'
         '[auth.oauth]\nissuer = "i"\naudience = "a"\nkeys = "keys.json"\n'
     )
     loaded = load_settings(file).auth.oauth
