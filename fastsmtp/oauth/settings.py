@@ -51,7 +51,8 @@ class OauthSettings(Struct, frozen=True, kw_only=True):
         str,
         Meta(
             min_length=1,
-            description="What in a token names the login; with `email`, `email_verified` has to be true where it stands.",
+            description="What in a token names the login; with `email`, `email_verified` has to be true where it "
+            "stands.",
         ),
     ] = "email"
     algorithms: Annotated[
