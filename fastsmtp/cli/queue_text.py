@@ -59,8 +59,9 @@ def cell(text: str, width: int) -> str:
 
 
 def said(row: RecipientRow | TryRow) -> str:
-    """What an attempt came to; an enhanced status that the remote's words begin with is not said twice."""
-    enhanced = "" if row.reply.startswith(f"{row.enhanced} ") else row.enhanced
+    """What an attempt came to; an enhanced status that the remote's words begin with is not said twice, nor when only
+    its class is another: a 5xx that says nothing of the message is put off as 4."""
+    enhanced = "" if row.enhanced and row.reply[1:].startswith(f"{row.enhanced[1:]} ") else row.enhanced
     words = " ".join(filter(None, (str(row.code) if row.code else "", enhanced, row.reply)))
     return printable(words, _MOST_WORDS)
 

@@ -160,7 +160,7 @@ class SpoolDesk:
     # --- looking ------------------------------------------------------------------------------
 
     def _work(self, looked: int, scan: bool) -> Work:
-        return Work(scan=scan, total=self._spool.search.about(), looked=looked)
+        return Work(scan=scan, total=self._spool.search.total(), looked=looked)
 
     def _filter(self, filter: QueueFilter) -> Filter:
         """As the spool takes it."""

@@ -105,8 +105,8 @@ class QueueRow(Struct, frozen=True, kw_only=True):
 
 
 class Work(Struct, frozen=True, kw_only=True):
-    """What answers a filter: ``scan`` when no index does, so that all messages are looked at, about ``total`` of
-    them; ``looked``: messages looked at by this call."""
+    """What answers a filter: ``scan`` when no index does, so that all messages are looked at, ``total`` of them;
+    ``looked``: messages looked at by this call."""
 
     scan: bool = False
     total: int = 0

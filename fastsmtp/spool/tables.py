@@ -239,12 +239,6 @@ class Tables:
         with self.many(table, keys) as values:
             return [value is not None for value in values]
 
-    def about(self, table: bytes) -> int:
-        """How many keys there are, about: those in the journal may stand in the tree too."""
-        with self._store.read() as txn:
-            known: int = txn.stat(self._store.db[table])["entries"]
-        return known + len(self._entries[NUMBER[table]])
-
     def recount(self, *names: bytes) -> None:
         """Begin to keep count of the keys of these tables, before anybody changes them. It looks at what stands in
         the journal, which may stand in the tree too."""

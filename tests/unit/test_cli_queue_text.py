@@ -79,6 +79,12 @@ def test_null_sender_and_reasons() -> None:
     assert reason(RecipientRow(address="a@b", code=451)) == "451"
     twice = RecipientRow(address="a@b", code=451, enhanced="4.7.1", reply="4.7.1 later")
     assert reason(twice) == "451 4.7.1 later"
+    raised = RecipientRow(address="a@b", code=535, enhanced="4.7.8", reply="5.7.8 wrong password")
+    assert reason(raised) == "535 5.7.8 wrong password"
+    other = RecipientRow(address="a@b", code=550, enhanced="5.1.0", reply="2.1.5 ok")
+    assert reason(other) == "550 5.1.0 2.1.5 ok"
+    bare = RecipientRow(address="a@b", enhanced="4.4.2", reply="the server closed the connection")
+    assert reason(bare) == "4.4.2 the server closed the connection"
 
 
 def test_a_site_that_may_be_tried_at_any_moment() -> None:

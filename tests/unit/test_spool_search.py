@@ -191,7 +191,12 @@ def test_an_index_looks_at_few_and_a_scan_says_so(thousand: Thousand) -> None:
     assert not page.scan
     assert page.looked <= 100
     assert thousand.search.find(Filter(text="words 3"), b"", 5).scan
-    assert 1000 <= thousand.search.about() <= 2000
+    assert thousand.search.total() == 1000
+
+
+def test_all_of_the_queue_is_counted_without_looking_at_any(thousand: Thousand) -> None:
+    counted = thousand.search.count(Filter(), b"")
+    assert (counted.messages, counted.position, counted.looked, counted.scan) == (1000, None, 0, False)
 
 
 def test_the_same_after_a_start(tmp_path: Path) -> None:

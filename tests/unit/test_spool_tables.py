@@ -272,7 +272,6 @@ def test_several_values_are_pinned_while_they_are_looked_at(shelf: Shelf) -> Non
         assert [None if value is None else bytes(value) for value in values] == [b"2", None, b"1"]
         assert region.pins == 1
     assert region.pins == 0
-    assert shelf.tables.about(WAIT) == 2
     shelf.delete(WAIT, b"a")
     assert shelf.tables.several(WAIT, [b"a", b"b"]) == [None, b"2"]
 
