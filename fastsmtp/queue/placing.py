@@ -185,12 +185,15 @@ class Placer:
 
 def all_of(part: Part, failure: Unroutable) -> list[DeliveryResult]:
     """The same result for all of a part."""
-    if failure.enhanced.startswith("4"):
-        return [
-            DeliveryResult(number, "deferred", 0, failure.enhanced, str(failure), "", "x-fastsmtp")
-            for number in part.numbers
-        ]
     return [
-        DeliveryResult(number, "failed", 0, failure.enhanced, str(failure), "", "x-fastsmtp")
+        DeliveryResult(
+            number,
+            "deferred" if failure.enhanced.startswith("4") else "failed",
+            0,
+            failure.enhanced,
+            str(failure),
+            "",
+            "x-fastsmtp",
+        )
         for number in part.numbers
     ]
