@@ -33,6 +33,8 @@ class FreshMail:
 
     def committed(self, envelope: Envelope, length: int) -> None:
         """A message was committed."""
+        if envelope.id in self._hand.mails:
+            return  # it was read from the spool in the moment before
         if len(self._hand.mails) >= MOST:
             self._pass_by(envelope.id.encode())
             return

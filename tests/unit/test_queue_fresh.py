@@ -83,3 +83,15 @@ def test_a_fault_at_one_does_not_cost_the_others(world: World) -> None:
     world.commit(0, 1, 2)
     assert world.taken == ["ID000", "ID002"]
     assert world.events == ["internal error at ID001, which waits for the next start: ValueError('a fault')"]
+
+
+def test_what_was_read_before_its_commit_is_told_of_is_taken_once(world: World) -> None:
+    """A commit is in the tables a moment before the loop hears of it, and the spool may be read in that moment."""
+    told = world.box.on_fresh
+    assert told is not None
+    world.box.on_fresh = None
+    world.commit(1)
+    world.fresh.go_on()
+    world.loop.turn()
+    told(world.box.mails["ID001"][0], 100)
+    assert world.taken == ["ID001"]
