@@ -12,8 +12,7 @@ from msgspec import Struct
 Params = Mapping[str, str] | None
 
 _HEXCHAR = re.compile(r"\+([0-9A-F]{2})")
-_PLAIN = frozenset(map(chr, range(0x21, 0x7F))) - {"+", "="}  # xchar of RFC 3461 §4
-_QCHAR = _PLAIN - {"\\"}  # RFC 6533 §3
+_QCHAR = frozenset(map(chr, range(0x21, 0x7F))) - {"+", "=", "\\"}  # RFC 6533 §3
 _EMBEDDED = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
 
 
@@ -86,17 +85,6 @@ def envelope_id(params: Params) -> str:
 def wants_all(params: Params) -> bool:
     """Whether MAIL's ``params`` ask for the whole message back (RET=FULL, RFC 3461 §4.3)."""
     return (params or {}).get("RET", "").upper() == "FULL"
-
-
-def orcpt(address: str) -> str:
-    """The value of an ORCPT parameter for ``address``, 7-bit whatever the address is (RFC 3461 §4.2, RFC 6533
-    §3)."""
-    return f"rfc822;{xtext_encode(address)}" if address.isascii() else f"utf-8;{unitext_encode(address)}"
-
-
-def xtext_encode(text: str) -> str:
-    """xtext of RFC 3461 §4; ValueError when ``text`` is not ASCII."""
-    return "".join([chr(o) if chr(o) in _PLAIN else f"+{o:02X}" for o in text.encode("ascii")])
 
 
 def xtext_decode(text: str) -> str:

@@ -20,8 +20,8 @@ class OutgoingProtocol(OutgoingSession):
     """One session of a client: greeting, STARTTLS, AUTH, transaction after transaction, QUIT.
 
     After each call write what it gave, in one write, then look at ``event`` (see `Event`); while it is ``NOTHING``
-    wait for the server, at most `PATIENCE` of the ``stage``, and call `receive`, or `end` when the connection is gone
-    or patience has run out.
+    wait for the server, for the time that its ``stage`` has (RFC 5321 §4.5.3.2), and call `receive`, or `end` when
+    the connection is gone or that time is over.
 
     ``hello`` is the name to give in EHLO, HELO or LHLO. ``lmtp``: RFC 2033 is spoken, where each accepted recipient
     has an answer of its own after the body. ``encrypted``: the connection began with TLS. ``convert``: a bare CR or

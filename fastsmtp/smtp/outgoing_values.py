@@ -22,25 +22,6 @@ round trip instead of two. What is sent in vain when the recipients are refused 
 TEXT_LIMIT = 500
 """Characters of an `Outcome`'s text."""
 
-PATIENCE = {
-    "connect": 300.0,
-    "helo": 300.0,
-    "starttls": 120.0,
-    "tls": 300.0,
-    "auth": 300.0,
-    "rset": 300.0,
-    "mail": 300.0,
-    "rcpt": 300.0,
-    "data": 120.0,
-    "body": 600.0,
-    "quit": 120.0,
-}
-"""Seconds to wait for an answer at each stage (RFC 5321 §4.5.3.2; the RFC names none for STARTTLS, AUTH, RSET and
-QUIT)."""
-
-BLOCK_PATIENCE = 180.0
-"""Seconds to wait until a piece of the body has been taken by the connection (RFC 5321 §4.5.3.2.5)."""
-
 
 class Event(IntEnum):
     """What the driver must look at after each call.
@@ -78,7 +59,8 @@ class Outcome(NamedTuple):
     ``code`` of the reply, 0 when there is none. ``enhanced`` is always there: the reply's when it is well formed and
     of the reply's class, else derived (RFC 3463). ``text`` is one printable line of at most `TEXT_LIMIT` characters:
     what the server said behind its code, an enhanced status included, or our reason when ``ours`` is true. It may
-    hold more than ASCII. ``stage`` is where it happened, in the words of `PATIENCE`, "idle" between transactions,
+    hold more than ASCII. ``stage`` is where it happened: "connect", "helo", "starttls", "tls", "auth", "rset",
+    "mail", "rcpt", "data", "body" (the message, and the answer to its end) or "quit"; "idle" between transactions,
     "plan" when nothing was sent.
     """
 

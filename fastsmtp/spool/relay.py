@@ -131,13 +131,9 @@ class RelayBox:
                 on_fresh(envelope, length)
 
     # --- settling -------------------------------------------------------------------------------
-    def defer(self, queue_id: str, waiting: Waiting, done: Settled) -> None:
-        """See `Defer`; ``done`` is called when it is committed, or cannot be."""
-        self.settle([Defer(queue_id, waiting)], done)
-
     def finish(self, queue_id: str, done: Settled) -> None:
-        """See `Finish`. A bounce is to be accepted by the intake before: a crash in between sends it twice, and
-        never loses it."""
+        """See `Finish`; ``done`` is called when it is committed, or cannot be. A bounce is to be accepted by the intake
+        before: a crash in between sends it twice, and never loses it."""
         self.settle([Finish(queue_id)], done)
 
     def settle(self, changes: Sequence[Defer | Finish], done: Settled) -> None:

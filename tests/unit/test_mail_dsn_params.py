@@ -10,14 +10,12 @@ from fastsmtp.mail.dsn_params import (
     OriginalRecipient,
     envelope_id,
     notify,
-    orcpt,
     original_recipient,
     unitext_decode,
     unitext_encode,
     wants_all,
     without_success,
     xtext_decode,
-    xtext_encode,
 )
 from fastsmtp.smtp.extensions import dsn
 from tests.tools.fuzzing import fuzzed
@@ -120,9 +118,8 @@ def test_ret() -> None:
 
 
 def test_xtext_is_for_ascii() -> None:
-    assert xtext_encode("a b+c=d~\x7f") == "a+20b+2Bc+3Dd~+7F"
-    with pytest.raises(ValueError, match="ascii"):
-        xtext_encode("ö")
+    assert xtext_decode("a+20b+2Bc+3Dd~+7F") == "a b+c=d~\x7f"
+    assert xtext_decode("a+b+2") == "a+b+2"
 
 
 def test_what_is_no_character_stays() -> None:
@@ -133,7 +130,7 @@ def test_what_is_no_character_stays() -> None:
 @fuzzed
 @given(st.text(st.characters(max_codepoint=127)))
 def test_xtext_comes_back(text: str) -> None:
-    assert xtext_decode(xtext_encode(text)) == text
+    assert xtext_decode("".join(f"+{ord(c):02X}" for c in text)) == text
 
 
 @fuzzed
@@ -147,7 +144,7 @@ def test_unitext_comes_back(text: str) -> None:
 @fuzzed
 @given(st.text(st.characters(min_codepoint=33, exclude_categories=("C", "Z")), min_size=1, max_size=40))
 def test_the_server_takes_what_we_would_send(address: str) -> None:
-    value = orcpt(address)
+    value = f"utf-8;{unitext_encode(address)}"
     assert dsn.EXTENSION.rcpt["ORCPT"](value) == value
     found = original_recipient({"ORCPT": value})
     assert found is not None
