@@ -132,8 +132,8 @@ class RelayBox:
 
     # --- settling -------------------------------------------------------------------------------
     def finish(self, queue_id: str, done: Settled) -> None:
-        """See `Finish`; ``done`` is called when it is committed, or cannot be. A bounce is to be accepted by the intake
-        before: a crash in between sends it twice, and never loses it."""
+        """See `Finish`; ``done`` is called when it is committed, or cannot be. A bounce is to be accepted by the
+        intake before: a crash in between sends it twice, and never loses it."""
         self.settle([Finish(queue_id)], done)
 
     def settle(self, changes: Sequence[Defer | Finish], done: Settled) -> None:
