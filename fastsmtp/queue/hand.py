@@ -51,6 +51,10 @@ class Box(Protocol):
         """See `RelayBox.of_domain`."""
 
 
+Told = Callable[[list[Outcome]], None]
+"""Called with what is to be told again, as its notice could not be stored; with nothing when all are."""
+
+
 class Teller(Protocol):
     """`Notifier`, or a test's."""
 
@@ -59,9 +63,9 @@ class Teller(Protocol):
         envelope: Envelope,
         outcomes: Iterable[Outcome],
         original: Callable[[int], Original],
-        done: Callable[[bool], None],
+        done: Told,
     ) -> None:
-        """Send the notices that are owed, then call ``done``: with False when one of them could not be stored."""
+        """Send the notices that are owed, then call ``done``."""
 
 
 class Hand:
@@ -125,12 +129,12 @@ class Hand:
         """Let its senders be told; its changes are stored after that."""
         mail.telling += 1
 
-        def done(good: bool) -> None:
-            if good:
+        def done(again: list[Outcome]) -> None:
+            if again:
+                self._untold.append((mail, again))
+            else:
                 mail.telling -= 1
                 self.touch(mail)
-            else:
-                self._untold.append((mail, outcomes))
 
         self._teller.tell(mail.envelope, outcomes, lambda most: self._original(mail.envelope.id, most), done)
 

@@ -2,6 +2,7 @@
 every message."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from fastsmtp.bounce.decide import Notice, Outcome, decide
 from fastsmtp.bounce.dsn import Dsn, compose, wanted
@@ -10,6 +11,7 @@ from fastsmtp.clock import Clock
 from fastsmtp.intake.intake import Incoming, Intake
 from fastsmtp.mail.envelope import Envelope, Recipient
 from fastsmtp.mail.reply import Reply
+from fastsmtp.queue.hand import Told
 from fastsmtp.routing.addresses import split
 from fastsmtp.routing.route import Expansion, LocalRoute
 from fastsmtp.routing.router import Router
@@ -43,11 +45,11 @@ class Notifier:
         envelope: Envelope,
         outcomes: Iterable[Outcome],
         original: Callable[[int], Original],
-        done: Callable[[bool], None],
+        done: Told,
     ) -> None:
         """Tell the senders of a message what became of its recipients, as far as that is owed. ``original`` gives as
-        many of its first octets as are asked for. ``done`` is called on the loop's thread, perhaps at once: with True
-        when all notifications are stored, False when one of them was not; then all are to be sent again."""
+        many of its first octets as are asked for. ``done`` is called on the loop's thread, perhaps at once, with what
+        is to be told again, as its notification could not be stored; all others are."""
         decision = decide(envelope, outcomes, self._postmaster)
         for untold in decision.untold:
             self._log.event(
@@ -56,19 +58,20 @@ class Notifier:
             )
         left = len(decision.notices)
         if not left:
-            done(True)
+            done([])
             return
-        all_good = True
+        again: list[Outcome] = []
 
-        def one(good: bool) -> None:
-            nonlocal left, all_good
+        def one(notice: Notice, good: bool) -> None:
+            nonlocal left
             left -= 1
-            all_good = all_good and good
+            if not good:
+                again.extend(notice.outcomes)
             if not left:
-                done(all_good)
+                done(again)
 
         for notice in decision.notices:
-            self._send(notice, envelope, original, one)
+            self._send(notice, envelope, original, partial(one, notice))
 
     def _send(
         self,

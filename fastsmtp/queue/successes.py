@@ -69,11 +69,11 @@ class Successes:
         return Outcome(recipient, action, result, self._clock.now())
 
     def _tell(self, envelope: Envelope, outcomes: list[Outcome], original: Original) -> None:
-        def done(good: bool) -> None:
-            if good:
+        def done(again: list[Outcome]) -> None:
+            if not again:
                 return
             if len(self._again) < _MOST:
-                self._again.append((envelope, outcomes, original))
+                self._again.append((envelope, again, original))
             else:
                 self._event(f"nobody is told that {envelope.id} was delivered: the spool takes nothing")
 

@@ -28,6 +28,7 @@ from fastsmtp.intake.intake import Intake
 from fastsmtp.mail.envelope import Envelope, Recipient
 from fastsmtp.mail.result import DeliveryResult
 from fastsmtp.process.outbound import ClockFile
+from fastsmtp.queue.hand import Told
 from fastsmtp.queue.notices import Notifier
 from fastsmtp.queue.plan.board import Alone
 from fastsmtp.queue.plan.settings import PlanSettings
@@ -163,7 +164,7 @@ class RecordingTeller:
         envelope: Envelope,
         outcomes: Iterable[Outcome],
         original: Callable[[int], Original],
-        done: Callable[[bool], None],
+        done: Told,
     ) -> None:
         """See `Notifier.tell`."""
         outcomes = list(outcomes)
@@ -171,9 +172,9 @@ class RecordingTeller:
             self._trace.tell("O", self._key(envelope.id), one.recipient.address, one.action)
         self._fault("owed")
 
-        def told(good: bool) -> None:
+        def told(again: list[Outcome]) -> None:
             self._fault("told")
-            done(good)
+            done(again)
 
         self._notifier.tell(envelope, outcomes, original, told)
 

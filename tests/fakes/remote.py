@@ -12,6 +12,7 @@ from fastsmtp.bounce.original import Original
 from fastsmtp.intake.intake import Intake
 from fastsmtp.mail.envelope import Envelope, Recipient
 from fastsmtp.mail.result import DeliveryResult
+from fastsmtp.queue.hand import Told
 from fastsmtp.queue.plan.board import Alone, Claims
 from fastsmtp.queue.plan.clock import QueueClock
 from fastsmtp.queue.plan.settings import PlanSettings
@@ -189,15 +190,15 @@ class FakeTeller:
         envelope: Envelope,
         outcomes: Iterable[Outcome],
         original: Callable[[int], Original],
-        done: Callable[[bool], None],
+        done: Told,
     ) -> None:
         if self.refuses:
             self.refuses -= 1
-            done(False)
+            done(list(outcomes))
             return
         self.decisions.append((envelope.id, decide(envelope, outcomes)))
         self.originals.append(original(20))
-        done(True)
+        done([])
 
     def notices(self, kind: str) -> list[tuple[str, str]]:
         """Queue id and address of each recipient told of."""

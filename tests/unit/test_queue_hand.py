@@ -7,7 +7,7 @@ from fastsmtp.bounce.decide import Outcome
 from fastsmtp.bounce.original import Original
 from fastsmtp.mail.envelope import Envelope, Recipient
 from fastsmtp.mail.result import DeliveryResult
-from fastsmtp.queue.hand import Hand
+from fastsmtp.queue.hand import Hand, Told
 from fastsmtp.queue.letters import RemoteMail
 from fastsmtp.spool.relay import Defer, Finish
 from fastsmtp.spool.waiting import RcptState, Try, Waiting
@@ -23,7 +23,8 @@ class World:
         self.loop = FakeLoop(FakeClock())
         self.box = FakeRelayBox(self.loop.call_soon)
         self.settled: list[str] = []
-        self.asked: list[tuple[Callable[[int], Original], Callable[[bool], None]]] = []
+        self.asked: list[tuple[Callable[[int], Original], Told]] = []
+        self.outcomes: list[list[Outcome]] = []
         self.events: list[str] = []
         self.hand = Hand(
             self.box,
@@ -39,9 +40,10 @@ class World:
         envelope: Envelope,
         outcomes: Iterable[Outcome],
         original: Callable[[int], Original],
-        done: Callable[[bool], None],
+        done: Told,
     ) -> None:
         self.asked.append((original, done))
+        self.outcomes.append(list(outcomes))
 
     def mail(self, number: int, content: bytes | Path = b"Subject: x\r\n\r\nbody\r\n") -> RemoteMail:
         envelope = Envelope(f"ID{number}", "s@x", [Recipient("a@far.test", "")], "", "", "", 0.0)
@@ -77,14 +79,23 @@ def test_nothing_is_committed_before_its_sender_is_told() -> None:
     world.hand.touch(mail)
     world.loop.turn()
     assert not world.box.settled
-    world.asked.pop()[1](False)
+    world.asked.pop()[1]([OUTCOME])
     world.loop.turn()
     assert not world.box.settled, "it could not be stored"
     world.hand.tick()
-    world.asked.pop()[1](True)
+    world.asked.pop()[1]([])
     world.loop.turn()
     assert world.box.settled == [Finish("ID1")]
     assert not world.hand.mails
+
+
+def test_who_was_told_is_not_told_again() -> None:
+    world = World()
+    other = Outcome(Recipient("b@far.test", ""), "failed", OUTCOME.result, 0.0)
+    world.hand.tell(world.mail(1), [OUTCOME, other])
+    world.asked.pop()[1]([other])
+    world.hand.tick()
+    assert world.outcomes == [[OUTCOME, other], [other]]
 
 
 def test_the_original_of_a_notice(tmp_path: Path) -> None:

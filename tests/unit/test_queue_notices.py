@@ -1,7 +1,7 @@
 """Notifications enter by the same door as every message, and read as `fastsmtp.bounce` writes them."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email import message_from_bytes
 
 import pytest
@@ -35,7 +35,8 @@ class World:
             log=self.log,
             clock=self.clock,
         )
-        self.done: list[bool] = []
+        self.done: list[list[str]] = []
+        """Whom it is to be told of again, call by call."""
 
     def fail(self, sender: str, *recipients: Recipient, content: bytes = MESSAGE, **params: str) -> None:
         envelope = Envelope(
@@ -53,7 +54,10 @@ class World:
             for number, one in enumerate(recipients)
         ]
         self.notifier.tell(
-            envelope, outcomes, lambda most: Original(content[:most], len(content)), self.done.append
+            envelope,
+            outcomes,
+            lambda most: Original(content[:most], len(content)),
+            lambda again: self.done.append([one.recipient.address for one in again]),
         )
 
     def logged(self) -> str:
@@ -70,7 +74,7 @@ def world() -> Iterator[World]:
 
 def test_a_bounce_goes_to_the_sender(world: World) -> None:
     world.fail("bob@example.org", Recipient("a@far.test", ""), Recipient("b@far.test", ""), RET="FULL")
-    assert world.done == [True]
+    assert world.done == [[]]
     [(envelope, content)] = world.spool.stored
     assert envelope.sender == ""
     assert [(one.address, one.mailbox) for one in envelope.recipients] == [
@@ -107,7 +111,7 @@ def test_each_return_address_gets_one(world: World) -> None:
         Recipient("a@far.test", ""),
         Recipient("b@far.test", "", None, "owner@away.test", "list@example.org"),
     )
-    assert world.done == [True]
+    assert world.done == [[]]
     assert [envelope.recipients[0].address for envelope, _ in world.spool.stored] == [
         "bob@example.org",
         "owner@away.test",
@@ -116,7 +120,7 @@ def test_each_return_address_gets_one(world: World) -> None:
 
 def test_a_sender_nobody_knows_ends_there(world: World) -> None:
     world.fail("nobody@example.org", Recipient("a@far.test", ""))
-    assert world.done == [True]
+    assert world.done == [[]]
     assert not world.spool.stored
     assert "nobody is told what became of ID1: <nobody@example.org> is refused, 550 5.1.1" in world.logged()
 
@@ -130,7 +134,7 @@ def test_the_null_sender_is_never_bounced_but_the_postmaster_hears(world: World)
 def test_without_a_postmaster_nobody_is_told() -> None:
     world = World(postmaster="")
     world.fail("", Recipient("a@far.test", ""))
-    assert world.done == [True]
+    assert world.done == [[]]
     assert not world.spool.stored
     assert "nobody is told that ID1 failed for <a@far.test>: it has no sender" in world.logged()
     os.close(world.fd)
@@ -139,7 +143,23 @@ def test_without_a_postmaster_nobody_is_told() -> None:
 def test_what_the_spool_cannot_take_is_to_come_again(world: World) -> None:
     world.spool.trouble = SpoolFull("no room")
     world.fail("bob@example.org", Recipient("a@far.test", ""))
-    assert world.done == [False]
+    assert world.done == [["a@far.test"]]
+
+
+def test_only_what_the_spool_did_not_take_is_to_come_again(world: World) -> None:
+    def full_after_one(commit: Callable[[], None]) -> None:
+        commit()
+        world.spool.trouble = SpoolFull("no room")
+
+    world.spool._post = full_after_one
+    world.fail(
+        "bob@example.org",
+        Recipient("a@far.test", ""),
+        Recipient("b@far.test", "", None, "owner@away.test", "list@example.org"),
+        Recipient("c@far.test", "", None, "owner@away.test", "list@example.org"),
+    )
+    assert [envelope.recipients[0].address for envelope, _ in world.spool.stored] == ["bob@example.org"]
+    assert world.done == [["b@far.test", "c@far.test"]]
 
 
 def test_a_large_one_flows_through_a_file(world: World) -> None:
@@ -149,6 +169,6 @@ def test_a_large_one_flows_through_a_file(world: World) -> None:
         content=MESSAGE + b"x" * 70 + b"\r\n" + (b"y" * 70 + b"\r\n") * 2000,
         RET="FULL",
     )
-    assert world.done == [True]
+    assert world.done == [[]]
     [(_, content)] = world.spool.stored
     assert len(content) > 144_000

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from fastsmtp.bounce.decide import Outcome, decide
 from fastsmtp.bounce.original import Original
 from fastsmtp.mail.envelope import Envelope, Recipient
+from fastsmtp.queue.hand import Told
 from fastsmtp.queue.successes import Successes
 from fastsmtp.routing.route import Expansion, Target
 from tests.fakes.clock import FakeClock
@@ -24,18 +25,18 @@ class Teller:
         envelope: Envelope,
         outcomes: Iterable[Outcome],
         original: Callable[[int], Original],
-        done: Callable[[bool], None],
+        done: Told,
     ) -> None:
         if self.refuses:
             self.refuses -= 1
-            done(False)
+            done(list(outcomes))
             return
         self.starts.append(original(7).content)
         for notice in decide(envelope, outcomes).notices:
             self.told.append(
                 (notice.to, notice.outcomes[0].action, [one.recipient.address for one in notice.outcomes])
             )
-        done(True)
+        done([])
 
 
 def letter(*recipients: Recipient) -> Envelope:
