@@ -5,6 +5,7 @@ written as ``%XX``, so nothing climbs or hides, and two addresses never share a 
 system is cut, and the hash of the whole appended behind ``%~``, which no encoding gives.
 """
 
+import os
 import re
 from hashlib import sha256
 
@@ -15,9 +16,10 @@ _FIELD = re.compile(r"\{[^{}]*\}|[{}]")
 
 
 class Layout:
-    """``pattern`` holds ``{user}`` and perhaps ``{domain}``. Raises ValueError, in words, for any other."""
+    """``pattern`` holds ``{user}`` and perhaps ``{domain}``; ``root`` is the directory that all mailboxes lie below.
+    Raises ValueError, in words, for any other pattern."""
 
-    __slots__ = ("pattern",)
+    __slots__ = ("pattern", "root")
 
     def __init__(self, pattern: str) -> None:
         fields = _FIELD.findall(pattern)
@@ -29,6 +31,8 @@ class Layout:
         if "\0" in pattern or pattern.rstrip("/").endswith((".", "..")):
             raise ValueError(f'"{pattern}" is no path')
         self.pattern = pattern
+        above, slash, _ = pattern.partition("{")[0].rpartition("/")
+        self.root = os.fsencode(above or slash or ".")
 
     def path(self, mailbox: str) -> bytes:
         """The Maildir of ``user@domain``."""

@@ -2,13 +2,21 @@
 
 A file's name is made from the message and the number of the recipient alone, so that it can be made again after
 a crash: ``seconds.IDRnumber.host,S=size``. ``S`` is the file's size in bytes, as Maildir++ has it.
+
+No symbolic link below the root of all mailboxes is followed, whenever it is put there: each directory is opened from
+the one above it, and files are made, linked and moved by the descriptors of ``tmp`` and ``new``.
 """
 
 import contextlib
+import errno
 import os
+import stat
+from collections.abc import Callable
+from contextlib import ExitStack
 
 _FOLDERS = (b"tmp", b"new", b"cur")
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_CANNOT_FOLLOW = (errno.ENOTDIR, errno.ELOOP)
 
 
 def host_part(hostname: str) -> str:
@@ -34,8 +42,8 @@ class Maildir:
         self._new_at = path + b"/new"
         self.tmp = self.new = -1
         try:
-            self.tmp = os.open(b"tmp", _OPEN | os.O_NOFOLLOW, dir_fd=root)
-            self.new = os.open(b"new", _OPEN | os.O_NOFOLLOW, dir_fd=root)
+            self.tmp = _open_below(root, b"tmp")
+            self.new = _open_below(root, b"new")
             status = os.fstat(self.tmp)
             self.tmp_device, self.tmp_inode = status.st_dev, status.st_ino
             status = os.fstat(self.new)
@@ -66,55 +74,75 @@ class Maildir:
         self.tmp = self.new = -1
 
 
-def open_maildir(path: bytes, mailbox: str = "", *, create: bool = True, sync: bool = False) -> Maildir:
-    """Open the Maildir at ``path``; ``create`` makes what is missing of it (0700), and of the way to it.
+def open_maildir(
+    path: bytes, root: bytes, mailbox: str = "", *, create: bool = True, sync: bool = False
+) -> Maildir:
+    """Open the Maildir at ``path``, below ``root``; ``create`` makes what is missing of it (0700), and of its way.
 
-    New directories are durable once their file system is synced; those on another one than the mailbox, and
-    with ``sync`` all of them, are synced here. Raises OSError.
+    The way to ``root`` may hold symbolic links, the way from there none. New directories are durable once their file
+    system is synced; those on another one than the mailbox, and with ``sync`` all of them, are synced here. Raises
+    OSError.
     """
-    made: list[bytes] = []
-    try:
-        root = os.open(path, _OPEN)
-    except FileNotFoundError:
-        if not create:
-            raise
-        _make(path, made)
-        root = os.open(path, _OPEN)
-    folders = 0
-    try:
+    with ExitStack() as stack:
+        made: list[int] = []
+
+        def kept(file: int) -> int:
+            stack.callback(os.close, file)
+            return file
+
+        folder = kept(_open_root(root, create, made, kept))
+        at = root
+        for name in os.path.relpath(path, root).split(b"/"):
+            at = os.path.join(at, name)
+            try:
+                if create:
+                    _make_below(folder, name, made)
+                folder = kept(_open_below(folder, name))
+            except OSError as error:
+                error.filename = at
+                raise
         if create:
-            for folder in _FOLDERS:
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(folder, 0o700, dir_fd=root)
-                    folders += 1
-        if folders and sync:
-            os.fsync(root)
-        maildir = Maildir(path, root, mailbox)
-    finally:
-        os.close(root)
-    try:
-        for parent in {os.path.dirname(one) or b"." for one in made}:
-            _sync_parent(parent, None if sync else maildir.tmp_device)
-    except OSError:
-        maildir.close()
-        raise
+            for name in _FOLDERS:
+                _make_below(folder, name, made)
+        maildir = Maildir(path, folder, mailbox)
+        try:
+            for parent in made:
+                if sync or os.fstat(parent).st_dev != maildir.tmp_device:
+                    os.fsync(parent)
+        except OSError:
+            maildir.close()
+            raise
     return maildir
 
 
-def _make(path: bytes, made: list[bytes]) -> None:
-    path = path.rstrip(b"/")
-    parent = os.path.dirname(path)
-    if parent and not os.path.isdir(parent):
-        _make(parent, made)
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(path, 0o700)
-        made.append(path)
-
-
-def _sync_parent(parent: bytes, covered: int | None) -> None:
-    fd = os.open(parent, _OPEN)
+def _open_root(root: bytes, create: bool, made: list[int], kept: Callable[[int], int]) -> int:
     try:
-        if os.fstat(fd).st_dev != covered:
-            os.fsync(fd)
-    finally:
-        os.close(fd)
+        return os.open(root, _OPEN)
+    except FileNotFoundError:
+        if not create:
+            raise
+    above, name = os.path.split(os.path.abspath(root))
+    _make_below(kept(_open_root(above, create, made, kept)), name, made)
+    return os.open(root, _OPEN)
+
+
+def _open_below(folder: int, name: bytes) -> int:
+    try:
+        return os.open(name, _OPEN | os.O_NOFOLLOW, dir_fd=folder)
+    except OSError as error:
+        if error.errno in _CANNOT_FOLLOW and _is_link(folder, name):
+            raise OSError(errno.ELOOP, "is a symbolic link, which no mail follows", name) from None
+        raise
+
+
+def _is_link(folder: int, name: bytes) -> bool:
+    try:
+        return stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+    except OSError:
+        return False
+
+
+def _make_below(folder: int, name: bytes, made: list[int]) -> None:
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(name, 0o700, dir_fd=folder)
+        made.append(folder)

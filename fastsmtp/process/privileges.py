@@ -76,8 +76,8 @@ def acting_as(identity: Identity | None) -> Iterator[None]:
 
 
 def confine(identity: Identity | None) -> None:
-    """What a worker is for good: ``identity``, of whom nobody but root gets a core dump or reads the memory; unable to
-    gain rights by whatever it would execute; making files for its user alone."""
+    """What a worker is for good: ``identity``, whose memory nobody but root sees; unable to gain rights by executing
+    something; making files for its user alone."""
     os.umask(0o077)
     if identity is not None:
         drop(identity)

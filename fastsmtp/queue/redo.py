@@ -215,7 +215,7 @@ class _Moves:
             if len(self._open) >= _MOST_OPEN:
                 self.close()
             try:
-                self._open[path] = open_maildir(path, create=False)
+                self._open[path] = open_maildir(path, self.layout.root, create=False)
             except FileNotFoundError:
                 self._open[path] = None
         return self._open[path]

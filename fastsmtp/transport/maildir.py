@@ -140,10 +140,10 @@ class MaildirTransport:
     def _opened_at(self, path: bytes, mailbox: str) -> Maildir:
         for _ in range(_ATTEMPTS):
             try:
-                return open_maildir(path, mailbox, sync=not self.syncfs)
+                return open_maildir(path, self.layout.root, mailbox, sync=not self.syncfs)
             except FileNotFoundError:
                 continue  # taken away while it was made
-        return open_maildir(path, mailbox, sync=not self.syncfs)
+        return open_maildir(path, self.layout.root, mailbox, sync=not self.syncfs)
 
     def forget(self, mailbox: str) -> None:
         """Let go of a mailbox that is not what it was. Closed before the next batch only: this one may still name
@@ -267,7 +267,9 @@ class Batch:
         elif jobs:
             self._keep(jobs, transport.write(value, jobs), lambda job: transport.write(value, [job])[0])
 
-    def _address(self, jobs: list[Job], unit: int, index: int, letter: Letter, offset: int, size: int) -> None:
+    def _address(
+        self, jobs: list[Job], unit: int, index: int, letter: Letter, offset: int, size: int
+    ) -> None:
         """Append a job for each recipient of a letter whose mailbox can be written, ``size`` octets on disk."""
         checked, host, length = self._checked, self._transport.host, letter.length
         envelope: Envelope = letter.envelope

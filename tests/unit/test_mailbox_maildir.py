@@ -1,11 +1,19 @@
 """Maildirs: made on demand, and known again."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from fastsmtp.mailbox.maildir import file_name, host_part, open_maildir
+from fastsmtp._core import fsio
+from fastsmtp.mailbox.maildir import Maildir, file_name, host_part, open_maildir
+
+
+def opened(path: Path, mailbox: str = "", **options: bool) -> Maildir:
+    """The Maildir, whose root of all mailboxes is two above it when it is that deep, else one."""
+    root = path.parent.parent if path.parent.name == "d" else path.parent
+    return open_maildir(os.fsencode(path), os.fsencode(root), mailbox, **options)
 
 
 def test_file_names() -> None:
@@ -16,7 +24,7 @@ def test_file_names() -> None:
 def test_a_maildir_is_made_with_all_its_way(tmp_path: Path) -> None:
     path = tmp_path / "d" / "u"
     for sync in (True, False):
-        maildir = open_maildir(os.fsencode(path), "u@d", sync=sync)
+        maildir = opened(path, "u@d", sync=sync)
         assert maildir.current()
         maildir.close()
     assert sorted(p.name for p in path.iterdir()) == ["cur", "new", "tmp"]
@@ -25,23 +33,61 @@ def test_a_maildir_is_made_with_all_its_way(tmp_path: Path) -> None:
 
 def test_without_create_a_missing_one_is_told(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        open_maildir(os.fsencode(tmp_path / "u"), create=False)
+        opened(tmp_path / "u", create=False)
     (tmp_path / "u").mkdir()
     with pytest.raises(FileNotFoundError):
-        open_maildir(os.fsencode(tmp_path / "u"), create=False)
+        opened(tmp_path / "u", create=False)
 
 
-def test_a_link_in_place_of_a_folder_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "u").mkdir()
-    (tmp_path / "u" / "tmp").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OSError, match="tmp"):
-        open_maildir(os.fsencode(tmp_path / "u"))
+@pytest.mark.parametrize("place", ["d", "d/u", "d/u/tmp", "d/u/new"])
+@pytest.mark.parametrize("create", [True, False])
+def test_no_link_below_the_root_is_followed(tmp_path: Path, place: str, create: bool) -> None:
+    opened(tmp_path / "elsewhere" / "d" / "u").close()
+    opened(tmp_path / "root" / "d" / "u").close()
+    shutil.rmtree(tmp_path / "root" / place)
+    (tmp_path / "root" / place).symlink_to(tmp_path / "elsewhere" / place)
+    with pytest.raises(OSError, match="is a symbolic link") as caught:
+        opened(tmp_path / "root" / "d" / "u", create=create)
+    assert os.fsencode(tmp_path / "root" / place).endswith(caught.value.filename)
+
+
+def test_a_link_to_nowhere_makes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "root" / "d").mkdir(parents=True)
+    (tmp_path / "root" / "d" / "u").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(OSError, match="is a symbolic link"):
+        opened(tmp_path / "root" / "d" / "u")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_links_above_the_root_are_the_administrators(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "root").symlink_to(tmp_path / "disk")
+    opened(tmp_path / "root" / "d" / "u").close()
+    assert (tmp_path / "disk" / "d" / "u" / "new").is_dir()
+
+
+def test_a_missing_root_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "d" / "u"
+    opened(path).close()
+    assert (path / "new").is_dir()
+
+
+@pytest.mark.parametrize("what", ["u", "u/tmp"])
+def test_a_link_put_there_between_check_and_use_leads_nowhere(tmp_path: Path, what: str) -> None:
+    """The mailbox is open; then its owner moves a directory away and puts a link in its place."""
+    maildir = opened(tmp_path / "u")
+    (tmp_path / "precious" / "tmp").mkdir(parents=True)
+    (tmp_path / what).rename(tmp_path / "away")
+    (tmp_path / what).symlink_to(tmp_path / "precious")
+    assert not maildir.current()
+    assert fsio.write_files(b"x", [(maildir.tmp, b"1.mail", maildir.new, 0, 1)]) == [0]
+    assert [path.name for path in (tmp_path / "precious").rglob("*")] == ["tmp"]
+    maildir.close()
 
 
 def test_a_moved_or_removed_mailbox_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "u"
-    maildir = open_maildir(os.fsencode(path))
+    maildir = opened(path)
     path.rename(tmp_path / "old")
     assert not maildir.current()
     path.mkdir()
@@ -52,7 +98,7 @@ def test_a_moved_or_removed_mailbox_is_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("folder", ["tmp", "new"])
 def test_a_folder_that_was_replaced_is_noticed(tmp_path: Path, folder: str) -> None:
     path = tmp_path / "u"
-    maildir = open_maildir(os.fsencode(path))
+    maildir = opened(path)
     assert maildir.current()
     (path / folder).rename(tmp_path / "old")
     assert not maildir.current()

@@ -82,7 +82,7 @@ def test_root_makes_nothing_where_the_user_could_have_put_a_link() -> None:
         make_directory(place / "theirs" / "good", "data_dir", NOBODY)
         assert owner(place / "theirs" / "good") == NOBODY.uid
         (place / "theirs" / "link").symlink_to(place / "precious")
-        with pytest.raises(StartError, match="data_dir: cannot make .*: Permission denied"):
+        with pytest.raises(StartError, match="cannot make"):
             make_directory(place / "theirs" / "link" / "x", "data_dir", NOBODY)
         assert list((place / "precious").iterdir()) == []
 
@@ -90,9 +90,10 @@ def test_root_makes_nothing_where_the_user_could_have_put_a_link() -> None:
 @root_only
 def test_acting_as_somebody_ends(tmp_path: Path) -> None:
     before = os.getresuid(), os.getresgid(), os.getgroups()
-    with pytest.raises(PermissionError), acting_as(NOBODY):
+    with acting_as(NOBODY):
         assert (os.geteuid(), os.getegid()) == (NOBODY.uid, NOBODY.gid)
-        (tmp_path / "x").write_text("")
+        with pytest.raises(PermissionError):
+            (tmp_path / "x").write_text("")
     assert (os.getresuid(), os.getresgid(), os.getgroups()) == before
 
 
