@@ -5,7 +5,8 @@ reply offers (RFC 5321 §4.1.1.1). Whatever a server says comes out bounded and 
 import re
 from collections.abc import Sequence
 
-from fastsmtp.smtp.outgoing_values import TEXT_LIMIT, Offer, Outcome, Status
+from fastsmtp.mail.result import TEXT_LIMIT
+from fastsmtp.smtp.outgoing_values import Offer, Outcome, Status
 
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?= |$)", re.ASCII)
 _KEYWORD = re.compile(r"[A-Z0-9][A-Z0-9-]*")

@@ -19,9 +19,6 @@ EARLY_CHUNK = 32_768
 """Octets up to which a body leaves in one piece with its envelope where the server takes BDAT and PIPELINING: one
 round trip instead of two. What is sent in vain when the recipients are refused is bounded by it."""
 
-TEXT_LIMIT = 500
-"""Characters of an `Outcome`'s text."""
-
 
 class Event(IntEnum):
     """What the driver must look at after each call.

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from fastsmtp.mail.result import TEXT_LIMIT
 from fastsmtp.sasl.client import Credentials, Plain
-from fastsmtp.smtp.outgoing_values import LINE_LIMIT, REPLY_LINES, TEXT_LIMIT, Event, Outcome
+from fastsmtp.smtp.outgoing_values import LINE_LIMIT, REPLY_LINES, Event, Outcome
 from tests.fakes.outgoing import (
     CHUNKED,
     CONTENT,

@@ -7,7 +7,7 @@ import pytest
 
 from fastsmtp.dns.base import Addresses
 from fastsmtp.routing.route import Hop
-from fastsmtp.transport.smtp.mx import Destination, Unroutable, literal, printable, site_of, targets
+from fastsmtp.transport.smtp.mx import Destination, Unroutable, literal, site_of, targets
 from fastsmtp.transport.smtp.own import Own
 from tests.fakes.resolver import FakeResolver
 
@@ -249,11 +249,9 @@ def test_the_name_of_a_site() -> None:
     assert site_of(many[:-1]) != name
 
 
-def test_literal_and_printable() -> None:
+def test_what_is_no_literal() -> None:
     assert literal("far.test") is None
     assert literal("[IPv6:192.0.2.1.5]") is None
-    assert printable("a\nb\u202ec") == "a?b?c"
-    assert printable("x" * 300) == "x" * 100 + "…"
 
 
 # --- addresses at which this server listens ------------------------------------------------------------------------

@@ -3,8 +3,9 @@
 import pytest
 
 from fastsmtp.mail.reply import CANNOT_VERIFY
+from fastsmtp.mail.result import TEXT_LIMIT
 from fastsmtp.smtp.outgoing_judge import judge as heard
-from fastsmtp.smtp.outgoing_values import TEXT_LIMIT, Outcome
+from fastsmtp.smtp.outgoing_values import Outcome
 from fastsmtp.verify.judge import judge
 
 

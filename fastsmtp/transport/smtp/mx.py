@@ -11,12 +11,14 @@ from msgspec.structs import replace
 
 from fastsmtp.dns.base import Addresses, DnsError, DnsTemporary, Mx, NoSuchDomain, Resolver
 from fastsmtp.dns.names import normal
+from fastsmtp.mail.result import printable
 from fastsmtp.routing.route import Hop
 from fastsmtp.transport.smtp.own import Own
 
 MOST_HOSTS = 10
 """Hosts of one destination that are looked up and tried; RFC 5321 §5.1 wants at least two and allows a limit."""
 _LONGEST_SITE = 200
+_LONGEST_SHOWN = 100
 _SMTP_PORT = 25
 
 
@@ -64,7 +66,7 @@ async def targets(
     try:
         domain = normal(hop.host)
     except ValueError as error:
-        raise Unroutable("5.1.2", f"{printable(hop.host)}: {error}") from None
+        raise Unroutable("5.1.2", f"{printable(hop.host, _LONGEST_SHOWN)}: {error}") from None
     if hop.kind == "mx":
         return await _by_mx(hop, domain, own, resolver, rng, most)
     host = Host(name=domain, port=hop.port, addresses=await _addresses(resolver, domain))
@@ -95,12 +97,6 @@ def site_of(hosts: Collection[str], port: int = _SMTP_PORT) -> str:
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         text = f"{names[0]},{len(names) - 1} more #{digest}"
     return text if port == _SMTP_PORT else f"{text}:{port}"
-
-
-def printable(text: str) -> str:
-    """``text``, which a stranger wrote, for a line of a log or a bounce."""
-    shown = "".join(letter if letter.isprintable() else "?" for letter in text[:100])
-    return shown + "…" if len(text) > 100 else shown
 
 
 def _at_address(hop: Hop, address: str, own: Own) -> Destination:
