@@ -4,6 +4,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from fastsmtp.limits.rule_settings import RuleSettings
+
 
 class LimitSettings(Struct, frozen=True, kw_only=True):
     """How much one message, one session, one client and all clients together may take."""
@@ -43,8 +45,10 @@ class LimitSettings(Struct, frozen=True, kw_only=True):
         ),
     ] = 0
     loopback_exempt: Annotated[
-        bool, Meta(description="Whether the two limits above leave out 127.0.0.0/8 and ::1.")
+        bool,
+        Meta(description="Whether the two limits above and the rules below leave out 127.0.0.0/8 and ::1."),
     ] = False
+    rules: tuple[RuleSettings, ...] = ()
     hops: Annotated[
         int,
         Meta(
