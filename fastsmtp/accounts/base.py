@@ -118,7 +118,8 @@ class Names(Protocol):
         """Further addresses that ``login`` may send as; see `Identity.senders`."""
 
     def disabled(self, login: str) -> bool:
-        """Whether ``login`` may not log in, nor send any more where it is logged in."""
+        """Whether ``login`` may not log in, nor send any more where it is logged in; so it is with one that has been
+        removed, where the backend can tell."""
 
 
 class Directory(Protocol):

@@ -137,7 +137,7 @@ class EmbeddedAccounts:
     def disabled(self, login: str) -> bool:
         """See `Names.disabled`."""
         user = self.user(login)
-        return user is not None and user.disabled
+        return user is None or user.disabled
 
     def _look_at_domains(self) -> None:
         version = self.version

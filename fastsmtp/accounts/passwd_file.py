@@ -69,7 +69,7 @@ class PasswdFile:
     immediate = True
 
     def __init__(self, file: Path, home: str, cost: Cost, pool: ThreadPool, event: Callable[[str], None]) -> None:
-        self.names = SnapshotNames()
+        self.names = SnapshotNames(complete=True)
         self._file = file
         self._home = home
         self._pool = pool

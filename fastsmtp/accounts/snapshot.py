@@ -9,10 +9,11 @@ from fastsmtp.accounts.static import NoNames
 
 class SnapshotNames(NoNames):
     """The `Names` of accounts in the domains of the settings. Until `replace` has been called the first time nothing
-    can be told."""
+    can be told. ``complete``: these are all who may log in, so that whoever is not among them has been removed."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, complete: bool = False) -> None:
         self.version = 0
+        self._complete = complete
         self._users: frozenset[str] | None = None
         self._disabled: frozenset[str] = frozenset()
 
@@ -31,7 +32,8 @@ class SnapshotNames(NoNames):
 
     def disabled(self, login: str) -> bool:
         """See `Names.disabled`."""
-        return login in self._disabled
+        gone = self._complete and self._users is not None and login not in self._users
+        return gone or login in self._disabled
 
 
 def canonical_senders(text: str) -> Sequence[str]:

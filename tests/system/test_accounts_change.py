@@ -5,6 +5,7 @@ import os
 import pwd
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -102,3 +103,47 @@ def test_workers_that_are_somebody_else_see_what_root_changes() -> None:
         assert answers(wires, "zoe@example.org") == {OK}
         nobody = pwd.getpwnam("nobody").pw_uid
         assert {path.stat().st_uid for path in (server.data / "accounts").rglob("*")} == {nobody}
+
+
+def test_many_at_once_change_accounts_while_the_server_reads(tmp_path: Path) -> None:
+    names = [f"user{number}@example.org" for number in range(12)]
+    with site(tmp_path, **CHEAP) as server, ExitStack() as stack:
+        wires = talk(server, stack)
+        with ThreadPoolExecutor(len(names)) as crowd:
+            added = {crowd.submit(do, server, "user", "add", name, "--password-stdin"): name for name in names}
+            for one in as_completed(added):
+                one.result()
+                assert answers(wires, added[one]) == {OK}
+        assert do(server, "user", "ls").stdout.split() == sorted(names)
+
+
+def test_a_command_that_is_killed_leaves_accounts_whole(tmp_path: Path) -> None:
+    with site(tmp_path, **CHEAP) as server, ExitStack() as stack:
+        wires = talk(server, stack)
+        do(server, "user", "add", "zoe@example.org", "--password-stdin")
+        for number in range(8):
+            with subprocess.Popen(
+                [sys.executable, "-c", _ENDLESS, str(server.data), str(number)],
+                env=environment(),
+                stdout=subprocess.PIPE,
+            ) as process:
+                assert process.stdout is not None
+                assert process.stdout.readline() == b"begun\n"
+                process.kill()
+        do(server, "user", "add", "yan@example.org", "--password-stdin")
+        assert answers(wires, "yan@example.org") == {OK}
+        assert answers(wires, "zoe@example.org") == {OK}
+        assert {"yan@example.org", "zoe@example.org"} <= set(do(server, "user", "ls").stdout.split())
+
+
+_ENDLESS = """
+import sys
+from pathlib import Path
+from fastsmtp.accounts.embedded import EmbeddedAccounts, User
+accounts = EmbeddedAccounts(Path(sys.argv[1]))
+accounts.open()
+print("begun", flush=True)
+for number in range(10**9):
+    name = f"crowd{number % 100}-{sys.argv[2]}@example.org"
+    accounts.change(lambda change: change.put_user(name, User("$hash$")))
+"""

@@ -49,7 +49,8 @@ def test_what_was_put_is_found(accounts: EmbeddedAccounts) -> None:
     assert accounts.senders(ALICE) == ("@far.test",)
     assert accounts.senders("nobody@example.org") == ()
     assert accounts.disabled("bob@example.org")
-    assert not accounts.disabled("nobody@example.org")
+    assert not accounts.disabled(ALICE)
+    assert accounts.disabled("nobody@example.org")  # who was removed sends no more
     assert accounts.first_domain == "example.org"
     assert accounts.international
     assert accounts.aliases() == {"@example.org": (ALICE,), "info@example.org": (ALICE, "x@far.test")}

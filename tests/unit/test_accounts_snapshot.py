@@ -29,6 +29,16 @@ def test_a_version_for_each_difference() -> None:
     assert not names.has_domain("example.org")
 
 
+def test_who_was_removed_sends_no_more_where_all_are_known() -> None:
+    for complete in (True, False):
+        names = SnapshotNames(complete=complete)
+        assert not names.disabled("alice@example.org")
+        names.replace(["alice@example.org"])
+        assert not names.disabled("alice@example.org")
+        names.replace([])
+        assert names.disabled("alice@example.org") is complete
+
+
 @pytest.mark.parametrize(
     ("text", "senders"),
     [

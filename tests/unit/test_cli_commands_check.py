@@ -122,3 +122,19 @@ def test_json(tmp_path: Path, capsys: Capture) -> None:
     facts = json.loads(capsys.readouterr().out)
     assert facts["good"] is False
     assert f"{file}: hostname: missing; expected string" in facts["problems"]
+
+
+def test_accounts_of_a_backend_are_not_missed_here(tmp_path: Path, capsys: Capture) -> None:
+    text = GOOD.replace('users = ["alice", "bob"]\n', "") + '[accounts]\nbackend = "embedded"\n'
+    assert run(["check", "-c", write(tmp_path, text)]) == os.EX_OK
+    out = capsys.readouterr().out
+    assert "users      0 here, others in accounts (embedded)\n" in out
+    assert "note:" not in out
+
+
+def test_accounts_of_one_name_do_not_share_a_mailbox(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "passwd").touch()
+    text = GOOD.replace("mail/{domain}/{user}", "mail/{user}")
+    text += '[accounts]\nbackend = "passwd-file"\nfile = "passwd"\n'
+    assert run(["check", "-c", write(tmp_path, text)]) == os.EX_CONFIG
+    assert "mailboxes.path: accounts of one name in two domains" in capsys.readouterr().err

@@ -74,11 +74,13 @@ def summary(settings: "Settings") -> dict[str, Any]:
 
     mailboxes = settings.mailboxes
     domains, users = names_of(mailboxes)
+    backend = settings.accounts.backend
+    count = str(len(users)) if backend == "static" else f"{len(users)} here, others in accounts ({backend})"
     return {
         "hostname": settings.hostname,
         "listens_on": [f"{one.protocol} {one.endpoint}" for one in settings.listeners],
         "domains": domains,
-        "users": "any" if mailboxes.unknown_users == "create" else str(len(users)),
+        "users": "any" if mailboxes.unknown_users == "create" else count,
         "mail_goes": mailboxes.path,
         "data_dir": str(settings.data_dir),
         "workers": settings.workers,
