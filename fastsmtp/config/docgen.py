@@ -1,11 +1,12 @@
-"""Documents made from the settings structs: the reference in Markdown and the annotated sample file.
+"""Documents made from the settings structs: the reference in Markdown, the annotated sample file, and files of
+chosen values.
 
 A field's `msgspec.Meta` says it all: ``description``; ``examples``, whose first stands uncommented in the
 sample; ``extra`` with ``unit`` and with ``default``, the words for a default that is computed.
 """
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -61,6 +62,30 @@ def sample(cls: type[msgspec.Struct]) -> str:
             lines += ["", *_comment(_meaning(field).replace("`", ""))]
             assignment = _assignment(field)
             lines.append(f"# {assignment}" if part.optional and assignment[0] != "#" else assignment)
+    return "\n".join(lines) + "\n"
+
+
+def written(cls: type[msgspec.Struct], values: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """A settings file with ``values``, by the table they stand in (``""`` is the top level, a table that may stand
+    several times has several): they are set, and all other keys show their default in a comment."""
+    lines: list[str] = []
+    for part in _parts(cls):
+        tables = values.get(part.head.strip("[]"), ())
+        absent = part.optional and not tables
+        if part.head:
+            lines += ["", f"# {part.head}" if absent else part.head]
+        lines += _comment(part.about.replace("`", ""))
+        if part.free is not None:
+            lines += ["", *(f"# {line}" for line in _entries(part.free))]
+        first = tables[0] if tables else {}
+        for field in part.fields:
+            lines += ["", *_comment(_meaning(field).replace("`", ""))]
+            if field.encode_name in first:
+                lines.append(f"{field.encode_name} = {toml_value(first[field.encode_name])}")
+            else:
+                lines.append(_commented(field))
+        for table in tables[1:]:
+            lines += ["", part.head, *(f"{key} = {toml_value(value)}" for key, value in table.items())]
     return "\n".join(lines) + "\n"
 
 
@@ -147,9 +172,12 @@ def _default(field: Field) -> str:
 
 def _assignment(field: Field) -> str:
     examples = [example for meta in bare(field.type)[1] for example in meta.examples or ()]
-    if examples:
-        return f"{field.encode_name} = {toml_value(examples[0])}"
-    words = _extra(field, "default")
+    return f"{field.encode_name} = {toml_value(examples[0])}" if examples else _commented(field)
+
+
+def _commented(field: Field) -> str:
+    """The default in a comment."""
+    words = "to be given" if field.required else _extra(field, "default")
     if words or _value(field) is None:
         return f"# {field.encode_name} =          # default: {words or 'none'}"
     unit = _extra(field, "unit")

@@ -9,7 +9,7 @@ import pytest
 from msgspec import Meta, Struct
 
 from fastsmtp.config.bind import bind
-from fastsmtp.config.docgen import reference, sample
+from fastsmtp.config.docgen import reference, sample, written
 
 
 class Below(Struct, frozen=True, kw_only=True):
@@ -104,3 +104,17 @@ def test_every_setting_is_described() -> None:
     with pytest.raises(ValueError, match="silent has no description"):
         reference(Bare)
     assert Path(__file__).exists()
+
+
+def test_a_file_of_chosen_values_is_good_and_holds_nothing_else() -> None:
+    values = {
+        "": [{"title": 'a "b"'}],
+        "table": [{"limit": 5}],
+        "needed": [{"name": "one"}, {"name": "two"}],
+    }
+    text = written(Root, values)
+    assert bind(tomllib.loads(text), Root) == Root(
+        title='a "b"', table=Table(limit=5), needed=(Item(name="one"), Item(name="two"))
+    )
+    assert '# mode = "a"' in text  # the others are there to be found
+    assert "# user =          # default: none" in text
