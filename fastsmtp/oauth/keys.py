@@ -117,7 +117,6 @@ class UrlKeys:
     def stop(self) -> None:
         """Fetch no more; who waits hears nothing."""
         self._due = float("inf")
-        self._waiting.clear()
         if self._task is not None:
             self._task.cancel()
 

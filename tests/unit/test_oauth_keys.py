@@ -174,6 +174,7 @@ def test_the_end_while_keys_are_fetched() -> None:
         assert web.asked[0].cancelled()
         web.clock.steady += 10_000
         web.keys.tick()
+        await asyncio.sleep(0)
 
     assert len(with_web(test).asked) == 1
 

@@ -46,6 +46,8 @@ def test_oauthbearer(message: bytes, token: str, authorization: str) -> None:
         b"n,,\1auth=Bearer secret\1",
         b"n,,\1auth=Bearer secret\1\1\1",
         b"n,,auth=Bearer secret\1\1",
+        b"n,,xauth=Bearer secret\1\1",
+        b"n,,\1auth=Bearer secret\1x\1y",
         b"auth=Bearer secret\1\1",
         b"p=tls-server-end-point,,\1auth=Bearer secret\1\1",
         b"n,,\1auth=Basic secret\1\1",

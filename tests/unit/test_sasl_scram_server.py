@@ -35,9 +35,15 @@ def begun(first: bytes = FIRST, *, plus_offered: bool = False, end_point: bytes 
     return scram
 
 
-def final(gs2: bytes, bound: bytes = b"", bare: str = f"n=user,r={CLIENT}", more: str = "") -> bytes:
+def final(
+    gs2: bytes,
+    bound: bytes = b"",
+    bare: str = f"n=user,r={CLIENT}",
+    more: str = "",
+    nonce: str = CLIENT + SERVER,
+) -> bytes:
     """client-final-message, by the words of RFC 5802 §3."""
-    without = f"c={base64.b64encode(gs2 + bound).decode()},r={CLIENT}{SERVER}{more}".encode()
+    without = f"c={base64.b64encode(gs2 + bound).decode()},r={nonce}{more}".encode()
     salted = hashlib.pbkdf2_hmac("sha256", b"pencil", SALT, 4096)
     client_key = hmac.digest(salted, b"Client Key", "sha256")
     message = bare.encode() + b"," + SAID + b"," + without
@@ -223,6 +229,13 @@ def test_final_messages_that_are_none(message: bytes) -> None:
 )
 def test_final_messages_that_prove_nothing(message: bytes) -> None:
     assert isinstance(begun().receive(message), Failed)
+
+
+def test_a_nonce_of_another_exchange() -> None:
+    """The password is right, and the proof fits what is said."""
+    assert begun().receive(final(b"n,,", nonce=CLIENT + "other")) == Failed(
+        "the nonce is not that of this exchange"
+    )
 
 
 def test_more_than_nothing_after_the_signature() -> None:

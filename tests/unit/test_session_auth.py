@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import scramp
 
-from fastsmtp.accounts.base import PASSWORD, SCRAM, Identity
+from fastsmtp.accounts.base import PASSWORD, SCRAM, Identity, ScramKeys
 from fastsmtp.mail.reply import (
     AUTH_MALFORMED,
     AUTH_NEEDS_TLS,
@@ -117,9 +117,11 @@ def test_plain(later: bool) -> None:
 
 
 def test_plain_without_an_initial_response() -> None:
-    login = World().begin("PLAIN")
+    world = World()
+    login = world.begin("PLAIN")
     assert login.start(None) == b""
     assert login.receive(plain("Alice@EXAMPLE.org")) == ALICE
+    assert world.book.lines == [("192.0.2.7", "PLAIN", "alice@example.org", None)]
 
 
 @pytest.mark.parametrize("initial", [None, b"alice"])
@@ -207,6 +209,22 @@ def test_scram_tells_no_login_from_another() -> None:
         login = world.begin(client.name)
         assert login.receive(client.final(login.start(client.first))) == AUTH_REFUSED
     assert world.reasons == ["wrong password", "no such account", "no such account"]
+
+
+def test_keys_that_are_made_up_are_nobodys() -> None:
+    """Whatever the proof."""
+
+    class Guessed(FakeAuthenticator):
+        def scram(self, login: str, told: Any) -> ScramKeys:
+            keys = super().scram("alice", told)
+            assert isinstance(keys, ScramKeys)
+            return ScramKeys(keys.salt, keys.iterations, keys.stored_key, keys.server_key, None)
+
+    world, client = World(Guessed()), Scram()
+    login = world.begin(client.name)
+    assert client.believes(login.receive(client.final(login.start(client.first))))
+    assert login.receive(b"") == AUTH_REFUSED
+    assert world.reasons == ["no such account"]
 
 
 def test_scram_of_a_client_that_was_not_shown_plus() -> None:
