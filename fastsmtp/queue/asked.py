@@ -72,7 +72,9 @@ class Asked:
 
     async def give_up(self, queue_ids: Sequence[str]) -> list[str]:
         """Let these fail for all whose turn it is not at this moment: those it was done to, once their senders are
-        told and it is stored, or storage has had its time. What is on its first attempt is left alone."""
+        told and it is stored, or storage has had its time. What was not tried yet is left alone."""
+        known = [self._hand.mails.get(one) for one in queue_ids]
+        self._placer.withdraw({mail for mail in known if mail is not None and mail.stored})
         done: list[str] = []
         for queue_id in queue_ids:
             mail = self._hand.take(queue_id)

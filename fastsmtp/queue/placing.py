@@ -104,15 +104,23 @@ class Placer:
         part.mail.busy.difference_update(part.numbers)
         self.place(part.mail, part.numbers)
 
-    def recall(self, mails: Collection[RemoteMail]) -> None:
-        """These go elsewhere now: out of the queues of their sites."""
+    def withdraw(self, mails: Collection[RemoteMail]) -> list[Part]:
+        """Their parts, out of the queues of their sites; what is under way is not among them."""
+        withdrawn: list[Part] = []
         for site in self._sites.known():
             parts = [part for part in site.queue if part.mail in mails]
             if parts:
                 site.queue = deque(part for part in site.queue if part.mail not in mails)
                 for part in parts:
-                    self.place_again(part)
+                    part.mail.busy.difference_update(part.numbers)
                 self._sites.tell(site, self._now())
+                withdrawn += parts
+        return withdrawn
+
+    def recall(self, mails: Collection[RemoteMail]) -> None:
+        """These go elsewhere now: out of the queues of their sites."""
+        for part in self.withdraw(mails):
+            self.place(part.mail, part.numbers)
 
     def move(self, site: SiteQueue, name: str, part: Part) -> None:
         """The hosts of its domain are others by now: it goes to their site, with what waits in the spool."""

@@ -77,6 +77,34 @@ def test_what_is_under_way_is_not_given_up() -> None:
     assert world.teller.notices("failed") == []
 
 
+def test_what_waits_in_memory_for_its_turn_is_given_up() -> None:
+    world = RemoteWorld().start()
+    world.hosts.say = lambda site, address: BUSY_MAILBOX
+    ids = [world.send("b@far.test") for _ in range(3)]
+    world.run(1)
+    world.hosts.say = lambda site, address: TAKEN
+    world.hosts.seconds["mx.far.test"] = 1000.0
+    world.run(120)
+    [under_way] = {job[2] for job in world.hosts.jobs[3:]}
+    others = [one for one in ids if one != under_way]
+    assert give_up(world, *ids) == others
+    assert world.teller.notices("failed") == [(one, "b@far.test") for one in others]
+    world.run(3600)
+    assert world.hosts.taken == [(under_way, "b@far.test")]
+    assert not world.box.mails
+    assert not world.runner._hand.mails
+
+
+def test_what_was_not_tried_yet_is_not_given_up() -> None:
+    world = RemoteWorld().start()
+    world.hosts.seconds["mx.far.test"] = 5.0
+    ids = [world.send("b@far.test") for _ in range(3)]
+    world.run(1)
+    assert give_up(world, *ids) == []
+    world.run(60)
+    assert sorted(world.hosts.taken) == [(one, "b@far.test") for one in ids]
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_a_message_can_end_the_pause_of_its_site(known: bool) -> None:
     world = RemoteWorld().start()

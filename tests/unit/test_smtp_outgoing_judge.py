@@ -48,19 +48,8 @@ def test_what_is_taken_has_the_status_that_was_asked_for() -> None:
 
 @pytest.mark.parametrize("code", [*range(200, 300), *range(400, 600)])
 def test_a_derived_status_is_of_the_codes_class(code: int) -> None:
-    for stage in [
-        "connect",
-        "helo",
-        "starttls",
-        "tls",
-        "auth",
-        "rset",
-        "mail",
-        "rcpt",
-        "data",
-        "body",
-        "quit",
-    ]:
+    stages = "connect helo starttls tls auth rset mail rcpt data body quit"
+    for stage in stages.split(" "):
         assert derived(code, stage).split(".")[0] == str(code // 100)
 
 
