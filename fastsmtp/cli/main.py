@@ -20,6 +20,7 @@ COMMANDS = {
     "domain": "Say which domains are ours.",
     "alias": "Let addresses stand for others.",
     "queue": "Find mail for other hosts that waits, and act on it.",
+    "limits": "See who comes up against a limit.",
     "cert": "Look at certificates, or make one for a first try.",
     "bench": "Measure a server under load.",
     "sink": "Swallow mail, slowly or rudely if wished.",

@@ -74,7 +74,7 @@ class LimitDesk:
             per=settings.per,
             rate=settings.rate,
             key=key,
-            left=max(0, int(settings.most - debt / settings.interval + 1e-6)),
+            left=max(0, int(settings.most - debt / settings.interval + 1e-3)),
             most=settings.most,
             wait=rule.buckets.wait(mark, now),
             full_in=debt,

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fastsmtp.clock import Clock, SystemClock
+from fastsmtp.limits.counter import LimitTable
 from fastsmtp.limits.guard import ConnectionGuard
 from fastsmtp.limits.pressure import PressureBoard
+from fastsmtp.limits.rule_settings import rules_in_force
 from fastsmtp.limits.settings import LimitSettings
 from fastsmtp.limits.sites import SiteTable
 from fastsmtp.process.banner import banner
@@ -104,6 +106,7 @@ def _serve(settings: Settings, file: Path | None, clock: Clock, log: MailLog) ->
         settings=msgspec.structs.replace(settings, limits=limits),
         source=SettingsSource(file, settings, secret),
         guard=guard,
+        limits=LimitTable(rules_in_force(limits.rules), clock, loopback_exempt=limits.loopback_exempt),
         pressure=PressureBoard(shards),
         sites=sites,
         suspects=regions(shards, SuspectBoard.BYTES),

@@ -6,10 +6,13 @@ from pathlib import Path
 
 from fastsmtp.clock import Clock
 from fastsmtp.control.desk import Engine, SpoolDesk
+from fastsmtp.control.limits import LimitService
 from fastsmtp.control.place import socket_path
 from fastsmtp.control.rows import Routes
 from fastsmtp.control.server import ControlServer
 from fastsmtp.control.service import QueueService
+from fastsmtp.limits.counter import Counter
+from fastsmtp.limits.standing import LimitDesk
 from fastsmtp.spool.lmdb import LmdbSpool
 from fastsmtp.telemetry.maillog import MailLog
 
@@ -28,6 +31,7 @@ class Control:
         routes: Routes,
         *,
         certificates: Callable[[], list[str]],
+        limits: Counter,
         loop: asyncio.AbstractEventLoop,
         log: MailLog,
         clock: Clock,
@@ -41,6 +45,7 @@ class Control:
         self._server = ControlServer(self._path, log.event)
         self._certificates = certificates
         QueueService(self._desks).register(self._server)
+        LimitService(LimitDesk(limits)).register(self._server)
         self._server.register("tls.loaded", type(None), self._loaded)
         self._starting: asyncio.Task[None] | None = None
 

@@ -15,6 +15,7 @@ from fastsmtp.bounce.original import Original
 from fastsmtp.clock import Clock
 from fastsmtp.config.errors import SettingsError
 from fastsmtp.intake.intake import Intake
+from fastsmtp.limits.counter import Counter, LimitTable
 from fastsmtp.limits.guard import ConnectionGuard
 from fastsmtp.limits.pressure import Pressure, PressureBoard
 from fastsmtp.limits.sites import SiteTable
@@ -68,6 +69,7 @@ class MailServices:
         settings: Settings,
         source: SettingsSource,
         guard: ConnectionGuard,
+        limits: LimitTable,
         pressure: PressureBoard,
         sites: SiteTable,
         suspects: Mapping[int, memoryview],
@@ -81,6 +83,7 @@ class MailServices:
         self._settings = settings
         self._source = source
         self._guard = guard
+        self._limit_table = limits
         self._pressure = Pressure(
             settings.pressure,
             pressure,
@@ -96,6 +99,7 @@ class MailServices:
         self._shards: dict[int, _Shard] = {}
         self._accounts: Backend
         self._tokens: Tokens | None
+        self._limits: Counter
         self._sessions: SessionService
         self._reloader: Reloader
         self._outbound: Outbound
@@ -107,6 +111,7 @@ class MailServices:
         self._accounts = self._open_accounts()
         self._tokens = make_tokens(settings, self._clock, self._log.event)
         router = self._router()
+        self._limits = self._limit_table.worker(router.trusts)
         spool = self._open_spool(self._slot)
         intake = Intake(spool, hostname=settings.hostname, clock=self._clock, hops=settings.limits.hops)
         self._outbound = Outbound(
@@ -137,6 +142,7 @@ class MailServices:
             self._open_shards,
             RouteNames(lambda: router),
             certificates=self._fingerprints,
+            limits=self._limits,
             loop=self._loop,
             log=self._log,
             clock=self._clock,

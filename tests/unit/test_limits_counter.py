@@ -145,7 +145,7 @@ def test_early_talkers_are_not_let_in_any_more() -> None:
 
 def test_failed_logins_are_slowed_ever_more_then_refused_for_a_while() -> None:
     limits, clock = counter(rule("auth_failures", rate="7/7h"))
-    delays = []
+    delays: list[float] = []
     while limits.barred(IP) is None and len(delays) < 20:
         delays.append(limits.failed(IP, "alice"))
     assert delays == [0, 1, 2, 4, 8, MOST_DELAY, MOST_DELAY]

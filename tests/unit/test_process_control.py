@@ -7,6 +7,8 @@ from pathlib import Path
 from fastsmtp.clock import SystemClock
 from fastsmtp.control.client import ask, shards_of
 from fastsmtp.control.place import socket_path
+from fastsmtp.limits.counter import LimitTable
+from fastsmtp.limits.rule_settings import rules_in_force
 from fastsmtp.process.control import Control
 from fastsmtp.telemetry.maillog import MailLog
 from tests.fakes.queue_desk import FakeRoutes
@@ -22,6 +24,7 @@ def control(data_dir: Path, *desks: Desk) -> Control:
         lambda: [(number, desk.spool, desk.engine) for number, desk in enumerate(desks)],
         FakeRoutes(),
         certificates=lambda: ["ab", "cd"],
+        limits=LimitTable(rules_in_force(()), clock).worker(lambda ip: False),
         loop=asyncio.get_running_loop(),
         log=MailLog(clock, slot=3),
         clock=clock,
@@ -70,6 +73,7 @@ def test_where_it_cannot_listen_the_worker_goes_on(tmp_path: Path) -> None:
             list,
             FakeRoutes(),
             certificates=list,
+            limits=LimitTable((), clock).worker(lambda ip: False),
             loop=asyncio.get_running_loop(),
             log=log,
             clock=clock,

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from fastsmtp.clock import SystemClock
+from fastsmtp.limits.counter import LimitTable
 from fastsmtp.limits.guard import ConnectionGuard
 from fastsmtp.limits.pressure import PressureBoard
 from fastsmtp.limits.sites import SiteTable
@@ -46,6 +47,7 @@ async def running(settings: Settings, slot: int = 0) -> AsyncIterator[MailServic
         source=SettingsSource(None, settings, None),
         guard=ConnectionGuard(2, settings.limits, clock),
         pressure=PressureBoard([0, 1]),
+        limits=LimitTable((), clock),
         sites=SiteTable(2, 20, 0, clock),
         suspects=regions([0, 1], SuspectBoard.BYTES),
         remote_suspects=regions([0, 1], Suspects.BYTES),
