@@ -192,7 +192,7 @@ class Hand:
                 mail.stored = True
                 changes.append(Defer(mail.envelope.id, mail.waiting()))
             else:
-                changes.append(Finish(mail.envelope.id))
+                changes.append(Finish(mail.envelope.id, len(mail.envelope.recipients)))
         self._dirty.clear()
         if changes:
             self._box.settle(changes, lambda error: self._committed(mails, error))

@@ -266,15 +266,19 @@ class Journal:
     def room(self, size: int, spare: int) -> bool:
         """Whether a frame of ``size`` bytes can be appended so that ``spare`` regions are left. Raises
         `SpoolFull` when it never can."""
-        if size > self.region_bytes - _SECTOR:
-            raise SpoolFull(
-                f"{self._path}: {size} bytes are more than a part of it holds; raise spool.journal"
-            )
+        self.must_hold(size)
         current = self._current
         fits = current is not None and current.end + size <= self.region_bytes
         if fits:
             return self.ahead() >= spare
         return self._unused() > 0 and self.ahead() > spare
+
+    def must_hold(self, size: int) -> None:
+        """Raise `SpoolFull` when a frame of ``size`` bytes can never be appended."""
+        if size > self.region_bytes - _SECTOR:
+            raise SpoolFull(
+                f"{self._path}: {size} bytes are more than a part of it holds; raise spool.journal"
+            )
 
     def ahead(self) -> int:
         """How many regions can be used after the current one, those the file may grow by counted."""

@@ -57,9 +57,10 @@ class Defer(NamedTuple):
 
 
 class Finish(NamedTuple):
-    """All recipients of the message are final."""
+    """All recipients of the message are final. It had so many: each has rows that go."""
 
     id: str
+    recipients: int = 1
 
 
 class Page(NamedTuple):
@@ -140,7 +141,9 @@ class RelayBox:
         """Commit many changes, in pieces of bounded size; ``done`` is called once, with the first error if there
         was one. A message that is gone meanwhile stays gone. Storage that fails is tried again until it does not: an
         error comes only when the spool ends. Due times become whole milliseconds, in ``changes`` too, which are not
-        to be changed before ``done``."""
+        to be changed before ``done``. Where a row would be more than a commit takes easily, what was said by other
+        hosts is left out of it."""
+        changes = [self._fitted(change) for change in changes]
         for change in changes:
             self._settling[change.id] = self._settling.get(change.id, 0) + 1
             if isinstance(change, Defer):
@@ -162,6 +165,13 @@ class RelayBox:
             self._post(lambda: done(None))
         for piece, size in pieces:
             self._commit(piece, size, one)
+
+    def _fitted(self, change: Defer | Finish) -> Defer | Finish:
+        if isinstance(change, Finish) or _needs(change) <= self._most_bytes:
+            return change
+        row = change.waiting
+        brief = [rcpt.brief() for rcpt in row.rcpts]
+        return Defer(change.id, Waiting(row.queued_at, row.noticed, row.held, brief, row.hops))
 
     def _pieces(self, changes: Sequence[Defer | Finish]) -> Iterator[tuple[list[Defer | Finish], int]]:
         piece: list[Defer | Finish] = []
@@ -362,10 +372,10 @@ class RelayBox:
 def _needs(change: Defer | Finish) -> int:
     """About the bytes the change puts."""
     if isinstance(change, Finish):
-        return _ROW
+        return 3 * _ROW * change.recipients
     size = 4 * _ROW
     for rcpt in change.waiting.rcpts:
         size += 4 * _ROW
         for one in rcpt.tries:
-            size += _TRY + len(one.text) + len(one.remote)
+            size += _TRY + len(one.remote) + len(one.text) * (1 if one.text.isascii() else 4)
     return size

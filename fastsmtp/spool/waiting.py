@@ -24,6 +24,9 @@ SEVERAL, OWN_DUE = 1, 2
 """A row's value is empty, or one byte with these flags. Its message waits for more than one recipient, so that it may
 have more than one row in a range; and, in ``by-domain`` only: its recipient has a due time of its own."""
 _SEVERAL = bytes((SEVERAL,))
+_WAITING, _RCPT = 4096, 192
+"""About the bytes of what waits in a frame: of a message with its sender and hops; of each recipient beside his
+address."""
 
 
 class Try(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -101,6 +104,12 @@ class RcptState(msgspec.Struct, array_like=True, gc=False):
             tries = (tries[0], *tries[1 - most :])
         return RcptState(self.number, due, tries, left_out)
 
+    def brief(self) -> "RcptState":
+        """The same with nothing of its attempts but the last one's code and status."""
+        last = self.last
+        tries = (Try(last.at, last.code, last.enhanced),) if self.tries else ()
+        return RcptState(self.number, self.due, tries, self.attempts - len(tries))
+
     def moved(self, due: float) -> "RcptState":
         """The same with another due time."""
         return RcptState(self.number, due, self.tries, self.left_out)
@@ -144,6 +153,15 @@ def decode_waiting(value: Any, *, held: bool) -> Waiting:
     """From its value in ``wait``, and whether there is a row in ``held``."""
     row = _decode(value)
     return Waiting(row.queued_at, row.noticed, held, row.rcpts, row.hops)
+
+
+def brief_size(envelope: Envelope) -> int:
+    """About the bytes, and no fewer, that a frame needs for a message that waits for all of ``envelope``, with its
+    rows and with each recipient `RcptState.brief`."""
+    size = _WAITING
+    for recipient in envelope.recipients:
+        size += _RCPT + 2 * len(address_key(recipient.address))
+    return size
 
 
 Row = tuple[bytes, bytes]

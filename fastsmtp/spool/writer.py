@@ -27,6 +27,7 @@ from fastsmtp.spool.keeper import Keeper, disk_full
 from fastsmtp.spool.record import Letter, record_parts
 from fastsmtp.spool.settings import SpoolSettings
 from fastsmtp.spool.tables import BODY, NUMBER, PACK, RELAY, Tables
+from fastsmtp.spool.waiting import brief_size
 from fastsmtp.store import StorageError
 from fastsmtp.threads import make_way
 
@@ -397,6 +398,7 @@ class Writer:
         at = 0
         for insert in inserts:
             if insert.relay is not None:
+                self._journal.must_hold(brief_size(insert.relay))  # it may have to wait for all of them
                 relays.append(RelayRecord(insert))
                 if not insert.here:
                     continue

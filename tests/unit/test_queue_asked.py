@@ -43,7 +43,7 @@ def test_a_message_that_is_given_up_goes_back_at_once() -> None:
     world.run(1)
     assert give_up(world, queue_id, "0" * 13) == [queue_id]
     assert world.teller.notices("failed") == [(queue_id, "b@far.test"), (queue_id, "c@far.test")]
-    assert Finish(queue_id) in world.box.settled
+    assert Finish(queue_id, 2) in world.box.settled
     assert list(world.box.mails) == [other]
     outcome = world.teller.decisions[-1][1].notices[0].outcomes[0]
     assert outcome.result.enhanced == "5.0.0"

@@ -19,7 +19,7 @@ def test_recipients_of_one_place_are_one_delivery() -> None:
         ("mx.far.test", ("a@far.test", "c@far.test")),
         ("mx.far.test", ("b@two.test",)),
     ]
-    assert world.box.settled[-1] == Finish(queue_id)
+    assert world.box.settled[-1] == Finish(queue_id, 4)
 
 
 def test_a_domain_that_does_not_exist_bounces() -> None:

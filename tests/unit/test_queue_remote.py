@@ -33,7 +33,7 @@ def test_what_is_taken_at_once_is_removed_and_nothing_else_is_written() -> None:
         (second, "c@far.test"),
         (second, "d@far.test"),
     ]
-    assert sorted(world.box.settled) == [Finish(first), Finish(second)]
+    assert sorted(world.box.settled) == [Finish(first), Finish(second, 2)]
     assert not world.box.mails
     assert not world.runner._hand.mails
     assert world.hosts.contents[0] == b"Subject: x\r\n\r\nx\r\n"
