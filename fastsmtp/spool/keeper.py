@@ -23,7 +23,7 @@ _AHEAD = 3
 """Regions the writer can go on in, with which there is nothing to do."""
 _MOST = 8000
 """Changes of one transaction, at most: each may change a page, and these stand in memory meanwhile."""
-_MOST_KEYS = 500_000
+_MOST_KEYS = 250_000
 """Keys whose last change stands in the journal alone: beyond them its oldest region is moved early, as they take
 memory."""
 _PROBE_KEY = b"probe"
