@@ -70,11 +70,12 @@ def million(server: Server, options: argparse.Namespace) -> Figures:
 
     empty = rounds()
     filled = load(server, "d{n}.down.test", DOMAINS, options.queued)
-    full = rounds()
+    grown = list(anonymous(pids(server)).values())
+    time.sleep(IDLE)  # what was put into the journal is moved into the tree, and first attempts are over
     before = written(server)
     time.sleep(IDLE)
     idle = written(server) - before
-    grown = list(anonymous(pids(server)).values())
+    full = rounds()
     server.stop()
     began = time.monotonic()
     server.start()
