@@ -13,6 +13,7 @@ from fastsmtp.cli import exits
 from fastsmtp.cli.options import Stop
 
 COMMANDS = {
+    "init": "Set up a server for a domain.",
     "serve": "Run the server.",
     "check": "Check a settings file.",
     "route": "Show where mail goes.",

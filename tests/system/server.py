@@ -93,7 +93,7 @@ class RunningServer:
 
     ``directory`` holds everything of it: ``fastsmtp.toml``, ``data/``, ``mail/{domain}/{user}``. Keyword
     arguments replace or add settings; a table is merged key by key (``limits={"connections": 5}``).
-    ``program`` replaces the command line that is run with ``-c FILE`` at its end.
+    ``text`` is a settings file to be used as it is, instead. ``program`` replaces the command line that is run with ``-c FILE`` at its end.
     """
 
     def __init__(
@@ -132,6 +132,7 @@ class RunningServer:
             else:
                 self.settings[key] = value
         self.file = directory / "fastsmtp.toml"
+        self.text = ""
         self.process: subprocess.Popen[bytes] | None = None
         self._output = bytearray()
         self._reader: threading.Thread | None = None
@@ -140,7 +141,7 @@ class RunningServer:
 
     def start(self, *, wait: bool = True) -> "RunningServer":
         """Write the settings file and start; with ``wait`` return once every worker serves."""
-        self.file.write_text(settings_text(self.settings))
+        self.file.write_text(self.text or settings_text(self.settings))
         self._output = bytearray()
         self.process = subprocess.Popen(
             [*self.program, "-c", str(self.file)],

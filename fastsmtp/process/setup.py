@@ -1,0 +1,150 @@
+"""A first set-up: the settings file, a certificate, a place for keys, and the records to publish.
+
+Secure as it is made: nobody may relay but who has logged in, by TLS; keys are for root alone, the settings for root
+and the server's group. Nothing is overwritten.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from fastsmtp.accounts.embedded import DIRECTORY
+from fastsmtp.config.bind import bind
+from fastsmtp.config.docgen import written
+from fastsmtp.config.errors import SettingsError
+from fastsmtp.config.load import parse_toml
+from fastsmtp.process.errors import StartError
+from fastsmtp.process.privileges import Identity
+from fastsmtp.process.settings import Settings
+from fastsmtp.tls.certificates import read_pair
+from fastsmtp.tls.pair import CertificateError
+from fastsmtp.tls.selfsigned import CERT_FILE, KEY_FILE, self_signed
+from fastsmtp.tls.settings import CertificateSettings
+
+SETTINGS_FILE = "fastsmtp.toml"
+SYSTEM_DIRECTORY = Path("/etc/fastsmtp")
+"""Where the settings of a whole machine's server lie; what it keeps is then below `SYSTEM_STATE`."""
+SYSTEM_STATE = Path("/var/lib/fastsmtp")
+PROTOCOLS = ("smtp", "submission", "submissions")
+PORTS = (25, 587, 465)
+"""Of `PROTOCOLS`, in this order."""
+
+_HEAD = """\
+# Settings of the mail server of {domain}. Lines that begin with "# " show the defaults of all other keys.
+# `fastsmtp check -c FILE` says what is wrong with a file; docs/settings.md is the reference.
+
+"""
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What is to be set up. ``login`` is the first account, ``listen`` addresses, ``ports`` those of `PROTOCOLS`;
+    without ``pair`` (certificate, key) a certificate is made."""
+
+    domain: str
+    hostname: str
+    directory: Path
+    login: str
+    user: str | None = None
+    listen: tuple[str, ...] = ("0.0.0.0",)  # noqa: S104 - mail comes from everywhere
+    ports: tuple[int, ...] = PORTS
+    pair: tuple[Path, Path] | None = None
+
+    @property
+    def file(self) -> Path:
+        """The settings file."""
+        return self.directory / SETTINGS_FILE
+
+    @property
+    def certificate(self) -> tuple[Path, Path]:
+        """The certificate and its key."""
+        return self.pair or (self.directory / "tls" / CERT_FILE, self.directory / "tls" / KEY_FILE)
+
+    @property
+    def dkim(self) -> Path:
+        """Where the key for signing is to lie."""
+        return self.directory / "dkim"
+
+    @property
+    def state(self) -> Path:
+        """What the server keeps lies below it."""
+        return SYSTEM_STATE if self.directory == SYSTEM_DIRECTORY else self.directory
+
+    @property
+    def data_dir(self) -> Path:
+        """The spool and the accounts."""
+        return self.state / "data"
+
+
+def in_the_way(plan: Plan) -> Path | None:
+    """Something that is there already and would be made."""
+    made = [plan.file, *(() if plan.pair else plan.certificate), plan.data_dir / DIRECTORY]
+    return next((path for path in made if os.path.lexists(path)), None)
+
+
+def settings_text(plan: Plan) -> str:
+    """The settings file."""
+    cert, key = plan.certificate
+    top: dict[str, Any] = {"hostname": plan.hostname, "data_dir": plan.data_dir}
+    if plan.user is not None:
+        top["user"] = plan.user
+    listeners = [
+        {"address": f"{f'[{address}]' if ':' in address else address}:{port}", "protocol": protocol}
+        for protocol, port in zip(PROTOCOLS, plan.ports, strict=True)
+        for address in plan.listen
+    ]
+    mailboxes = {
+        "domains": [plan.domain],
+        "path": f"{plan.state}/mail/{{domain}}/{{user}}",
+        "postmaster": plan.login,
+    }
+    tables = {
+        "": [top],
+        "listeners": listeners,
+        "tls.certificates": [{"cert": cert, "key": key}],
+        "mailboxes": [mailboxes],
+        "accounts": [{"backend": "embedded"}],
+    }
+    return _HEAD.format(domain=plan.domain) + written(Settings, tables)
+
+
+def make_files(plan: Plan, identity: Identity | None) -> None:
+    """Make all files but those of accounts; the server's group may read the settings. Raises `StartError`, before
+    anything is made when it is for what was asked."""
+    taken = in_the_way(plan)
+    if taken is not None:
+        raise StartError(
+            f"{taken} is there already, and nothing is overwritten; choose another --dir, or move it away",
+            os.EX_CANTCREAT,
+        )
+    text = settings_text(plan)
+    try:
+        bind(parse_toml(text, SETTINGS_FILE), Settings)
+        if plan.pair:
+            read_pair(CertificateSettings(cert=str(plan.pair[0]), key=str(plan.pair[1])))
+    except SettingsError as error:
+        raise StartError(error.problems[0], os.EX_DATAERR) from None
+    except CertificateError as error:
+        raise StartError(str(error), os.EX_DATAERR) from None
+    try:
+        plan.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        plan.dkim.mkdir(mode=0o700, exist_ok=True)
+        if plan.pair is None:
+            self_signed([plan.hostname], plan.certificate[0].parent)
+        _write(plan.file, text, identity)
+    except CertificateError as error:
+        raise StartError(str(error), os.EX_CANTCREAT) from None
+    except OSError as error:
+        raise StartError(
+            f"cannot make {error.filename or plan.directory}: {error.strerror}", os.EX_CANTCREAT
+        ) from None
+
+
+def _write(path: Path, text: str, identity: Identity | None) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with open(file, "w", encoding="utf-8") as stream:
+        stream.write(text)
+        if identity is not None:
+            os.fchown(file, -1, identity.gid)
+            os.fchmod(file, 0o640)

@@ -1,0 +1,78 @@
+"""A first set-up is a good settings file and files with the right modes; nothing is overwritten."""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fastsmtp.config.bind import bind
+from fastsmtp.process.errors import StartError
+from fastsmtp.process.settings import Settings, load_settings
+from fastsmtp.process.setup import SYSTEM_DIRECTORY, SYSTEM_STATE, Plan, make_files, settings_text
+
+
+def plan(directory: Path, **changes: Any) -> Plan:
+    """One for example.org."""
+    wanted: dict[str, Any] = {
+        "domain": "example.org",
+        "hostname": "mx.example.org",
+        "directory": directory,
+        "login": "alice@example.org",
+    }
+    return Plan(**(wanted | changes))
+
+
+def test_what_is_made(tmp_path: Path) -> None:
+    place = tmp_path / "etc"
+    make_files(plan(place), None)
+    settings = load_settings(place / "fastsmtp.toml")
+    assert [(one.address, one.protocol) for one in settings.listeners] == [
+        ("0.0.0.0:25", "smtp"),
+        ("0.0.0.0:587", "submission"),
+        ("0.0.0.0:465", "submissions"),
+    ]
+    assert settings.accounts.backend == "embedded"
+    assert settings.relay.networks == ()
+    assert not settings.auth.clear_on_loopback
+    assert settings.data_dir == place / "data"
+    modes = {path.name: path.stat().st_mode & 0o777 for path in place.rglob("*")}
+    assert modes == {"fastsmtp.toml": 0o600, "tls": 0o755, "cert.pem": 0o644, "key.pem": 0o600, "dkim": 0o700}
+
+
+def test_a_whole_machines_server_keeps_its_mail_below_var() -> None:
+    text = settings_text(plan(SYSTEM_DIRECTORY, user="fastsmtp", listen=("192.0.2.1", "2001:db8::1")))
+    settings = bind(tomllib.loads(text), Settings)
+    assert settings.user == "fastsmtp"
+    assert settings.data_dir == SYSTEM_STATE / "data"
+    assert settings.mailboxes.path == f"{SYSTEM_STATE}/mail/{{domain}}/{{user}}"
+    assert [one.address for one in settings.listeners][:2] == ["192.0.2.1:25", "[2001:db8::1]:25"]
+
+
+@pytest.mark.parametrize("name", ["fastsmtp.toml", "tls/cert.pem", "tls/key.pem", "data/accounts"])
+def test_what_is_there_is_named_and_stays(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).symlink_to("nowhere")
+    with pytest.raises(StartError, match="is there already") as caught:
+        make_files(plan(tmp_path), None)
+    assert str(tmp_path / name) in str(caught.value)
+    assert [path for path in tmp_path.rglob("*") if not path.is_dir()] == [tmp_path / name]
+
+
+def test_nothing_is_made_for_what_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "cert").write_text("")
+    pair = (tmp_path / "cert", tmp_path / "none")
+    with pytest.raises(StartError, match="none: cannot be read") as caught:
+        make_files(plan(tmp_path / "etc", pair=pair), None)
+    assert caught.value.code == os.EX_DATAERR
+    with pytest.raises(StartError, match="hostname: expected a host name"):
+        make_files(plan(tmp_path / "etc", hostname="a b"), None)
+    assert not (tmp_path / "etc").exists()
+
+
+def test_a_place_where_nothing_can_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StartError, match="cannot make") as caught:
+        make_files(plan(tmp_path / "file" / "etc"), None)
+    assert caught.value.code == os.EX_CANTCREAT
