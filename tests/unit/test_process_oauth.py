@@ -1,5 +1,6 @@
 """Where a worker's verifier of tokens comes from."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,13 @@ from fastsmtp.process.errors import StartError
 from fastsmtp.process.oauth import make_tokens
 from fastsmtp.process.settings import ListenerSettings, Settings, load_settings
 from fastsmtp.session.auth_settings import AuthSettings
+from fastsmtp.transport.smtp.https import HttpsFetcher
+from fastsmtp.transport.smtp.mta_sts import FetchError
 from tests.fakes.clock import FakeClock
 from tests.tools.jwt import AUDIENCE, ISSUER, NOW, Issuer
 
 THEM = Issuer()
+URL = "https://login.example.org/jwks.json"
 
 
 def settings(keys: str | None, backend: str = "embedded") -> Settings:
@@ -54,6 +58,32 @@ def test_a_file_without_keys(tmp_path: Path) -> None:
     file.write_bytes(b"{}")
     with pytest.raises(StartError, match=f"^auth.oauth.keys: {file}: it is no JWKS"):
         make_tokens(settings(str(file)), FakeClock(), never)
+
+
+def test_keys_by_https(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: list[bytes | FetchError] = [FetchError("sts-policy-fetch-error", "no connection"), THEM.jwks]
+    clock, events = FakeClock(wall=NOW), list[str]()
+
+    async def fetch(self: HttpsFetcher, url: str) -> bytes:
+        assert url == URL
+        answer = answers.pop(0)
+        if isinstance(answer, FetchError):
+            raise answer
+        return answer
+
+    async def run() -> None:
+        monkeypatch.setattr(HttpsFetcher, "fetch", fetch)
+        tokens = make_tokens(settings(URL), clock, events.append)
+        assert tokens is not None
+        for _ in range(2):
+            tokens.tick()
+            await asyncio.sleep(0)
+            clock.steady += 60
+        assert tokens.verifier.verify(THEM.token(), never) == Vouched("alice@example.org")
+        tokens.stop()
+
+    asyncio.run(run())
+    assert (answers, events) == ([], [f"auth.oauth.keys: {URL}: no connection"])
 
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
