@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from fastsmtp.clock import Clock
 from fastsmtp.intake.hops import HopCounter, may_circle
+from fastsmtp.intake.submitted import missing_fields
 from fastsmtp.intake.trace_fields import TraceFields
 from fastsmtp.mail.envelope import Envelope, Recipient
 from fastsmtp.mail.reply import SPOOL_FAILED, SPOOL_FULL, TOO_MANY_HOPS, Reply
@@ -30,6 +31,7 @@ class Incoming:
 
     __slots__ = (
         "_body",
+        "_complete_as",
         "_counter",
         "_file",
         "_hops",
@@ -59,6 +61,11 @@ class Incoming:
         self._file: BodyFile | None = None
         self._hops = hops
         self._counter: HopCounter | None = None
+        self._complete_as = ""
+
+    def complete(self, hostname: str) -> None:
+        """Add Message-ID and Date where the message has none; ``hostname`` stands in the former. Before its body."""
+        self._complete_as = hostname
 
     @property
     def length(self) -> int:
@@ -81,6 +88,8 @@ class Incoming:
         if len(self._prefix) + self.size <= self._spool.inline_limit:
             return True
         gathered, self._body = bytes(self._body), b""
+        if self._complete_as:
+            self._add_fields(gathered)
         if self.keep_start:
             self.start = (self._prefix + gathered)[:START]
         self._count(gathered)
@@ -94,6 +103,8 @@ class Incoming:
         ``done`` is not called."""
         file = self._file
         if file is None:
+            if self._complete_as:
+                self._add_fields(self._body)
             self._count(self._body)
             if self.keep_start:
                 self.start = (self._prefix + self._body)[:START]
@@ -115,6 +126,10 @@ class Incoming:
             self._file.on_drain = None
             self._file.abort()
 
+    def _add_fields(self, start: bytes | bytearray) -> None:
+        envelope = self.envelope
+        self._prefix += missing_fields(start, envelope.id, self._complete_as, envelope.received_at)
+
     def _count(self, start: bytes | bytearray) -> None:
         """Begin to count its hops, where there can be too many."""
         if may_circle(start, self._hops):
@@ -126,6 +141,7 @@ class Intake:
     """The door. ``hostname`` stands in Received; with more than ``hops`` of these a message goes in circles."""
 
     def __init__(self, spool: Spool, *, hostname: str, clock: Clock, hops: int = 100) -> None:
+        self._hostname = hostname
         self._spool = spool
         self._clock = clock
         self._hops = hops
@@ -146,8 +162,12 @@ class Intake:
         protocol: str,
         parameters: dict[str, str] | None,
         resume: Callable[[], None],
+        tls: str = "",
+        hidden: bool = False,
+        complete: bool = False,
     ) -> Incoming | Reply:
-        """A message's envelope is complete and its body about to come; the reply when it cannot be taken."""
+        """A message's envelope is complete and its body about to come; the reply when it cannot be taken. ``tls`` and
+        ``hidden``: see `TraceFields.make`; ``complete``: a missing Message-ID or Date is added."""
         refused = self.refusal()
         if refused is not None:
             return refused
@@ -161,4 +181,8 @@ class Intake:
             self._clock.now(),
             parameters,
         )
-        return Incoming(self._spool, envelope, self._fields.make(envelope), resume, self._hops)
+        fields = self._fields.make(envelope, tls, hidden)
+        incoming = Incoming(self._spool, envelope, fields, resume, self._hops)
+        if complete:
+            incoming.complete(self._hostname)
+        return incoming

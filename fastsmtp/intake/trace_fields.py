@@ -28,12 +28,13 @@ class TraceFields:
         self._second = -1
         self._date = ""
 
-    def make(self, envelope: Envelope) -> bytes:
+    def make(self, envelope: Envelope, tls: str = "", hidden: bool = False) -> bytes:
         """``Return-Path`` and ``Received``, each with its CRLF.
 
         The client's address is a literal (RFC 5321 §4.1.3), "with" names the protocol (RFC 6531 §4.3 for its
         UTF8 forms), and "for" is there only when it discloses no other recipient (RFC 5321 §7.2), which includes
-        what an alias stands for. A message without a client's address was made by this server.
+        what an alias stands for. A message without a client's address was made by this server. ``tls`` says in a
+        comment what the connection was protected by; with ``hidden`` nothing is said of the client.
         """
         second = int(envelope.received_at)
         if second != self._second:
@@ -45,6 +46,11 @@ class TraceFields:
                 f"Return-Path: <{envelope.sender}>\r\n"
                 f"Received: by {self._hostname} (fastsmtp) id {envelope.id}{self._date}"
             ).encode()
+        if hidden:
+            return (
+                f"Return-Path: <{envelope.sender}>\r\n"
+                f"Received: by {self._hostname} (fastsmtp) with {envelope.protocol} id {envelope.id}{self._date}"
+            ).encode()
         literal = f"IPv6:{ip}" if ":" in ip else ip
         recipients = envelope.recipients
         only = (
@@ -52,6 +58,6 @@ class TraceFields:
         )
         return (
             f"Return-Path: <{envelope.sender}>\r\n"
-            f"Received: from {envelope.helo} ([{literal}]){self._by}{envelope.protocol} id {envelope.id}"
+            f"Received: from {envelope.helo} ([{literal}]){tls}{self._by}{envelope.protocol} id {envelope.id}"
             f"{only}{self._date}"
         ).encode()

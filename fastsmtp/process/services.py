@@ -35,6 +35,7 @@ from fastsmtp.queue.suspects import Suspects
 from fastsmtp.routing.reload import Reloader
 from fastsmtp.routing.route import Expansion
 from fastsmtp.routing.router import Router
+from fastsmtp.session.auth import Logins
 from fastsmtp.session.service import SessionService
 from fastsmtp.spool.base import SpoolError, SpoolFull
 from fastsmtp.spool.filter import Filter
@@ -127,6 +128,7 @@ class MailServices:
         self._begin(spool, self._slot, crashed)
         self._sessions = SessionService(
             settings=settings.session,
+            listeners=settings.listeners,
             intake=intake,
             router=router,
             guard=self._guard.worker(self._slot),
@@ -135,6 +137,14 @@ class MailServices:
             clock=self._clock,
             expanded=self._expanded,
             verifier=self._outbound.verifier,
+            certificates=self._certificates,
+            logins=Logins(
+                settings.auth,
+                self._accounts.authenticator,
+                self._tokens.verifier if self._tokens else None,
+                log=self._log,
+                later=SessionService.call_later,
+            ),
         )
         self._control = Control(
             settings.data_dir,
@@ -164,7 +174,7 @@ class MailServices:
 
     def factory(self, listener: Listener) -> ProtocolFactory:
         """See `Services.factory`."""
-        return self._sessions.factory
+        return self._sessions.factory(listener.number)
 
     def adopt(self, shard: int, crashed: bool) -> None:
         """See `Services.adopt`."""

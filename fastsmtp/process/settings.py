@@ -19,7 +19,8 @@ from fastsmtp.accounts.static import StaticDirectory, directory_problems
 from fastsmtp.config.bind import bind
 from fastsmtp.config.errors import SettingsError
 from fastsmtp.config.load import load_toml
-from fastsmtp.config.values import Endpoint, check_hostname, parse_endpoint
+from fastsmtp.config.secrets import file_of
+from fastsmtp.config.values import check_hostname
 from fastsmtp.dns.settings import DnsSettings
 from fastsmtp.limits.settings import LimitSettings, PressureSettings
 from fastsmtp.mailbox.settings import MailboxSettings
@@ -36,6 +37,7 @@ from fastsmtp.routing.settings import (
 )
 from fastsmtp.routing.tables import RoutingTables, build_tables
 from fastsmtp.session.auth_settings import AuthSettings
+from fastsmtp.session.listener_settings import ListenerSettings as ListenerSettings
 from fastsmtp.session.settings import SessionSettings
 from fastsmtp.spool.settings import Durability, SpoolSettings
 from fastsmtp.tls.settings import TlsSettings
@@ -46,31 +48,6 @@ from fastsmtp.transport.smtp.tls_settings import TlsPolicySettings
 def cpu_count() -> int:
     """CPUs this process may use."""
     return len(os.sched_getaffinity(0))
-
-
-class ListenerSettings(Struct, frozen=True, kw_only=True):
-    """One socket to listen on. The table may stand several times."""
-
-    address: Annotated[
-        str,
-        Meta(
-            description='IP address and port, such as `"127.0.0.1:2525"` or `"[::1]:2525"`; '
-            "with port 0 the kernel chooses one.",
-            examples=["127.0.0.1:2525"],
-        ),
-    ]
-    protocol: Annotated[Literal["smtp"], Meta(description="What is spoken there.")] = "smtp"
-
-    def __post_init__(self) -> None:
-        try:
-            parse_endpoint(self.address)
-        except ValueError as error:
-            raise ValueError(f"address: {error}") from None
-
-    @property
-    def endpoint(self) -> Endpoint:
-        """The address in parts."""
-        return parse_endpoint(self.address)
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -213,14 +190,14 @@ def _absolute(settings: Settings, base: Path) -> Settings:
     if relay.recipients not in (None, VERIFY):
         relay = change(relay, recipients=str(base / relay.recipients))
     credentials = {
-        name: one if one.password_file is None else change(one, password_file=str(base / one.password_file))
+        name: one if one.password_file is None else change(one, password_file=file_of(base, one.password_file))
         for name, one in settings.credentials.items()
     }
     mailboxes = change(settings.mailboxes, path=str(base / settings.mailboxes.path))
     tls = change(
         settings.tls,
         certificates=tuple(
-            change(one, cert=str(base / one.cert), key=str(base / one.key))
+            change(one, cert=file_of(base, one.cert), key=file_of(base, one.key))
             for one in settings.tls.certificates
         ),
         client_ca=settings.tls.client_ca and str(base / settings.tls.client_ca),
@@ -240,9 +217,12 @@ def _absolute(settings: Settings, base: Path) -> Settings:
             ldap=change(
                 ldap,
                 ca_file=ldap.ca_file and str(base / ldap.ca_file),
-                password_file=ldap.password_file and str(base / ldap.password_file),
+                password_file=ldap.password_file and file_of(base, ldap.password_file),
             ),
         )
+    if accounts.postgresql is not None and accounts.postgresql.password_file is not None:
+        file = file_of(base, accounts.postgresql.password_file)
+        accounts = change(accounts, postgresql=change(accounts.postgresql, password_file=file))
     return change(
         settings,
         accounts=accounts,
@@ -304,6 +284,7 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         first = seen.setdefault(endpoint, i)
         if first != i and endpoint.port:
             yield f"listeners[{i}].address: {endpoint} is that of listeners[{first}] too"
+        yield from _unusable(settings, i)
         if settings.mailboxes.unknown_users == "create" and not endpoint.loopback:
             yield (
                 'mailboxes.unknown_users: "create" makes a mailbox for whoever is named and is for '
@@ -335,6 +316,20 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     if elsewhere and several and "{domain}" not in settings.mailboxes.path:
         yield (
             "mailboxes.path: accounts of one name in two domains would share a mailbox, as it lacks {domain}; add it"
+        )
+
+
+def _unusable(settings: Settings, number: int) -> Iterator[str]:
+    """Why nobody could send by a listener that is for users."""
+    listener = settings.listeners[number]
+    profile, where = listener.profile, f"listeners[{number}].protocol"
+    clear = settings.auth.clear_on_loopback and listener.endpoint.loopback and not profile.implicit_tls
+    if profile.demands_tls and not settings.tls.certificates and not clear:
+        yield f'{where}: "{listener.protocol}" needs a certificate; name one in tls.certificates'
+    if profile.demands_auth and settings.accounts.backend == "static" and settings.auth.oauth is None:
+        yield (
+            f'{where}: nobody can log in for "{listener.protocol}" with accounts.backend = "static"; '
+            'choose another one, such as "embedded"'
         )
 
 

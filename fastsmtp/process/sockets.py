@@ -19,11 +19,13 @@ Accept = Literal["reuseport", "shared"]
 
 
 class Listener(NamedTuple):
-    """One bound listener: ``protocol`` as in its settings, ``sockets`` one for each worker or one for all."""
+    """One bound listener: ``protocol`` as in its settings, ``sockets`` one for each worker or one for all; ``number``:
+    which of the settings' listeners it is."""
 
     endpoint: Endpoint
     protocol: str
     sockets: tuple[socket.socket, ...]
+    number: int = 0
 
     def of(self, slot: int) -> socket.socket | None:
         """The socket the worker in ``slot`` accepts from; None for a slot that has none."""
@@ -69,8 +71,8 @@ def listen_all(
     """`listen` on every endpoint with its protocol; all or none."""
     bound: list[Listener] = []
     try:
-        for endpoint, protocol in wanted:
-            bound.append(listen(endpoint, protocol, accept, workers, backlog))
+        for number, (endpoint, protocol) in enumerate(wanted):
+            bound.append(listen(endpoint, protocol, accept, workers, backlog)._replace(number=number))
     except StartError:
         for listener in bound:
             close_all(listener.sockets)

@@ -77,8 +77,10 @@ class RelayRules:
         self.verification = settings.verify
         """How it is asked."""
 
-    def trusts(self, client_ip: str) -> bool:
-        """Whether this client may send to every domain."""
+    def trusts(self, client_ip: str | None) -> bool:
+        """Whether this client may send to every domain; None: it has logged in, and may."""
+        if client_ip is None:
+            return True
         known = self._trusted.get(client_ip)
         if known is None:
             if len(self._trusted) >= _CACHED:

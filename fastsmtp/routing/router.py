@@ -59,9 +59,10 @@ class Router:
 
     # --- at RCPT ------------------------------------------------------------------------------
 
-    def route(self, local: str, domain: str, client_ip: str) -> Accepted | Reply:
+    def route(self, local: str, domain: str, client_ip: str | None) -> Accepted | Reply:
         """Where mail for ``local@domain`` from the client at ``client_ip`` goes, or why not: 550 5.1.1 for
-        nobody of ours, 550 5.7.1 for other domains. The bare ``<postmaster>`` has an empty ``domain``."""
+        nobody of ours, 550 5.7.1 for other domains. The bare ``<postmaster>`` has an empty ``domain``. Without
+        a ``client_ip`` it is one who has logged in, and may send to every domain."""
         if self._tables.directory.version != self._version:
             self._forget()
         known = self._known.get((local, domain))
@@ -72,7 +73,7 @@ class Router:
             return known
         return self._decide(local, domain, client_ip)
 
-    def trusts(self, client_ip: str) -> bool:
+    def trusts(self, client_ip: str | None) -> bool:
         """Whether this client may send to every domain; for such a one no next hop is asked."""
         return self._tables.relay.trusts(client_ip)
 
@@ -101,7 +102,7 @@ class Router:
         return self._decide(local, domain, client_ip, trace)
 
     def _decide(
-        self, local: str, domain: str, client_ip: str, trace: Trace | None = None
+        self, local: str, domain: str, client_ip: str | None, trace: Trace | None = None
     ) -> Accepted | Reply:
         tables = self._tables
         # IDNA costs a millisecond for the longest names, and whoever knocks chooses them.
@@ -136,7 +137,7 @@ class Router:
         return decided
 
     def _another_s(
-        self, local: str, domain: str, home: str, client_ip: str, trace: Trace | None
+        self, local: str, domain: str, home: str, client_ip: str | None, trace: Trace | None
     ) -> Accepted | Reply:
         """The same for a domain that is not served here."""
         if not home:
@@ -150,7 +151,7 @@ class Router:
             _put(self._elsewhere, (local, domain), found)
         return found
 
-    def _denied(self, client_ip: str, trace: Trace | None) -> Reply:
+    def _denied(self, client_ip: str | None, trace: Trace | None) -> Reply:
         if trace:
             trace(
                 "permission",

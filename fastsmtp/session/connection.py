@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING, cast
 
 from fastsmtp._core import net
 from fastsmtp.mail.reply import EARLY_TALK, LOCAL_ERROR, SHUTTING_DOWN, TIMEOUT, Reply
+from fastsmtp.session import proxy
+from fastsmtp.session.listener import Listener
 from fastsmtp.session.session import Session
 from fastsmtp.smtp.dialogue import ServerProtocol
+from fastsmtp.smtp.handler import Challenge
+from fastsmtp.tls.layer import TlsError, TlsFacts, TlsLayer
+from fastsmtp.tls.transport import TlsTransport
 
 if TYPE_CHECKING:
     from fastsmtp.session.service import SessionService
@@ -21,8 +26,9 @@ LINGER = 5
 # Why reading is paused: any of these bits.
 _WAITING, _BODY, _WRITING, _FULL = 1, 2, 4, 8
 
-# How far a connection is: greeting still to be sent; talking; our side is closed.
-_NEW, _OPEN, _CLOSING = 0, 1, 2
+# How far a connection is: greeting still to be sent; talking; our side is closed; TLS begins; a proxy has still to
+# say for whom it comes.
+_NEW, _OPEN, _CLOSING, _HANDSHAKE, _PREFACE = range(5)
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -31,19 +37,23 @@ class Connection(asyncio.BufferedProtocol):
     __slots__ = (
         "_eof",
         "_ip",
+        "_listener",
         "_paused",
         "_phase",
+        "_preface",
         "_protocol",
         "_service",
         "_session",
         "_since",
+        "_tls",
         "_transport",
     )
 
     _transport: asyncio.Transport
 
-    def __init__(self, service: "SessionService") -> None:
+    def __init__(self, service: "SessionService", listener: Listener) -> None:
         self._service = service
+        self._listener = listener
         self._ip = ""
         self._paused = 0
         self._phase = _NEW
@@ -51,27 +61,41 @@ class Connection(asyncio.BufferedProtocol):
         self._since = service.second
         self._session: Session | None = None
         self._protocol: ServerProtocol | None = None
+        self._tls: TlsLayer | None = None
+        self._preface = b""
 
     # --- from the loop ----------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet, or refuse with the reason."""
-        service = self._service
         self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         ip = peer[0] if peer else ""
+        if self._listener.proxied(ip):
+            self._phase = _PREFACE
+            self._ip = ip
+            self._service.connections.add(self)
+        else:
+            self._enter(ip)
+
+    def _enter(self, ip: str) -> None:
+        service, listener = self._service, self._listener
         refused = SHUTTING_DOWN if service.draining else service.context.guard.enter(ip)
         if refused is not None:
             service.refused(ip, refused)
             self._phase = _CLOSING
-            self._transport.write(refused.wire)
+            if not listener.profile.implicit_tls:
+                self._transport.write(refused.wire)
             self._transport.close()
             return
         self._ip = ip
         service.connections.add(self)
-        self._session = Session(service.context, ip, self)
-        self._protocol = ServerProtocol(service.rules, self._session)
-        if service.banner_delay:
+        self._session = Session(service.context, listener, ip, self)
+        self._protocol = ServerProtocol(listener.rules(ip, None), self._session)
+        if listener.profile.implicit_tls:
+            self._begin_tls()
+        elif service.banner_delay:
+            self._phase = _NEW
             service.call_later(service.banner_delay, self._greet)
         else:
             self._greet()
@@ -89,17 +113,23 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.write(protocol.greeting())
 
     def get_buffer(self, sizehint: int) -> bytearray:
-        """The worker's one read buffer."""
-        return self._service.buffer
+        """The worker's one read buffer, or the one for ciphertext."""
+        return self._service.buffer if self._tls is None else self._service.cipher
 
     def buffer_updated(self, nbytes: int) -> None:
         """``nbytes`` of the read buffer are this client's."""
         service = self._service
+        if self._tls is not None:
+            nbytes = self._decrypt(self._tls, nbytes)
+            if not nbytes:
+                return
         protocol = self._protocol
         if protocol is None or self._phase != _OPEN:
             if self._phase == _NEW:
                 self._phase = _OPEN
                 self._refuse_connection(EARLY_TALK)
+            elif self._phase == _PREFACE:
+                self._read_preface(nbytes)
             return
         self._since = service.second
         try:
@@ -125,8 +155,8 @@ class Connection(asyncio.BufferedProtocol):
         self._phase = _CLOSING
         protocol, session = self._protocol, self._session
         self._protocol = self._session = None
+        self._service.connections.discard(self)
         if protocol is not None and session is not None:
-            self._service.connections.discard(self)
             self._service.context.guard.leave(self._ip)
             protocol.end()
             session.close()
@@ -142,7 +172,7 @@ class Connection(asyncio.BufferedProtocol):
 
     # --- from the session -------------------------------------------------------------------------
 
-    def answer(self, reply: Reply | None) -> None:
+    def answer(self, reply: Reply | Challenge | None) -> None:
         """See `Wire`."""
         protocol = self._protocol
         if protocol is None:
@@ -157,6 +187,15 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.write(out)
         if protocol.closing or protocol.holding or self._paused or self._eof or self._service.draining:
             self._after(protocol)
+
+    def become(self, ip: str) -> Reply | None:
+        """See `Wire`."""
+        guard = self._service.context.guard
+        refused = guard.enter(ip)
+        if refused is None:
+            guard.leave(self._ip)
+            self._ip = ip
+        return refused
 
     def pause_body(self) -> None:
         """See `Wire`."""
@@ -176,6 +215,9 @@ class Connection(asyncio.BufferedProtocol):
         if self._phase == _CLOSING:
             if silent > LINGER:
                 self._transport.abort()
+        elif self._phase == _HANDSHAKE or self._phase == _PREFACE:
+            if silent > timeout:  # there is no way to say so
+                self._transport.abort()
         elif protocol is not None and silent > timeout and not (protocol.waiting or self._paused & _BODY):
             # who waits for our disk is not silent
             self.say_goodbye(TIMEOUT)
@@ -184,6 +226,9 @@ class Connection(asyncio.BufferedProtocol):
         """End the session with ``last``; a reply still owed for a complete message goes first. A command that waits
         is over."""
         protocol, session = self._protocol, self._session
+        if self._phase == _HANDSHAKE or self._phase == _PREFACE:
+            self._transport.close()
+            return
         if protocol is None or session is None or self._phase == _CLOSING:
             return
         if protocol.waiting and not session.asking:
@@ -203,6 +248,74 @@ class Connection(asyncio.BufferedProtocol):
         """Drop the connection now."""
         self._transport.abort()
 
+    # --- TLS ---------------------------------------------------------------------------------------
+
+    def _begin_tls(self) -> None:
+        """A handshake comes next. Nothing of what was read so far gets into it."""
+        certificates = self._listener.certificates
+        if certificates is None:
+            raise RuntimeError("TLS was offered without a certificate")
+        self._phase = _HANDSHAKE
+        self._tls = TlsLayer(certificates)
+        self._transport = TlsTransport(self._transport, self._tls)
+
+    def _decrypt(self, tls: TlsLayer, nbytes: int) -> int:
+        """``nbytes`` of ciphertext were read; how many octets of clear text lie in the read buffer now."""
+        service = self._service
+        if self._phase == _CLOSING:
+            return 0
+        transport = cast("TlsTransport", self._transport)
+        try:
+            count = tls.receive(memoryview(service.cipher)[:nbytes], memoryview(service.buffer))
+        except TlsError as error:
+            service.tls_failed(self._ip, str(error))
+            self._phase = _CLOSING
+            transport.flush()
+            transport.close()
+            return 0
+        if self._phase == _HANDSHAKE and tls.facts is not None:
+            self._secured(tls.facts)
+        transport.flush()
+        if tls.finished:
+            service.call_later(0, self.eof_received)
+        return count
+
+    def _secured(self, facts: TlsFacts) -> None:
+        """The handshake is over: a session begins of which nothing is known (RFC 3207 §4.2)."""
+        session = self._session
+        if session is None:
+            return
+        self._since = self._service.second
+        self._phase = _OPEN
+        session.secured(facts)
+        greeted = self._protocol is not None and self._protocol.upgrading
+        self._protocol = protocol = ServerProtocol(self._listener.rules(self._ip, facts), session)
+        if not greeted:
+            self._transport.write(protocol.greeting())
+
+    # --- a proxy in front ---------------------------------------------------------------------------
+
+    def _read_preface(self, nbytes: int) -> None:
+        service = self._service
+        self._preface += bytes(memoryview(service.buffer)[:nbytes])
+        try:
+            found = proxy.read(self._preface)
+        except proxy.ProxyError as error:
+            service.context.log.event(f"connection of the proxy {self._ip} closed: {error}")
+            self._phase = _CLOSING
+            self._transport.abort()
+            return
+        if found is None:
+            return
+        ip, size = found
+        rest, self._preface = self._preface[size:], b""
+        self._phase = _NEW
+        self._enter(ip or self._ip)
+        if rest and self._phase != _CLOSING:
+            buffer = self.get_buffer(-1)
+            buffer[: len(rest)] = rest
+            self.buffer_updated(len(rest))
+
     # --- own --------------------------------------------------------------------------------------
 
     def _after(self, protocol: ServerProtocol) -> None:
@@ -211,6 +324,8 @@ class Connection(asyncio.BufferedProtocol):
         if protocol.left:
             self._phase = _CLOSING
             self._transport.close()
+        elif protocol.upgrading:
+            self._begin_tls()
         elif protocol.closing:
             self._hang_up()
         elif self._eof and not (protocol.waiting or protocol.full):

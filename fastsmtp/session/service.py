@@ -1,7 +1,8 @@
 """All sessions of one worker: makes them, times them out, and brings them to an end."""
 
 import asyncio
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 
 from fastsmtp.clock import Clock
 from fastsmtp.intake.intake import Intake
@@ -9,11 +10,15 @@ from fastsmtp.limits.guard import WorkerGuard
 from fastsmtp.limits.pressure import Pressure
 from fastsmtp.mail.reply import SHUTTING_DOWN, Reply
 from fastsmtp.routing.router import Router
+from fastsmtp.session.auth import Logins
 from fastsmtp.session.connection import Connection
+from fastsmtp.session.listener import Listener
+from fastsmtp.session.listener_settings import ListenerSettings
 from fastsmtp.session.session import Context, Expanded, Verifier
 from fastsmtp.session.settings import SessionSettings
-from fastsmtp.smtp.rules import ServerRules
 from fastsmtp.telemetry.maillog import MailLog
+from fastsmtp.tls.layer import CIPHER_BUFFER
+from fastsmtp.tls.store import CertificateStore
 
 READ_BUFFER = 256 * 1024
 """Octets of the one read buffer of a worker; also the most a client may have sent ahead unanswered."""
@@ -24,12 +29,16 @@ REFUSALS_TOLD = 20
 
 
 class SessionService:
-    """One worker's sessions. All methods are called on the loop's thread."""
+    """One worker's sessions, of all its ``listeners``. All methods are called on the loop's thread.
+
+    Without ``certificates`` there is no TLS, without ``logins`` nobody can log in.
+    """
 
     def __init__(
         self,
         *,
         settings: SessionSettings,
+        listeners: Sequence[ListenerSettings],
         intake: Intake,
         router: Router,
         guard: WorkerGuard,
@@ -38,8 +47,9 @@ class SessionService:
         clock: Clock,
         expanded: Expanded | None = None,
         verifier: Verifier | None = None,
+        certificates: CertificateStore | None = None,
+        logins: Logins | None = None,
     ) -> None:
-        limits = settings.limits
         self.context = Context(
             intake=intake,
             router=router,
@@ -49,27 +59,27 @@ class SessionService:
             expanded=expanded,
             verifier=verifier,
         )
-        self.rules = ServerRules(
-            hostname=settings.hostname,
-            size=limits.message_size,
-            recipients=limits.recipients,
-            errors=limits.errors,
-        )
+        self.listeners = [
+            Listener(listener, settings, certificates=certificates, logins=logins) for listener in listeners
+        ]
         self.banner_delay = settings.banner_delay
         self.buffer = bytearray(READ_BUFFER)
+        self.cipher = bytearray(CIPHER_BUFFER)
+        """What is read from connections under TLS, before it is `buffer`'s clear text."""
         self.connections: set[Connection] = set()
         self.draining = False
         self._refused = 0
         self._clock = clock
-        self._timeout = limits.command_timeout
+        self._timeout = settings.limits.command_timeout
         self.second = int(clock.monotonic())
         """The clock of all time-outs, moved by `tick`."""
 
-    def factory(self) -> Connection:
-        """A protocol for the next accepted connection."""
-        return Connection(self)
+    def factory(self, number: int) -> Callable[[], Connection]:
+        """Makes a protocol for each connection that the listener of this number accepts."""
+        return functools.partial(Connection, self, self.listeners[number])
 
-    def call_later(self, delay: float, call: Callable[[], None]) -> None:
+    @staticmethod
+    def call_later(delay: float, call: Callable[[], object]) -> None:
         """Call ``call`` in ``delay`` seconds."""
         asyncio.get_running_loop().call_later(delay, call)
 
@@ -78,6 +88,12 @@ class SessionService:
         self._refused += 1
         if self._refused <= REFUSALS_TOLD:
             self.context.log.rejected(client=ip, stage="connect", sender=None, recipient=None, reply=reply)
+
+    def tls_failed(self, ip: str, why: str) -> None:
+        """A session under TLS could not go on; told as refused connections are."""
+        self._refused += 1
+        if self._refused <= REFUSALS_TOLD:
+            self.context.log.event(f"connection of {ip} closed: {why}")
 
     def tick(self) -> None:
         """Once a second, from the worker."""

@@ -3,17 +3,29 @@
 from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
+from fastsmtp.accounts.base import Identity
 from fastsmtp.intake.intake import Incoming, Intake
 from fastsmtp.limits.guard import WorkerGuard
 from fastsmtp.limits.pressure import Pressure
 from fastsmtp.mail.address import Address
 from fastsmtp.mail.dsn_params import Notify, notify, without_success
 from fastsmtp.mail.envelope import Envelope, Recipient
-from fastsmtp.mail.reply import CANNOT_VERIFY, RECIPIENT_AGAIN, TOO_MANY_RECIPIENTS, Reply, queued_as
+from fastsmtp.mail.reply import (
+    CANNOT_VERIFY,
+    NOT_YOUR_ADDRESS,
+    RECIPIENT_AGAIN,
+    RELAY_DENIED,
+    TOO_MANY_RECIPIENTS,
+    Reply,
+    queued_as,
+)
 from fastsmtp.routing.route import Expansion, LocalRoute, RemoteRoute
 from fastsmtp.routing.router import Router, copy_key
-from fastsmtp.smtp.handler import PENDING, Answer, Pending
+from fastsmtp.session.auth import Login, Step
+from fastsmtp.session.listener import Listener, channel
+from fastsmtp.smtp.handler import PENDING, Answer, AuthAnswer, Challenge, Pending
 from fastsmtp.telemetry.maillog import MailLog
+from fastsmtp.tls.layer import TlsFacts
 
 Alias = tuple[Recipient, Expansion]
 """An address that stands for others, with the parameters it was given, and what it stands for."""
@@ -59,8 +71,11 @@ class Context:
 class Wire(Protocol):
     """The connection as its session sees it."""
 
-    def answer(self, reply: Reply | None) -> None:
-        """The answer to the event that gave `PENDING`; see `Answer`."""
+    def answer(self, reply: Reply | Challenge | None) -> None:
+        """The answer to the event that gave `PENDING`; see `Answer` and `AuthAnswer`."""
+
+    def become(self, ip: str) -> Reply | None:
+        """The client speaks for another at ``ip``, which is counted in its place; the reply when it may not come."""
 
     def pause_body(self) -> None:
         """Read no more for now: a large body waits for the disk."""
@@ -89,21 +104,34 @@ class Session:
     __slots__ = (
         "_aliases",
         "_asked",
+        "_client",
         "_context",
         "_extended",
         "_helo",
+        "_identity",
         "_incoming",
         "_ip",
+        "_listener",
+        "_login",
         "_parameters",
         "_recipients",
         "_seen",
         "_sender",
+        "_tls",
         "_wire",
+        "_with",
     )
 
-    def __init__(self, context: Context, ip: str, wire: Wire) -> None:
+    def __init__(self, context: Context, listener: Listener, ip: str, wire: Wire) -> None:
         self._context = context
+        self._listener = listener
         self._ip = ip
+        # whom the router is asked about: an address, nobody in particular, or None for whoever has logged in
+        self._client: str | None = ip if listener.profile.relays else ""
+        self._identity: Identity | None = None
+        self._login: Login | None = None
+        self._tls: TlsFacts | None = None
+        self._with = ""  # what Received's "with" has behind the protocol's name (RFC 3848)
         self._wire: Wire | None = wire
         self._helo = ""
         self._extended = False
@@ -118,7 +146,7 @@ class Session:
     @property
     def asking(self) -> bool:
         """Whether a command waits for its answer; the end of a message that waits for the spool is none."""
-        return self._asked is not None
+        return self._asked is not None or self._login is not None
 
     def close(self) -> None:
         """The connection is gone; what the spool has still to say is logged, and told to nobody."""
@@ -129,6 +157,73 @@ class Session:
         self._helo = name
         self._extended = extended
 
+    def secured(self, facts: TlsFacts) -> None:
+        """TLS has begun: whatever was said before is forgotten (RFC 3207 §4.2)."""
+        self._helo = ""
+        self._tls = facts
+        self._authenticated(None)
+
+    def on_starttls(self) -> Reply | None:
+        """See `Handler`."""
+        return None
+
+    def on_auth(self, mechanism: str, initial: bytes | None) -> AuthAnswer:
+        """See `Handler`."""
+        logins = self._listener.logins
+        if logins is None:
+            raise RuntimeError("AUTH was offered where nobody can log in")
+        login = logins.begin(channel(self._ip, self._tls), mechanism, self._auth_told)
+        if isinstance(login, Reply):
+            return login
+        self._login = login
+        return self._auth_step(login.start(initial))
+
+    def on_auth_data(self, response: bytes) -> AuthAnswer:
+        """See `Handler`."""
+        if self._login is None:
+            raise RuntimeError("an answer to no challenge")
+        return self._auth_step(self._login.receive(response))
+
+    def on_auth_cancelled(self) -> None:
+        """See `Handler`."""
+        login, self._login = self._login, None
+        if login is not None:
+            login.forget()
+
+    def _auth_step(self, step: Step | None) -> AuthAnswer:
+        if step is None:
+            return PENDING
+        if isinstance(step, bytes):
+            return Challenge(step)
+        self._login = None
+        if isinstance(step, Reply):
+            return step
+        self._authenticated(step)
+        return None
+
+    def _auth_told(self, step: Step) -> None:
+        answer = self._auth_step(step)
+        if self._wire is not None and answer is not PENDING:
+            self._wire.answer(answer)
+
+    def _authenticated(self, identity: Identity | None) -> None:
+        self._identity = identity
+        relays = self._listener.profile.relays
+        self._client = "" if not relays else self._ip if identity is None else None
+        self._with = ("S" if self._tls else "") + ("A" if identity else "")
+
+    def on_xclient(self, attributes: dict[str, str]) -> Reply | None:
+        """See `Handler`."""
+        ip = attributes.get("ADDR")
+        if ip is not None and self._wire is not None:
+            refused = self._wire.become(ip)
+            if refused is not None:
+                return refused
+            self._ip = ip
+        self._helo = ""
+        self._authenticated(None)
+        return None
+
     def on_mail(self, sender: Address, parameters: dict[str, str] | None) -> Answer:
         """See `Handler`."""
         context = self._context
@@ -137,6 +232,8 @@ class Session:
             or context.pressure.refusal(parameters)
             or context.guard.message(self._ip)
         )
+        if refused is None and self._identity is not None and not self._may_send(self._identity, sender):
+            refused = NOT_YOUR_ADDRESS
         if refused is not None:
             self._log_refusal("MAIL", refused, sender=sender.text)
             return refused
@@ -147,11 +244,20 @@ class Session:
         self._aliases = []
         return None
 
+    def _may_send(self, identity: Identity, sender: Address) -> bool:
+        """The null sender is everybody's who may send at all: clients acknowledge mail with it (RFC 8098 §2.1)."""
+        local, domain = sender.local, sender.domain
+        if not sender.text:
+            local, _, domain = identity.login.rpartition("@")
+        return self._context.router.may_send(identity, local, domain)
+
     def on_rcpt(self, recipient: Address, parameters: dict[str, str] | None) -> Answer:
         """See `Handler`."""
-        route = self._context.router.route(recipient.local, recipient.domain, self._ip)
+        route = self._context.router.route(recipient.local, recipient.domain, self._client)
         if isinstance(route, LocalRoute):
             return self._add_one(Recipient(recipient.text, route.mailbox, parameters))
+        if isinstance(route, RemoteRoute) and not self._listener.profile.relays:
+            route = RELAY_DENIED
         if isinstance(route, RemoteRoute):
             if not route.verify:
                 return self._add_one(Recipient(recipient.text, "", parameters))
@@ -161,7 +267,7 @@ class Session:
         elif not route.asked:
             return self._expand(route, recipient, parameters)
         asked = _Asked(recipient, parameters, route)
-        return self._taken(asked) if self._context.router.trusts(self._ip) else self._ask(asked)
+        return self._taken(asked) if self._context.router.trusts(self._client) else self._ask(asked)
 
     def _taken(self, asked: _Asked) -> Reply | None:
         """The recipient enters the envelope, or what it stands for."""
@@ -234,16 +340,19 @@ class Session:
 
     def on_data(self, chunked: bool) -> Answer:
         """See `Handler`."""
-        utf8 = self._parameters is not None and "SMTPUTF8" in self._parameters
+        listener, submitted = self._listener, self._identity is not None
+        tls = self._tls
         incoming = self._context.intake.begin(
             sender=self._sender,
             recipients=self._recipients or [],
             client_ip=self._ip,
             helo=self._helo,
-            # RFC 3848 and RFC 6531 §4.3 name the protocols
-            protocol="UTF8SMTP" if utf8 else "ESMTP" if self._extended else "SMTP",
+            protocol=self._protocol_name(),
             parameters=self._parameters,
             resume=self._resume_body,
+            tls="" if tls is None else f"\r\n\t(using {tls.version} with cipher {tls.cipher} ({tls.bits} bits))",
+            hidden=submitted and listener.hide_client,
+            complete=listener.profile.completes,
         )
         if isinstance(incoming, Reply):
             self._log_refusal("DATA", incoming)
@@ -251,6 +360,15 @@ class Session:
         self._incoming = incoming
         incoming.keep_start = bool(self._aliases)
         return None
+
+    def _protocol_name(self) -> str:
+        """For Received's "with" and the log (RFC 3848, RFC 6531 §4.3)."""
+        utf8 = self._parameters is not None and "SMTPUTF8" in self._parameters
+        if self._listener.profile.lmtp:
+            return ("UTF8LMTP" if utf8 else "LMTP") + self._with
+        if utf8:
+            return "UTF8SMTP" + self._with
+        return "ESMTP" + self._with if self._extended else "SMTP"
 
     def on_body(self, piece: bytes) -> None:
         """See `Handler`."""

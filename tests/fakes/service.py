@@ -15,10 +15,15 @@ from fastsmtp.routing.router import Router
 from fastsmtp.routing.settings import ForwardingSettings, RelaySettings
 from fastsmtp.routing.srs import Srs
 from fastsmtp.routing.tables import build_tables
+from fastsmtp.session.auth import Logins
+from fastsmtp.session.auth_settings import AuthSettings
+from fastsmtp.session.listener_settings import ListenerSettings
 from fastsmtp.session.service import SessionService
 from fastsmtp.session.session import Verifier
 from fastsmtp.session.settings import SessionSettings
 from fastsmtp.telemetry.maillog import MailLog
+from fastsmtp.tls.store import CertificateStore
+from tests.fakes.accounts import FakeAuthenticator
 from tests.fakes.clock import FakeClock
 from tests.fakes.machine import FakeMachine
 from tests.fakes.spool import MemorySpool
@@ -40,6 +45,10 @@ class World:
         aliases: dict[str, tuple[str, ...]] | None = None,
         users: tuple[str, ...] = ("alice", "bob"),
         verifier: Verifier | None = None,
+        listener: dict[str, Any] | None = None,
+        certificates: CertificateStore | None = None,
+        authenticator: FakeAuthenticator | None = None,
+        clear_on_loopback: bool = False,
         **limits: Any,
     ) -> None:
         chosen = {"message_size": 100_000, "recipients": 5, "errors": 3, "command_timeout": 300, **limits}
@@ -76,6 +85,7 @@ class World:
         )
         self.service = SessionService(
             settings=SessionSettings(hostname=hostname, limits=settings, banner_delay=banner_delay),
+            listeners=[ListenerSettings(address="127.0.0.1:25", **(listener or {}))],
             intake=Intake(self.spool, hostname=hostname, clock=self.clock),
             router=Router(self.tables, self.clock, Srs(b"secret", "local.test")),
             guard=self.guard.worker(0),
@@ -83,6 +93,14 @@ class World:
             log=self.log,
             clock=self.clock,
             verifier=verifier,
+            certificates=certificates,
+            logins=Logins(
+                AuthSettings(clear_on_loopback=clear_on_loopback),
+                authenticator or FakeAuthenticator(mechanisms=frozenset()),
+                None,
+                log=self.log,
+                later=lambda delay, call: call(),
+            ),
         )
 
     def close(self) -> None:
@@ -91,7 +109,7 @@ class World:
 
     def connect(self, ip: str = "192.0.2.1", **options: Any) -> FakeTransport:
         """A new connection; its greeting, if any, is written but not taken."""
-        protocol = self.service.factory()
+        protocol = self.service.factory(0)()
         transport = FakeTransport(protocol, ip=ip, **options)
         protocol.connection_made(transport)
         return transport

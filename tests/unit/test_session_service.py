@@ -218,7 +218,7 @@ def test_the_settings_reach_the_sessions() -> None:
 async def serving(world: World) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A client connected to the service over TCP."""
     running = asyncio.get_running_loop()
-    server = await running.create_server(world.service.factory, "127.0.0.1", 0)
+    server = await running.create_server(world.service.factory(0), "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     try:
         yield reader, writer
@@ -267,7 +267,7 @@ def test_a_client_that_reads_nothing_over_tcp(loop: str) -> None:
     async def scenario() -> None:
         world = World()
         running = asyncio.get_running_loop()
-        server = await running.create_server(world.service.factory, "127.0.0.1", 0)
+        server = await running.create_server(world.service.factory(0), "127.0.0.1", 0)
         with socket.socket() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.setblocking(False)
@@ -312,7 +312,7 @@ def test_early_talk_over_tcp(loop: str) -> None:
             accepted.settimeout(10)
             assert accepted.recv(1, socket.MSG_PEEK) == b"E"
             accepted.setblocking(False)
-            await running.connect_accepted_socket(world.service.factory, accepted)
+            await running.connect_accepted_socket(world.service.factory(0), accepted)
             assert await reader.read() == reply.EARLY_TALK.wire
             writer.close()
         await until(lambda: len(world.service.connections) == 0)

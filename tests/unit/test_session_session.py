@@ -8,7 +8,7 @@ from fastsmtp.mail import reply
 from fastsmtp.mail.address import NULL_SENDER, Address
 from fastsmtp.mail.reply import Reply
 from fastsmtp.session.session import Session
-from fastsmtp.smtp.handler import PENDING
+from fastsmtp.smtp.handler import PENDING, Challenge
 from fastsmtp.spool.base import SpoolError, SpoolFailed, SpoolFull
 from tests.fakes.service import World
 
@@ -21,11 +21,16 @@ class FakeWire:
     """A connection that keeps what its session asks of it."""
 
     def __init__(self) -> None:
-        self.answers: list[Reply] = []
+        self.answers: list[Reply | Challenge | None] = []
+        self.became: list[str] = []
         self.calls: list[str] = []
 
-    def answer(self, reply: Reply) -> None:
+    def answer(self, reply: Reply | Challenge | None) -> None:
         self.answers.append(reply)
+
+    def become(self, ip: str) -> Reply | None:
+        self.became.append(ip)
+        return None
 
     def pause_body(self) -> None:
         self.calls.append("pause")
@@ -40,7 +45,7 @@ class Case:
     def __init__(self, world: World, ip: str = "192.0.2.1") -> None:
         self.world = world
         self.wire = FakeWire()
-        self.session = Session(world.service.context, ip, self.wire)
+        self.session = Session(world.service.context, world.service.listeners[0], ip, self.wire)
 
     def envelope(
         self, *recipients: Address, parameters: dict[str, str] | None = None, extended: bool = True

@@ -11,8 +11,8 @@ FACTS = Facts(size=1000, recipients=7)
 
 
 def test_what_is_announced() -> None:
-    lines = [extension.line(FACTS) for extension in EXTENSIONS if extension.line is not None]
-    assert lines == [
+    lines = [extension.line(FACTS) for extension in EXTENSIONS]
+    assert [line for line in lines if line is not None] == [
         "PIPELINING",
         "SIZE 1000",
         "8BITMIME",

@@ -2,15 +2,16 @@
 
 from fastsmtp.smtp.states import REFUSALS, TABLE, Command, State, refusal
 
-# h EHLO first, m MAIL first, r RCPT first, n nested, v no valid recipients, b in BDAT, d DATA after BDAT, . allowed
+# h EHLO first, m MAIL first, r RCPT first, n nested, v no valid recipients, b in BDAT, d DATA after BDAT,
+# t not in a transaction (RFC 3207 §4, RFC 4954 §4), . allowed
 EXPECTED = {
-    #               HELO EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT
-    State.START:   " .    .    h    h    h    h    .    .    .    .    .  ",
-    State.READY:   " .    .    .    m    m    m    .    .    .    .    .  ",
-    State.MAIL:    " .    .    n    .    r    r    .    .    .    .    .  ",
-    State.REFUSED: " .    .    n    .    v    v    .    .    .    .    .  ",
-    State.RCPT:    " .    .    n    .    .    .    .    .    .    .    .  ",
-    State.CHUNKS:  " .    .    n    b    d    .    .    .    .    .    .  ",
+    #               HELO EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT STARTTLS AUTH LHLO XCLIENT
+    State.START:   " .    .    h    h    h    h    .    .    .    .    .    h        h    .    .  ",
+    State.READY:   " .    .    .    m    m    m    .    .    .    .    .    .        .    .    .  ",
+    State.MAIL:    " .    .    n    .    r    r    .    .    .    .    .    t        t    .    t  ",
+    State.REFUSED: " .    .    n    .    v    v    .    .    .    .    .    t        t    .    t  ",
+    State.RCPT:    " .    .    n    .    .    .    .    .    .    .    .    t        t    .    t  ",
+    State.CHUNKS:  " .    .    n    b    d    .    .    .    .    .    .    t        t    .    t  ",
 }  # fmt: skip
 
 TEXTS = {
@@ -20,6 +21,7 @@ TEXTS = {
     "n": "503 5.5.1 a sender is already given",
     "v": "554 5.5.1 no valid recipients",
     "b": "503 5.5.1 finish the chunks with BDAT LAST, or RSET",
+    "t": "503 5.5.1 not in a transaction",
     "d": "503 5.5.1 DATA cannot follow BDAT",
 }
 

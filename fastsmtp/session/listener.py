@@ -1,0 +1,90 @@
+"""One listener as its sessions see it: what they may do by its profile, and the rules of each stage."""
+
+from collections.abc import Sequence
+
+from fastsmtp.config.values import Network, parse_ip, parse_network
+from fastsmtp.limits.guard import is_loopback, network_of
+from fastsmtp.mail.reply import NEED_AUTH, NEED_TLS, Reply
+from fastsmtp.session.auth import Channel, Logins
+from fastsmtp.session.listener_settings import ListenerSettings
+from fastsmtp.session.settings import SessionSettings
+from fastsmtp.smtp.rules import ServerRules
+from fastsmtp.tls.layer import TlsFacts
+from fastsmtp.tls.store import CertificateStore
+
+
+class Listener:
+    """``certificates`` is None where TLS cannot be had, ``logins`` where nobody can log in."""
+
+    def __init__(
+        self,
+        listener: ListenerSettings,
+        settings: SessionSettings,
+        *,
+        certificates: CertificateStore | None,
+        logins: Logins | None,
+    ) -> None:
+        self.profile = listener.profile
+        self.hide_client = listener.hide_client
+        self.certificates = certificates
+        self.logins = logins if self.profile.offers_auth else None
+        self._settings = settings
+        self._proxies = [parse_network(text) for text in listener.proxy]
+        self._speakers = [parse_network(text) for text in listener.xclient]
+        self._rules: dict[tuple[bool, tuple[str, ...], bool, bool], ServerRules] = {}
+
+    def rules(self, ip: str, tls: TlsFacts | None) -> ServerRules:
+        """What holds for the client at ``ip`` from here on, under ``tls`` or in clear."""
+        offered: tuple[str, ...] = ()
+        promised: tuple[str, ...] = ()
+        if self.logins is not None:
+            offered = self.logins.offered(channel(ip, tls))
+            if tls is None and not offered and self.certificates is not None:
+                promised = self.logins.offered(Channel(ip, True, False, None))
+        key = (tls is not None, offered, bool(promised), bool(self._speakers) and self._speaks(ip))
+        rules = self._rules.get(key)
+        if rules is None:
+            rules = self._rules[key] = self._make(*key)
+        return rules
+
+    def proxied(self, ip: str) -> bool:
+        """Whether a proxy is at ``ip``."""
+        return bool(self._proxies) and _within(ip, self._proxies)
+
+    def _speaks(self, ip: str) -> bool:
+        return _within(ip, self._speakers)
+
+    def _make(self, secured: bool, mechanisms: tuple[str, ...], promised: bool, xclient: bool) -> ServerRules:
+        profile, settings = self.profile, self._settings
+        limits = settings.limits
+        return ServerRules(
+            hostname=settings.hostname,
+            size=limits.message_size,
+            recipients=limits.recipients,
+            errors=limits.errors,
+            lmtp=profile.lmtp,
+            secured=secured,
+            starttls=not secured and profile.offers_starttls and self.certificates is not None,
+            mechanisms=mechanisms,
+            auth_needs_tls=promised,
+            gate=self._gate(secured, bool(mechanisms)),
+            xclient=xclient,
+        )
+
+    def _gate(self, secured: bool, offers: bool) -> Reply | None:
+        """The reply to MAIL of somebody who has not logged in."""
+        if self.profile.demands_tls and not secured and not offers:
+            return NEED_TLS
+        return NEED_AUTH if self.profile.demands_auth else None
+
+
+def channel(ip: str, tls: TlsFacts | None) -> Channel:
+    """What logging in has to know of a connection."""
+    if tls is None:
+        return Channel(ip, False, is_loopback(network_of(ip)), None)
+    return Channel(ip, True, False, None if tls.certificate is None else tls.certificate.end_point)
+
+
+def _within(ip: str, networks: Sequence[Network]) -> bool:
+    address = parse_ip(ip)
+    return address is not None and any(address in network for network in networks)
