@@ -9,7 +9,6 @@ import secrets
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from fastsmtp.accounts.base import (
@@ -30,6 +29,8 @@ from fastsmtp.accounts.settings import LdapSettings
 from fastsmtp.accounts.snapshot import SnapshotNames, canonical_senders
 from fastsmtp.accounts.sql import logins_of
 from fastsmtp.clock import Clock
+from fastsmtp.config.errors import SettingsError
+from fastsmtp.config.secrets import read_secret
 
 _PATIENCE = 5
 """Seconds for a connection, and for each answer."""
@@ -61,7 +62,7 @@ class LdapAccounts:
         self._clock = clock
         self._event = event
         self._tls: Any = None
-        self._secret = ""
+        self._secret = settings.password or ""
         self._reading = False
         self._due = 0.0
         self._trouble = ""
@@ -77,9 +78,9 @@ class LdapAccounts:
         settings = self._settings
         if settings.password_file is not None:
             try:
-                self._secret = Path(settings.password_file).read_text("utf-8").split("\n")[0].strip("\r")
-            except (OSError, UnicodeDecodeError):
-                raise AccountsError(f"accounts.ldap.password_file: cannot read {settings.password_file}") from None
+                self._secret = read_secret("accounts.ldap.password_file", settings.password_file)
+            except SettingsError as error:
+                raise AccountsError(error.problems[0]) from None
         try:
             self._tls = ldap3.Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=settings.ca_file)
         except ldap3.core.exceptions.LDAPException as error:

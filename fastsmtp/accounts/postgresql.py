@@ -11,6 +11,8 @@ from fastsmtp.accounts.settings import PostgresqlSettings
 from fastsmtp.accounts.snapshot import SnapshotNames
 from fastsmtp.accounts.sql import Decoys, logins_of, record_of
 from fastsmtp.clock import Clock
+from fastsmtp.config.errors import SettingsError
+from fastsmtp.config.secrets import read_secret
 
 _PATIENCE = 5.0
 """Seconds for the answer to one query, connecting included."""
@@ -49,7 +51,7 @@ class PostgresqlAccounts(Decoys):
         self._trouble = ""
 
     def start(self) -> None:
-        """Raises `AccountsError` when asyncpg is not installed."""
+        """Raises `AccountsError` when asyncpg is not installed, or the password cannot be read."""
         try:
             import asyncpg
         except ImportError:
@@ -58,6 +60,7 @@ class PostgresqlAccounts(Decoys):
             ) from None
         self._pool = asyncpg.create_pool(
             self._settings.url,
+            password=self._password(),
             min_size=0,
             max_size=_CONNECTIONS,
             timeout=_PATIENCE,
@@ -66,6 +69,16 @@ class PostgresqlAccounts(Decoys):
         )
         self._opened = self._loop.create_task(self._open())  # without a connection yet
         self.tick()
+
+    def _password(self) -> str | None:
+        """None: that of the URL, or of where PostgreSQL's clients look for one."""
+        settings = self._settings
+        if settings.password_file is None:
+            return settings.password
+        try:
+            return read_secret("accounts.postgresql.password_file", settings.password_file)
+        except SettingsError as error:
+            raise AccountsError(error.problems[0]) from None
 
     def stop(self) -> None:
         """Close the connections. From another thread than the loop's."""

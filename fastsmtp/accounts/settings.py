@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from msgspec import Meta, Struct
 
 from fastsmtp.accounts.names import canonical_domain
+from fastsmtp.config.secrets import SecretStruct
 from fastsmtp.config.values import Duration, check_hostname, parse_ip
 
 Backend = Literal["static", "embedded", "passwd-file", "sqlite", "postgresql", "ldap", "dovecot"]
@@ -52,6 +53,11 @@ _NAMES = (
 )
 
 
+def _check_one_password(password: str | None, file: str | None) -> None:
+    if password is not None and file is not None:
+        raise ValueError("password_file: expected either password_file or password")
+
+
 class SqliteSettings(Struct, frozen=True, kw_only=True):
     """The database of the backend `sqlite`, which is only read."""
 
@@ -62,18 +68,39 @@ class SqliteSettings(Struct, frozen=True, kw_only=True):
     names: Annotated[str, Meta(description=_NAMES)] = "SELECT login FROM users"
 
 
-class PostgresqlSettings(Struct, frozen=True, kw_only=True):
+class PostgresqlSettings(SecretStruct, frozen=True, kw_only=True):
     """The database of the backend `postgresql`, which is only read; needs the extra of that name."""
 
     url: Annotated[
         str,
         Meta(
-            description="Where it is: `postgresql://user@host/database`; a password is better kept in a file that "
-            "the variable PGPASSFILE names.",
+            description="Where it is: `postgresql://user@host/database`. A password is better kept elsewhere.",
             extra={"secret": True},
             examples=["postgresql://fastsmtp@127.0.0.1/mail"],
         ),
     ]
+    password_file: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                description="A file whose first line is the password, or `credential:NAME`, of systemd's "
+                "`LoadCredential=`.",
+            ),
+        ]
+        | None
+    ) = None
+    password: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                description="The password itself, for a settings file that nobody else can read.",
+                extra={"secret": True},
+            ),
+        ]
+        | None
+    ) = None
     login: Annotated[str, Meta(description=_LOGIN.format("`$1`"))] = (
         "SELECT password FROM users WHERE login = $1"
     )
@@ -83,8 +110,11 @@ class PostgresqlSettings(Struct, frozen=True, kw_only=True):
         Meta(description="How often all logins are read again.", extra={"between": ("1s", "1d")}),
     ] = Duration(30)
 
+    def __post_init__(self) -> None:
+        _check_one_password(self.password, self.password_file)
 
-class LdapSettings(Struct, frozen=True, kw_only=True):
+
+class LdapSettings(SecretStruct, frozen=True, kw_only=True):
     """The directory of the backend `ldap`; needs the extra of that name."""
 
     url: Annotated[
@@ -106,7 +136,26 @@ class LdapSettings(Struct, frozen=True, kw_only=True):
         Annotated[str, Meta(description="The entry that may search; absent: nobody's name is given.")] | None
     ) = None
     password_file: (
-        Annotated[str, Meta(description="A file whose first line is the password of `bind`.")] | None
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                description="A file whose first line is the password of `bind`, or `credential:NAME`, of systemd's "
+                "`LoadCredential=`.",
+            ),
+        ]
+        | None
+    ) = None
+    password: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                description="The password itself, for a settings file that nobody else can read.",
+                extra={"secret": True},
+            ),
+        ]
+        | None
     ) = None
     filter: Annotated[
         str,
@@ -132,6 +181,7 @@ class LdapSettings(Struct, frozen=True, kw_only=True):
     ] = Duration(60)
 
     def __post_init__(self) -> None:
+        _check_one_password(self.password, self.password_file)
         address = urlsplit(self.url)
         if address.scheme not in ("ldap", "ldaps") or not address.hostname:
             raise ValueError(f'url: expected "ldaps://host" or "ldap://host", got "{self.url}"')

@@ -92,9 +92,17 @@ def _value(value: Any, annotation: Any, path: str, root: type[msgspec.Struct], p
         except msgspec.ValidationError:
             pass
     mend = f"; write [[{path}]]" if struct_of(item) and isinstance(value, Mapping) else ""
-    got = "something else" if flagged(annotation, "secret") else _shown(value)
+    got = "something else" if _secret(annotation) else _shown(value)
     problems.append(f"{path}: expected {describe(annotation)}, got {got}{mend}")
     return None
+
+
+def _secret(annotation: Any) -> bool:
+    """Whether what stands there may be, or hold, what is shown to nobody."""
+    inner = struct_of(annotation) or struct_of(items_of(annotation)) or struct_of(values_of(annotation))
+    return flagged(annotation, "secret") or (
+        inner is not None and any(_secret(field.type) for field in fields_of(inner))
+    )
 
 
 def _hook(kind: type, value: Any) -> Any:

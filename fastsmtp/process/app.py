@@ -21,6 +21,7 @@ from fastsmtp.limits.rule_settings import rules_in_force
 from fastsmtp.limits.settings import LimitSettings
 from fastsmtp.limits.sites import SiteTable
 from fastsmtp.process.banner import banner
+from fastsmtp.process.credentials import Credentials
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.lock import take_lock
 from fastsmtp.process.master import Master
@@ -68,6 +69,8 @@ def serve(settings: Settings, file: Path | None) -> int:
 def _serve(settings: Settings, file: Path | None, clock: Clock, log: MailLog) -> int:
     identity = find_user(settings.user)
     keys = key_keeper(settings.tls, clock, log)
+    credentials = Credentials(settings)
+    settings = credentials.fill(settings)
     make_directory(settings.data_dir, "data_dir", identity)
     make_directory(mailbox_root(settings), "mailboxes.path", identity)
     spool = settings.data_dir / "spool"
@@ -104,7 +107,7 @@ def _serve(settings: Settings, file: Path | None, clock: Clock, log: MailLog) ->
     build = functools.partial(
         MailServices,
         settings=msgspec.structs.replace(settings, limits=limits),
-        source=SettingsSource(file, settings, secret),
+        source=SettingsSource(file, settings, secret, credentials),
         guard=guard,
         limits=LimitTable(rules_in_force(limits.rules), clock, loopback_exempt=limits.loopback_exempt),
         pressure=PressureBoard(shards),

@@ -6,6 +6,7 @@ from pathlib import Path
 from fastsmtp.accounts.base import Names
 from fastsmtp.clock import SystemClock
 from fastsmtp.process.accounts import names_for_asking
+from fastsmtp.process.credentials import Credentials
 from fastsmtp.process.settings import Settings, load_settings, routing_of, srs_domain
 from fastsmtp.routing.credentials import read_credentials
 from fastsmtp.routing.relay import Recipients, read_recipients
@@ -18,15 +19,22 @@ from fastsmtp.routing.tables import RoutingTables
 
 class SettingsSource:
     """The `Source` that ``file`` is, which may change; the first time, and without a file always, it is ``settings``.
-    ``secret`` is SRS's, None: senders are not rewritten. ``names`` are those of the backend of accounts, given once
-    that is open."""
+    ``secret`` is SRS's, None: senders are not rewritten. ``credentials`` were read for workers. ``names`` are those of
+    the backend of accounts, given once that is open."""
 
-    def __init__(self, file: Path | None, settings: Settings, secret: bytes | None) -> None:
+    def __init__(
+        self,
+        file: Path | None,
+        settings: Settings,
+        secret: bytes | None,
+        credentials: Credentials | None = None,
+    ) -> None:
         self.seen: dict[Path, Signature] = {}
         self.names: Names | None = None
         self._file = file
         self._settings = settings
         self._secret = secret
+        self._credentials = credentials
 
     def load(self) -> tuple[RoutingTables, Srs | None]:
         """See `Source.load`."""
@@ -42,6 +50,8 @@ class SettingsSource:
         return self._tables(self._settings)
 
     def _tables(self, settings: Settings) -> tuple[RoutingTables, Srs | None]:
+        if self._credentials is not None:
+            settings = self._credentials.fill(settings)
         recipients: Recipients | None = None
         if settings.relay.recipients not in (None, VERIFY):
             file = Path(settings.relay.recipients or "")

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from fastsmtp.config.secrets import SecretStruct
 from fastsmtp.config.values import Duration, check_hostname, parse_network
 from fastsmtp.routing.addresses import parse_domain
 from fastsmtp.routing.destinations import parse_destination
@@ -160,7 +161,7 @@ class RouteSettings(Struct, frozen=True, kw_only=True):
         parse_destination(self.to, self.credentials, self.tls)
 
 
-class CredentialSettings(Struct, frozen=True, kw_only=True):
+class CredentialSettings(SecretStruct, frozen=True, kw_only=True):
     """A name and a password for a next hop that asks for them, for `credentials` of a route."""
 
     user: Annotated[
@@ -172,7 +173,7 @@ class CredentialSettings(Struct, frozen=True, kw_only=True):
             Meta(
                 min_length=1,
                 description="The file whose first line is the password; the server's user must be able to read it, "
-                "others should not.",
+                "others should not. Or `credential:NAME`, of systemd's `LoadCredential=`.",
                 examples=["/etc/fastsmtp/smarthost.password"],
             ),
         ]
@@ -195,9 +196,6 @@ class CredentialSettings(Struct, frozen=True, kw_only=True):
             raise ValueError("password_file: expected either password_file or password")
         if self.password_file is not None and "\0" in self.password_file:
             raise ValueError("password_file: expected a path without NUL")
-
-    def __repr__(self) -> str:
-        return f"CredentialSettings(user={self.user!r})"
 
 
 class ForwardingSettings(Struct, frozen=True, kw_only=True):

@@ -93,7 +93,8 @@ class RunningServer:
 
     ``directory`` holds everything of it: ``fastsmtp.toml``, ``data/``, ``mail/{domain}/{user}``. Keyword
     arguments replace or add settings; a table is merged key by key (``limits={"connections": 5}``).
-    ``text`` is a settings file to be used as it is, instead. ``program`` replaces the command line that is run with ``-c FILE`` at its end.
+    ``text`` is a settings file to be used as it is, instead. ``program`` replaces the command line that is run with
+    ``-c FILE`` at its end.
     """
 
     def __init__(

@@ -1,0 +1,58 @@
+"""Passwords from systemd's directory of credentials, which workers may not be able to read: it belongs to whoever the
+service was started as. The master reads those that are named, and its workers inherit them.
+"""
+
+import os
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from fastsmtp.config.bind import key_text
+from fastsmtp.config.errors import SettingsError
+from fastsmtp.config.secrets import is_credential, read_secret
+from fastsmtp.process.errors import StartError
+from fastsmtp.process.settings import Settings
+
+
+class Credentials:
+    """Those that ``settings`` name. Raises `StartError` when one cannot be read."""
+
+    def __init__(self, settings: Settings) -> None:
+        try:
+            self._secrets = {
+                file: read_secret(key, file) for key, file in _files(settings) if is_credential(file)
+            }
+        except SettingsError as error:
+            raise StartError(error.problems[0], os.EX_CONFIG) from None
+
+    def __repr__(self) -> str:
+        return f"Credentials({list(self._secrets)})"
+
+    def fill(self, settings: Settings) -> Settings:
+        """``settings`` with these passwords in place of the files that hold them."""
+        accounts = settings.accounts
+        ldap, postgresql = accounts.ldap, accounts.postgresql
+        if ldap is not None and ldap.password_file in self._secrets:
+            ldap = replace(ldap, password=self._secrets[ldap.password_file], password_file=None)
+        if postgresql is not None and postgresql.password_file in self._secrets:
+            secret = self._secrets[postgresql.password_file]
+            postgresql = replace(postgresql, password=secret, password_file=None)
+        credentials = {
+            name: replace(one, password=self._secrets[one.password_file], password_file=None)
+            if one.password_file in self._secrets
+            else one
+            for name, one in settings.credentials.items()
+        }
+        accounts = replace(accounts, ldap=ldap, postgresql=postgresql)
+        return replace(settings, accounts=accounts, credentials=credentials)
+
+
+def _files(settings: Settings) -> Iterator[tuple[str, str]]:
+    """The files of passwords, by their keys."""
+    accounts = settings.accounts
+    for name, one in (("ldap", accounts.ldap), ("postgresql", accounts.postgresql)):
+        if one is not None and one.password_file is not None:
+            yield f"accounts.{name}.password_file", one.password_file
+    for name, credential in settings.credentials.items():
+        if credential.password_file is not None:
+            yield f"credentials.{key_text(name)}.password_file", credential.password_file

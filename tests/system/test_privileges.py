@@ -1,0 +1,98 @@
+"""What the server's user cannot do: read what is root's, or have mail written elsewhere by a link."""
+
+import os
+import pwd
+import smtplib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.server import RunningServer, wait_until
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory that every user can look into."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def send(server: RunningServer, user: str) -> None:
+    """One mail for ``user``."""
+    with smtplib.SMTP(*server.address, timeout=20) as client:
+        client.sendmail("me@client.example", f"{user}@test.example", "Subject: x\r\n\r\nx\r\n")
+
+
+def arrived(folder: Path) -> list[Path]:
+    """The mail below it."""
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("what", ["test.example/alice", "test.example/alice/new", "test.example/alice/tmp"])
+def test_a_link_in_a_mailbox_leads_no_mail_away(place: Path, what: str) -> None:
+    """The mailbox is open and in use when its owner puts the link there; other mailboxes go on."""
+    precious = place / "precious"
+    for folder in ("tmp", "new", "cur"):
+        (precious / folder).mkdir(parents=True)
+    with RunningServer(place / "server", workers=1) as server:
+        alice, bob = (server.mail / "test.example" / user for user in ("alice", "bob"))
+        send(server, "alice")
+        wait_until(lambda: arrived(alice / "new"), "the first one is delivered")
+        (server.mail / what).rename(place / "away")
+        (server.mail / what).symlink_to(precious)
+        send(server, "alice")
+        server.wait_log(r"mailbox alice@test\.example cannot be written, .* is a symbolic link")
+        send(server, "bob")
+        wait_until(lambda: arrived(bob / "new"), "another mailbox gets its mail")
+        assert arrived(precious) == []
+        (server.mail / what).unlink()
+        server.stop()
+        server.start()
+        wait_until(lambda: arrived(alice / "new"), "the mail was kept, and comes when the link is gone")
+
+
+@root_only
+def test_what_a_link_in_data_dir_leads_to_stays_roots(place: Path) -> None:
+    nobody = pwd.getpwnam("nobody")
+    precious = place / "precious"
+    precious.write_text("root's\n")
+    precious.chmod(0o600)
+    data = place / "server" / "data"
+    data.mkdir(parents=True, mode=0o700)
+    os.chown(data, nobody.pw_uid, nobody.pw_gid)
+    (data / "lock").symlink_to(precious)
+    server = RunningServer(place / "server", user="nobody").start(wait=False)
+    assert server.wait() == os.EX_CANTCREAT
+    assert "lock: Permission denied" in server.log
+    assert (precious.read_text(), precious.stat().st_uid) == ("root's\n", 0)
+
+
+@root_only
+def test_workers_use_credentials_that_only_root_can_read(place: Path) -> None:
+    given = place / "given"
+    given.mkdir(mode=0o700)
+    (given / "smarthost").write_text("hunter2 of the smarthost\n")
+    (given / "smarthost").chmod(0o400)
+    server = RunningServer(
+        place / "server",
+        user="nobody",
+        environment={"CREDENTIALS_DIRECTORY": str(given)},
+        routes=[{"match": "far.test", "to": "127.0.0.1:9", "credentials": "smarthost"}],
+    )
+    text = '[credentials.smarthost]\nuser = "me"\npassword_file = "credential:smarthost"\n'
+    server.start(wait=False)
+    assert server.wait() == os.EX_CONFIG  # the table is not there yet
+    server.text = server.file.read_text() + text
+    with server:
+        server.file.write_text(server.text + '[aliases]\n"new@test.example" = ["alice@test.example"]\n')
+        server.wait_log("routing was read again")
+        assert "cannot read" not in server.log
+        for pid in (server.running.pid, *server.worker_pids()):
+            assert b"hunter2" not in Path(f"/proc/{pid}/cmdline").read_bytes()
+            assert b"hunter2" not in Path(f"/proc/{pid}/environ").read_bytes()
+        assert "hunter2" not in server.log
