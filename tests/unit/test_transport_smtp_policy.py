@@ -125,6 +125,7 @@ def test_dane(tmp_path: Path) -> None:
         names=("mx.far.test", "far.test"),
         sni="mx.far.test",
         tlsa=(END_ENTITY, ANCHOR),
+        asserted=True,
     )
 
 
@@ -197,6 +198,7 @@ def test_dane_only(tmp_path: Path) -> None:
     assert ("far.test", "no-policy-found", Failure("dane-required", "mx.far.test")) in world.failures()
     world.signed(END_ENTITY)
     assert (world.of().level, world.of().refused) == ("dane", "")
+    assert not world.of().asserted, "it is the settings that ask for it"
 
 
 def test_mta_sts(tmp_path: Path) -> None:
@@ -209,7 +211,9 @@ def test_mta_sts(tmp_path: Path) -> None:
         policy="sts",
         names=("mx.far.test",),
         sni="mx.far.test",
+        asserted=True,
     )
+    assert not world.of(requiretls=True).asserted
 
 
 def test_a_host_that_is_not_in_the_mta_sts_policy(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from fastsmtp.threads import make_way
 from fastsmtp.transport.smtp.connect import LoopOpener, Opener
 from fastsmtp.transport.smtp.connection import Connection, Content, FileContent, Lines
 from fastsmtp.transport.smtp.fitting import Fitted, fit
+from fastsmtp.transport.smtp.lenient import failed_by_tls, lenient, says_no
 from fastsmtp.transport.smtp.opening import Failure, Opening, ours
 from fastsmtp.transport.smtp.place import Place
 from fastsmtp.transport.smtp.pool import Pool
@@ -180,6 +181,7 @@ class Delivery:
         "_job",
         "_left",
         "_opening",
+        "_place",
         "_results",
         "_reused",
         "_transport",
@@ -189,6 +191,7 @@ class Delivery:
     def __init__(self, transport: SmtpTransport, job: Job, done: Done) -> None:
         self._transport = transport
         self._job = job
+        self._place = job.place
         self._done: Done | None = done
         self._left: list[int] = list(job.recipients)
         self._asked: list[int] = []  # of the transaction under way
@@ -205,7 +208,7 @@ class Delivery:
         """Over a connection that is kept, or a new one."""
         if self._done is None:
             return
-        connection = self._transport.pool.take(self._job.place.key, self._transport.lines.now)
+        connection = self._transport.pool.take(self._place.key, self._transport.lines.now)
         if connection is None:
             self._open()
         else:
@@ -235,7 +238,7 @@ class Delivery:
     def _open(self) -> None:
         """A session of our own: the first, or the next after one that was lost."""
         if self._opening is None:
-            self._opening = Opening(self._transport, self._job.place, self._opened)
+            self._opening = Opening(self._transport, self._place, self._opened)
         self._reused = False
         self._opening.next()
 
@@ -244,10 +247,28 @@ class Delivery:
             self._use(connection)
             return
         failures = [*self._failures, *(self._opening.failures if self._opening is not None else ())]
+        if self._may_do_without(failures):
+            self._failures = failures
+            self._opening = None
+            self.start()
+            return
         for failure in failures:
             self._weigh(failure.outcome)
         self._defer(*verdict(failures))
         self._finish()
+
+    def _may_do_without(self, failures: Sequence[Failure]) -> bool:
+        """Whether the message goes on without the TLS that its destination asks for; from now on it does."""
+        place = lenient(self._place)
+        if place is None or not any(failed_by_tls(failure.outcome) for failure in failures):
+            return False
+        try:
+            if not says_no(self._job.content):
+                return False
+        except OSError:
+            return False  # whoever sends it will tell
+        self._place = place
+        return True
 
     def _use(self, connection: Connection) -> None:
         connection.owner = self
@@ -340,7 +361,7 @@ class Delivery:
         """With those who are left, over this connection when it takes more."""
         if not self._left:
             self._connection = None
-            self._transport.keep(self._job.place, connection)
+            self._transport.keep(self._place, connection)
             self._finish()
         elif connection.alive:
             self._next_transaction(connection)

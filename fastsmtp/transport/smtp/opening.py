@@ -27,7 +27,8 @@ MOST_SESSIONS = 12
 """Sessions begun in one attempt to deliver; RFC 5321 §5.1 allows a limit of two or more."""
 
 _NO_MAIL_HERE = 521  # RFC 7504 §3: the host takes no mail at all
-_NO_TLS = "4.7.4"
+NO_TLS = "4.7.4"
+"""TLS is required, and not offered."""
 _BAD_TLS = "4.7.5"
 
 
@@ -214,7 +215,7 @@ class Opening:
             self._count("starttls-not-supported", "it offers no TLS")
             if self._needs.level != "may":
                 why = "TLS is required, and the server does not offer it"
-                self._fail(connection, ours(_NO_TLS, why, "helo"))
+                self._fail(connection, ours(NO_TLS, why, "helo"))
                 return
         credentials = self._target.credentials
         if credentials is not None and not self._known:

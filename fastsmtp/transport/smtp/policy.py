@@ -34,8 +34,9 @@ class Protection(Struct, frozen=True):
     for an address. ``refused`` is not empty when the host must not be given mail at all, and says why;
     ``enhanced`` is the status for that (RFC 3463). ``requiretls``: the host has to announce REQUIRETLS, and MAIL
     to carry it (RFC 8689 §4.2.1). ``testing``: a certificate that is not of a known authority for the one name in
-    ``names`` is counted and told of, and harms nothing. ``domain`` and ``policy`` are what `TlsReport` counts
-    under. ``reason`` says where the level comes from, for people.
+    ``names`` is counted and told of, and harms nothing. ``asserted``: the destination asks for it, nobody here, and
+    mail may do without by its own word (lenient.py). ``domain`` and ``policy`` are what `TlsReport` counts under.
+    ``reason`` says where the level comes from, for people.
     """
 
     level: Literal["none", "may", "encrypt", "verify", "dane"]
@@ -47,6 +48,7 @@ class Protection(Struct, frozen=True):
     tlsa: tuple[Tlsa, ...] = ()
     requiretls: bool = False
     testing: bool = False
+    asserted: bool = False
     refused: str = ""
     enhanced: str = ""
 
@@ -93,6 +95,8 @@ class Policies:
         if found is None:
             plain = "may" if level == "dane" or level == "dane-only" else level
             found = self._plain(plain, why, destination, host)
+        elif level == "dane" and not requiretls:
+            found = replace(found, asserted=True)
         return self._raised(found, destination, host, sts) if requiretls else found
 
     def _level(self, hop: Hop, destination: Destination) -> tuple[Level, str]:
