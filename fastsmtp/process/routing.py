@@ -19,8 +19,8 @@ from fastsmtp.routing.tables import RoutingTables
 
 class SettingsSource:
     """The `Source` that ``file`` is, which may change; the first time, and without a file always, it is ``settings``.
-    ``secret`` is SRS's, None: senders are not rewritten. ``credentials`` were read for workers. ``names`` are those of
-    the backend of accounts, given once that is open."""
+    ``secret`` is SRS's, None: senders are not rewritten. ``credentials`` were read for workers. ``names`` are those
+    of the backend of accounts, given once that is open."""
 
     def __init__(
         self,
