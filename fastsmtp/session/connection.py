@@ -106,7 +106,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         self._phase = _OPEN
         handle = self._transport.get_extra_info("socket")
-        if handle is not None and net.has_input(handle.fileno()):
+        if self._preface or (handle is not None and net.has_input(handle.fileno())):
             # RFC 5321 §4.3.1: the client waits for the greeting
             self._refuse_connection(EARLY_TALK)
             return
@@ -308,12 +308,12 @@ class Connection(asyncio.BufferedProtocol):
         if found is None:
             return
         ip, size = found
-        rest, self._preface = self._preface[size:], b""
+        rest = self._preface = self._preface[size:]
         self._phase = _NEW
         self._enter(ip or self._ip)
-        if rest and self._phase != _CLOSING:
-            buffer = self.get_buffer(-1)
-            buffer[: len(rest)] = rest
+        if rest and self._tls is not None:  # the client's first words belong to the handshake
+            self._preface = b""
+            service.cipher[: len(rest)] = rest
             self.buffer_updated(len(rest))
 
     # --- own --------------------------------------------------------------------------------------
