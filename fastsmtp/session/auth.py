@@ -47,7 +47,7 @@ _UNKNOWN = "no such account"
 
 
 class Channel(Struct, frozen=True, gc=False):
-    """What a connection is like: ``loopback`` when both ends are this machine, ``end_point`` the channel binding
+    """What a connection is like: ``loopback`` when the client is on this machine, ``end_point`` the channel binding
     ``tls-server-end-point`` (RFC 5929 §4.1), None when there is none."""
 
     ip: str

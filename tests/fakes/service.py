@@ -11,6 +11,7 @@ from fastsmtp.intake.intake import Intake
 from fastsmtp.limits.guard import ConnectionGuard
 from fastsmtp.limits.pressure import Pressure, PressureBoard
 from fastsmtp.limits.settings import LimitSettings, PressureSettings
+from fastsmtp.oauth.base import TokenVerifier
 from fastsmtp.routing.router import Router
 from fastsmtp.routing.settings import ForwardingSettings, RelaySettings
 from fastsmtp.routing.srs import Srs
@@ -48,6 +49,7 @@ class World:
         listener: dict[str, Any] | None = None,
         certificates: CertificateStore | None = None,
         authenticator: FakeAuthenticator | None = None,
+        tokens: TokenVerifier | None = None,
         clear_on_loopback: bool = False,
         **limits: Any,
     ) -> None:
@@ -97,7 +99,7 @@ class World:
             logins=Logins(
                 AuthSettings(clear_on_loopback=clear_on_loopback),
                 authenticator or FakeAuthenticator(mechanisms=frozenset()),
-                None,
+                tokens,
                 log=self.log,
                 later=lambda delay, call: call(),
             ),
