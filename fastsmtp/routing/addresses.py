@@ -1,6 +1,7 @@
 """Addresses as settings and envelopes write them: read, spelled, and brought to the form they are looked up by."""
 
 import re
+import unicodedata
 
 from fastsmtp.accounts.names import canonical_domain
 from fastsmtp.config.values import check_hostname
@@ -45,3 +46,10 @@ def split(text: str) -> Key:
     if local.startswith('"'):
         local = re.sub(r"\\(.)", r"\1", local[1:-1])
     return local, domain
+
+
+def names_host(local: str) -> bool:
+    """Whether a local part (unquoted) may tell a server behind us where to send the mail on: ``user%host``,
+    ``host!user``, ``user@host``, also in full-width letters."""
+    plain = local if local.isascii() else unicodedata.normalize("NFKC", local)
+    return any(mark in plain for mark in "%!@")

@@ -7,7 +7,7 @@ from fastsmtp.accounts.base import Identity
 from fastsmtp.clock import Clock
 from fastsmtp.mail.envelope import Recipient
 from fastsmtp.mail.reply import MAILBOX_UNKNOWN, RELAY_DENIED, Reply
-from fastsmtp.routing.addresses import Key, split
+from fastsmtp.routing.addresses import Key, names_host, split
 from fastsmtp.routing.credentials import Credential
 from fastsmtp.routing.route import Expansion, LocalRoute, RemoteRoute, Target
 from fastsmtp.routing.settings import VerifySettings
@@ -117,6 +117,11 @@ class Router:
             if back is not None:
                 return back
         if not tables.served(home):
+            return self._another_s(local, domain, home, client_ip, trace)
+        if names_host(local) and not tables.directory.local_domain(home):
+            # The next hop may believe it, and trusts us: the back door of open relays.
+            if trace:
+                trace("permission", f"the local part names a host behind {home}, as for another's domain")
             return self._another_s(local, domain, home, client_ip, trace)
         if trace:
             ours = tables.directory.local_domain(home)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastsmtp.routing.addresses import parse_address, parse_domain, spell, split
+from fastsmtp.routing.addresses import names_host, parse_address, parse_domain, spell, split
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,21 @@ def test_domain() -> None:
     for text in ("", "a b", "a..b", "[1.2.3]", "x.test:25", "y@x.test", "1.2.3.4", "x.test."):
         with pytest.raises(ValueError, match="expected a "):
             parse_domain(text)
+
+
+@pytest.mark.parametrize(
+    ("local", "does"),
+    [
+        ("user%far.test", True),
+        ("far.test!user", True),
+        ("user@far.test", True),
+        ("user\uff20far.test", True),
+        ("user\uff05far.test", True),
+        ("alice", False),
+        ("alice+tag", False),
+        ("prvs=0123=alice", False),
+        ("\u00fc", False),
+    ],
+)
+def test_a_local_part_that_names_a_host(local: str, does: bool) -> None:
+    assert names_host(local) is does

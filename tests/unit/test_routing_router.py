@@ -485,3 +485,14 @@ def test_nobody_sends_whose_account_is_disabled() -> None:
     names.off.add("dan@shop.test")
     assert not one.may_send(dan, "dan", "shop.test")
     assert not one.may_send(dan, "x", "far.test")
+
+
+def test_a_local_part_that_names_a_host_behind_the_next_hop() -> None:
+    """What only trusted clients may ask of a next hop, also when one of them has asked before."""
+    r = router(route("corp.test", "192.0.2.25:25"))
+    for local in ("user%far.test", "far.test!user", "user@far.test"):
+        assert r.route(local, "corp.test", STRANGER) is RELAY_DENIED
+        assert isinstance(r.route(local, "corp.test", FRIEND), RemoteRoute)
+        assert isinstance(r.route(local, "corp.test", None), RemoteRoute)
+        assert r.route(local, "corp.test", STRANGER) is RELAY_DENIED
+        assert r.route(local, "example.org", STRANGER) is MAILBOX_UNKNOWN
