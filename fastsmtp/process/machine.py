@@ -12,7 +12,7 @@ from fastsmtp.limits.marks import available_mark, disk_marks, of_disk
 from fastsmtp.limits.probes import available_memory, space
 from fastsmtp.process.accounts import accounts_problem
 from fastsmtp.process.errors import StartError
-from fastsmtp.process.privileges import find_user
+from fastsmtp.process.privileges import Identity, acting_as, find_user
 from fastsmtp.process.routing import SettingsSource
 from fastsmtp.process.settings import Settings, existing, mailbox_root, watched_places
 from fastsmtp.process.sockets import probe
@@ -29,6 +29,7 @@ def machine_problems(settings: Settings) -> list[str]:
     written, and files of routing that can be read."""
     problems = []
     uid, groups = os.geteuid(), {os.getegid(), *os.getgroups()}
+    identity = None
     try:
         identity = find_user(settings.user)
         if identity is not None:
@@ -42,7 +43,7 @@ def machine_problems(settings: Settings) -> list[str]:
     except ImportError as error:
         problems.append(str(error))
     for key, path in (("data_dir", settings.data_dir), ("mailboxes.path", mailbox_root(settings))):
-        problem = _not_writable(path, uid, groups)
+        problem = _not_writable(path, uid, groups, identity)
         if problem:
             problems.append(f"{key}: {problem}")
     problem = accounts_problem(settings)
@@ -111,8 +112,9 @@ def pressure_notes(settings: Settings) -> list[str]:
     return notes
 
 
-def _not_writable(path: Path, uid: int, groups: set[int]) -> str | None:
-    """Why ``path`` cannot be written or made by ``uid``, in words; None when it can."""
+def _not_writable(path: Path, uid: int, groups: set[int], identity: Identity | None) -> str | None:
+    """Why ``path`` cannot be written or made by ``uid``, who is ``identity`` when root becomes another; in words, and
+    None when it can."""
     place = existing(path)
     if os.statvfs(place).f_flag & os.ST_RDONLY:
         return f"{place} is on a read-only file system"
@@ -125,7 +127,8 @@ def _not_writable(path: Path, uid: int, groups: set[int]) -> str | None:
         what = "is not writable" if place == path else f"cannot be made, {place} is not writable"
         return f"{path} {what} for {_name(uid)}; change its owner, or the setting"
     try:
-        os.rmdir(tempfile.mkdtemp(prefix=".fastsmtp-check-", dir=place))
+        with acting_as(None if made_by_root else identity):
+            os.rmdir(tempfile.mkdtemp(prefix=".fastsmtp-check-", dir=place))
     except OSError as error:
         return f"nothing can be made in {place}: {error.strerror}; change the setting"
     return None

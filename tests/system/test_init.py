@@ -1,8 +1,11 @@
 """From nothing to a server that people send by: `fastsmtp init`, then `serve`, then mail by TLS and a password."""
 
+import base64
 import os
 import pwd
 import re
+import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -116,6 +119,40 @@ def test_nobody_else_can(server: RunningServer, listener: int, options: list[str
     done = swaks(server, listener, *options)
     assert done.returncode != 0
     assert f"* {reply}" in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize("listener", [0, 1, 2])
+def test_a_password_said_at_the_wrong_moment_is_not_logged(server: RunningServer, listener: int) -> None:
+    """In clear, after a login was cancelled, as a command of its own, with a broken line: it is refused, and kept
+    nowhere."""
+    plain = base64.b64encode(b"\0alice@example.org\0" + PASSWORD.encode())
+    alone = base64.b64encode(PASSWORD.encode())
+    lines = [b"EHLO x", b"AUTH PLAIN " + plain + b"!", b"AUTH LOGIN", b"YQ==", b"*", alone, plain]
+    lines += [
+        PASSWORD.encode(),
+        b"AUTH PLAIN " + plain[:20],
+        b"AUTH NONE " + plain,
+        b"AUTH PLAIN",
+        b"*",
+        plain,
+    ]
+    lines += [b"MAIL FROM:<x@far.test> AUTH=" + alone, b"QUIT"]
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with socket.create_connection(("127.0.0.1", server.settings["ports"][listener]), 20) as plain_socket:
+        client = context.wrap_socket(plain_socket) if listener == 2 else plain_socket
+        replies = client.makefile("rb")
+        assert replies.readline().startswith(b"220")
+        for line in lines:
+            client.sendall(line + b"\r\n")
+            while replies.readline()[3:4] == b"-":
+                pass
+        replies.close()
+        client.close()
+    assert swaks(server, 0, "--from", "x@far.test", "--to", f"mark{listener}@example.org").returncode
+    server.wait_log(f"mark{listener}@example.org")
+    for secret in (PASSWORD, plain.decode(), alone.decode(), plain[:20].decode()):
+        assert secret not in server.log
 
 
 @pytest.mark.parametrize("listener", [0, 1])

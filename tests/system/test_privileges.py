@@ -2,14 +2,19 @@
 
 import os
 import pwd
+import re
 import smtplib
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import require_program
 from tests.system.server import RunningServer, wait_until
+from tests.tools.chains import Issued
+from tests.tools.tls_pairs import write_pair
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -96,3 +101,26 @@ def test_workers_use_credentials_that_only_root_can_read(place: Path) -> None:
             assert b"hunter2" not in Path(f"/proc/{pid}/cmdline").read_bytes()
             assert b"hunter2" not in Path(f"/proc/{pid}/environ").read_bytes()
         assert "hunter2" not in server.log
+
+
+@root_only
+def test_root_needs_no_more_than_the_unit_gives_it(place: Path) -> None:
+    """Run with the capabilities of conf/fastsmtp.service alone, and with those of its limits that need no systemd."""
+    unit = (Path(__file__).resolve().parents[2] / "conf" / "fastsmtp.service").read_text()
+    (names,) = re.findall(r"^CapabilityBoundingSet=(.*)$", unit, re.MULTILINE)
+    kept = ",".join("+" + name.removeprefix("CAP_").lower() for name in names.split())
+    setpriv = [require_program("setpriv"), f"--bounding-set=-all,{kept}", "--inh-caps=-all", "--no-new-privs"]
+    (place / "secret").mkdir(mode=0o700)
+    pair = write_pair(place / "secret", Issued("mx.example.org"))
+    with RunningServer(
+        place / "server",
+        user="nobody",
+        program=[*setpriv, sys.executable, "-m", "fastsmtp", "serve"],
+        tls={"certificates": [{"cert": pair.cert, "key": pair.key}]},
+    ) as server:
+        send(server, "alice")
+        wait_until(lambda: arrived(server.mail / "test.example" / "alice" / "new"), "it is delivered")
+        worker = server.worker_pids()[0]
+        os.kill(worker, 9)
+        wait_until(lambda: len(server.worker_pids()) == 2 and worker not in server.worker_pids(), "a new one")
+        assert server.stop() == 0

@@ -70,18 +70,26 @@ def test_a_file_in_the_way(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
-def test_root_looks_through_the_users_eyes(tmp_path: Path) -> None:
+def test_root_looks_through_the_users_eyes() -> None:
     nobody = pwd.getpwnam("nobody")
-    tmp_path.chmod(0o700)
-    settings = load(tmp_path, small('user = "nobody"\ndata_dir = "data"', 'path = "mail/{user}"'))
-    (tmp_path / "data").mkdir(mode=0o700)
-    (tmp_path / "mail").mkdir(mode=0o700)
-    os.chown(tmp_path / "mail", nobody.pw_uid, nobody.pw_gid)
-    (problem,) = machine_problems(settings)
-    assert problem.startswith("data_dir: ")
-    assert "for nobody" in problem
-    (tmp_path / "data").rmdir()
-    assert machine_problems(settings) == [], "root makes it and hands it over"
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        place.chmod(0o755)
+        settings = load(place, small('user = "nobody"\ndata_dir = "data"', 'path = "mail/{user}"'))
+        (place / "data").mkdir(mode=0o700)
+        (place / "mail").mkdir(mode=0o700)
+        os.chown(place / "mail", nobody.pw_uid, nobody.pw_gid)
+        (problem,) = machine_problems(settings)
+        assert problem.startswith("data_dir: ")
+        assert "for nobody" in problem
+        (place / "data").rmdir()
+        assert machine_problems(settings) == [], "root makes it and hands it over"
+        place.chmod(0o700)
+        (problem,) = machine_problems(settings)
+        assert (
+            problem
+            == f"mailboxes.path: nothing can be made in {place}/mail: Permission denied; change the setting"
+        )
 
 
 def test_a_read_only_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
