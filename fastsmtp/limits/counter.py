@@ -30,11 +30,12 @@ _FROM = {
 class Rule:
     """A rule in force: its settings, its number, and its buckets."""
 
-    __slots__ = ("buckets", "number", "per", "settings")
+    __slots__ = ("buckets", "count", "number", "per", "settings")
 
     def __init__(self, number: int, settings: RuleSettings) -> None:
         self.number = number
         self.settings = settings
+        self.count = settings.count
         self.per = settings.per
         self.buckets = Buckets(settings.interval, settings.most)
 
@@ -52,7 +53,7 @@ class LimitTable:
 
     def of(self, *counts: Count) -> tuple[Rule, ...]:
         """The rules for these counts."""
-        return tuple(rule for rule in self.rules if rule.settings.count in counts)
+        return tuple(rule for rule in self.rules if rule.count in counts)
 
     def mark(self, rule: Rule, key: str) -> int:
         """The fingerprint of ``key`` for ``rule``."""
@@ -73,13 +74,11 @@ class Counter:
         self._trusts = trusts
         self._now = table.clock.monotonic
         self._networks: dict[str, str] = {}
-        self._connections = table.of("connections")
         self._early = table.of("early_talkers")
-        self._at_connect = self._early + self._connections
-        self._messages = table.of("messages")
+        self._at_connect = table.of("early_talkers", "connections")
         self._bytes = table.of("bytes")
         self._unknown = table.of("unknown_recipients")
-        self._at_mail = self._messages + self._bytes + self._unknown
+        self._at_mail = table.of("messages", "bytes", "unknown_recipients")
         self._recipients = table.of("recipients")
         self._failures = table.of("auth_failures")
         self._barring = tuple(rule for rule in self._failures if rule.per == "ip")
@@ -90,7 +89,7 @@ class Counter:
         """A connection came: None, or the 421 it gets before it is closed."""
         if not self._at_connect or self.exempt(ip):
             return None
-        return self._take(self._at_connect, self._connections, ip, "", "", 421, "7.0")
+        return self._take(self._at_connect, "connections", ip, "", "", 421, "7.0")
 
     def early(self, ip: str) -> None:
         """A client talked before the banner."""
@@ -101,19 +100,19 @@ class Counter:
         """A message begins: None, or the 450 to MAIL."""
         if not self._at_mail or self.exempt(ip):
             return None
-        return self._take(self._at_mail, self._messages, ip, account, sender, 450, "7.1")
+        return self._take(self._at_mail, "messages", ip, account, sender, 450, "7.1")
 
     def recipient(self, ip: str, account: str, sender: str) -> Reply | None:
         """A recipient who could be taken: None, or the 450 to RCPT."""
         if not self._recipients or self.exempt(ip):
             return None
-        return self._take(self._recipients, self._recipients, ip, account, sender, 450, "7.1")
+        return self._take(self._recipients, "recipients", ip, account, sender, 450, "7.1")
 
     def unknown(self, ip: str, account: str, sender: str) -> Reply | None:
         """A recipient who does not exist: None, or the 421 that takes the place of the refusal."""
         if not self._unknown or self.exempt(ip):
             return None
-        return self._take(self._unknown, self._unknown, ip, account, sender, 421, "7.0")
+        return self._take(self._unknown, "unknown_recipients", ip, account, sender, 421, "7.0")
 
     def stored(self, ip: str, account: str, sender: str, size: int) -> None:
         """A message of ``size`` octets was taken. It counts whole, so that a large one may have to be waited for."""
@@ -126,7 +125,7 @@ class Counter:
         """See `Penalties.barred`."""
         if not self._barring or self.exempt(ip):
             return None
-        return self._take(self._barring, (), ip, "", "", 421, "7.0")
+        return self._take(self._barring, None, ip, "", "", 421, "7.0")
 
     def failed(self, ip: str, login: str) -> float:
         """See `Penalties.failed`. The first is answered at once, each one after it later than the one before. One
@@ -166,28 +165,29 @@ class Counter:
 
     def _take(
         self,
-        asked: Iterable[Rule],
-        taken: Iterable[Rule],
+        rules: Iterable[Rule],
+        count: Count | None,
         ip: str,
         account: str,
         sender: str,
         code: int,
         detail: str,
     ) -> Reply | None:
-        """Refuse by one of ``asked`` that has no room, else count by ``taken``."""
-        now = self._now()
-        for rule in asked:
+        """Refuse by one of ``rules`` that has no room, else count by those that are for ``count``."""
+        table, now = self.table, self._now()
+        found = []
+        for rule in rules:
             key = self._key(rule, ip, account, sender)
             if key:
-                mark = self.table.mark(rule, key)
+                mark = table.mark(rule, key)
                 seconds = rule.buckets.wait(mark, now)
                 if seconds:
-                    self.table.refused.note(mark, rule.number, key, self.table.clock.now())
+                    table.refused.note(mark, rule.number, key, table.clock.now())
                     return limited(code, detail, f"{rule.settings.what} {_FROM[rule.per]}", seconds)
-        for rule in taken:
-            key = self._key(rule, ip, account, sender)
-            if key:
-                rule.buckets.take(self.table.mark(rule, key), now)
+                if rule.count == count:
+                    found.append((rule.buckets, mark))
+        for buckets, mark in found:
+            buckets.take(mark, now)
         return None
 
     def _charge(self, rules: Iterable[Rule], ip: str, account: str, sender: str, many: int) -> list[float]:

@@ -41,6 +41,28 @@ def test_good(tmp_path: Path, capsys: Capture) -> None:
         f"  data dir   {tmp_path}/data",
         "  workers    3",
         "  durability full",
+        "  limits     unknown recipients from one address (IPv6: one /64): 120 in 1h, "
+        "then 421 to RCPT, and 450 to MAIL",
+        "             failed logins from one address (IPv6: one /64): 20 in 1h, then 421 to AUTH",
+    ]
+
+
+def test_rules_are_explained(tmp_path: Path, capsys: Capture) -> None:
+    rules = """
+[[limits.rules]]
+count = "unknown_recipients"
+per = "ip"
+rate = "off"
+[[limits.rules]]
+count = "messages"
+per = "account"
+rate = "500/1h"
+burst = 50
+"""
+    assert run(["check", "--json", "-c", write(tmp_path, GOOD + rules)]) == os.EX_OK
+    assert json.loads(capsys.readouterr().out)["limits"] == [
+        "failed logins from one address (IPv6: one /64): 20 in 1h, then 421 to AUTH",
+        "messages from one account: 500 in 1h, 50 at once, then 450 to MAIL",
     ]
 
 

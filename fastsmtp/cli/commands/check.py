@@ -40,7 +40,8 @@ def command(file: Path | None, as_json: bool) -> int:
         return os.EX_OK
     click.echo("settings are good, but read the notes" if notes else "settings are good")
     for name, value in facts.items():
-        text = (", ".join(value) or "none") if isinstance(value, list) else value
+        between = "\n" + " " * 13 if name == "limits" else ", "
+        text = (between.join(value) or "none") if isinstance(value, list) else value
         click.echo(f"  {name.replace('_', ' '):<11}{text}")
     for note in notes:
         click.echo(f"note: {note}")
@@ -70,6 +71,7 @@ def _notes(settings: "Settings", file: Path | None) -> list[str]:
 
 def summary(settings: "Settings") -> dict[str, Any]:
     """What the settings come to, in few words."""
+    from fastsmtp.limits.rule_settings import rules_in_force
     from fastsmtp.process.settings import names_of
 
     mailboxes = settings.mailboxes
@@ -85,4 +87,5 @@ def summary(settings: "Settings") -> dict[str, Any]:
         "data_dir": str(settings.data_dir),
         "workers": settings.workers,
         "durability": settings.durability,
+        "limits": [rule.words() for rule in rules_in_force(settings.limits.rules)],
     }

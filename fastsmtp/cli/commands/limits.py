@@ -116,7 +116,11 @@ def _line(one: "Standing") -> str:
         left += f", all in {_seconds(one.full_in)}"
     if one.refused_at is not None:
         ago = _seconds(max(0.0, time.time() - one.refused_at))
-        left += f"; refused {one.refused:,} times, last {ago} ago"
+        left += (
+            f"; refused once, {ago} ago"
+            if one.refused == 1
+            else f"; refused {one.refused:,} times, last {ago} ago"
+        )
     return f"{what}, {left}"
 
 
