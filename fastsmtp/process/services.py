@@ -144,6 +144,7 @@ class MailServices:
                 self._tokens.verifier if self._tokens else None,
                 log=self._log,
                 later=SessionService.call_later,
+                penalties=self._limits,
             ),
         )
         self._control = Control(

@@ -59,6 +59,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         listeners=listeners,
         tls={"certificates": [{"cert": pair.cert, "key": pair.key}]},
         accounts={"backend": "embedded", "scram_iterations": 4096},
+        limits={"loopback_exempt": True},
         **{
             "accounts.hash": {"memory": 8192, "passes": 1},
             "auth.oauth": {"issuer": ISSUER, "audience": AUDIENCE, "keys": str(keys)},
