@@ -16,7 +16,7 @@ MOST_IDS = 1000
 """Queue ids in one filter."""
 
 State = Literal["fresh", "deferred", "held"]
-"""``fresh``: on its first attempt, or before it; ``deferred``: waits for another; ``held``: waits for somebody."""
+"""See `fastsmtp.spool.waiting.State`, which a command need not load."""
 
 Action = Literal["retry", "hold", "release", "reroute", "remove", "bounce"]
 """``retry``: try at once, by the route as it is now; ``hold``: no attempts until ``release``; ``reroute``: to hops of
@@ -148,23 +148,15 @@ class Changed(Struct, frozen=True, kw_only=True):
     work: Work = Work()
 
 
-class Shown(Struct, frozen=True, kw_only=True):
-    """All that is known of one message, see `QueueRow`. ``head``: its header fields as they are, at most `MOST_HEAD`
-    octets."""
+class Shown(QueueRow, frozen=True, kw_only=True):
+    """All that is known of one message, with all of its ``recipients``. ``head``: its header fields as they are, at
+    most `MOST_HEAD` octets."""
 
-    id: str
-    state: State
-    queued_at: float
-    size: int
-    sender: str
     params: dict[str, str]
     client_ip: str
     helo: str
     protocol: str
-    recipients: list[RecipientRow]
-    waiting: int
     head: bytes
-    hops: list[str] = []
 
 
 MOST_HEAD = 64 << 10

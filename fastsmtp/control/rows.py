@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from fastsmtp.clock import Clock
-from fastsmtp.control.queue import MOST_HEAD, QueueRow, RecipientRow, Shown, SiteRow, State, TryRow
+from fastsmtp.control.queue import MOST_HEAD, QueueRow, RecipientRow, Shown, SiteRow, TryRow
 from fastsmtp.mail.envelope import Envelope
 from fastsmtp.queue.plan.site import SiteState
 from fastsmtp.spool.lmdb import LmdbSpool
 from fastsmtp.spool.search import Found
-from fastsmtp.spool.waiting import RcptState, Waiting
+from fastsmtp.spool.waiting import RcptState, Waiting, state_of
 
 MOST_RECIPIENTS = 5
 """Recipients of a message in a list."""
@@ -54,7 +54,7 @@ class Rows:
         states = _states(envelope, waiting)
         return QueueRow(
             id=envelope.id,
-            state=_state(waiting),
+            state=state_of(waiting),
             queued_at=envelope.received_at,
             size=length,
             sender=envelope.sender,
@@ -69,7 +69,7 @@ class Rows:
         states = _states(envelope, waiting)
         return Shown(
             id=envelope.id,
-            state=_state(waiting),
+            state=state_of(waiting),
             queued_at=envelope.received_at,
             size=length,
             sender=envelope.sender,
@@ -178,7 +178,3 @@ def _states(envelope: Envelope, waiting: Waiting | None) -> list[RcptState]:
     if waiting is not None:
         return waiting.rcpts
     return [RcptState(number) for number in range(len(envelope.recipients))]
-
-
-def _state(waiting: Waiting | None) -> State:
-    return "fresh" if waiting is None else "held" if waiting.held else "deferred"

@@ -17,7 +17,7 @@ again, released and due now; ``remove``: gone, and nobody is told."""
 
 PIECE: dict[Action, int] = {"hold": 200, "release": 200, "retry": 60, "reroute": 60, "remove": 40}
 """Messages of one commit; some 3 ms of the writer's time."""
-MOST: dict[Action, int] = {"hold": 5000, "release": 5000, "retry": 5000, "reroute": 5000, "remove": 5000}
+MOST = 5000
 """About the messages of one call. The engine looks at them in pieces of its own."""
 _CALL = 0.2
 """Seconds after which a call begins no more pieces."""
@@ -103,7 +103,7 @@ class Bulk:
         return (
             self._position is not None
             and self._error is None
-            and self._picked < MOST[self._action]
+            and self._picked < MOST
             and self._monotonic() < self._until
         )
 

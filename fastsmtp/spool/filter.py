@@ -6,14 +6,23 @@ checked against each message found there. Without such a condition everything is
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from fastsmtp.mail.envelope import Envelope
 from fastsmtp.mail.ids import base62
 from fastsmtp.spool.tables import BY_CODE, BY_DOMAIN, BY_FROM, BY_RCPT, BY_SENDER, HELD, WAIT
-from fastsmtp.spool.waiting import ID_BYTES, LONGEST_KEY, RcptState, Waiting, address_key, domain_start
+from fastsmtp.spool.waiting import (
+    ID_BYTES,
+    LONGEST_KEY,
+    RcptState,
+    State,
+    Waiting,
+    address_key,
+    domain_start,
+    state_of,
+)
 
 _WILD = re.compile(r"[*?]")
 _TIME_DIGITS = 9
@@ -34,7 +43,7 @@ class Filter(Struct, frozen=True, kw_only=True):
     sender: str | None = None
     older: float | None = None
     younger: float | None = None
-    state: Literal["fresh", "deferred", "held"] | None = None
+    state: State | None = None
     code: str | None = None
     text: str | None = None
     remote: str | None = None
@@ -172,8 +181,7 @@ class Matcher:
             filter.younger is not None and age > filter.younger
         ):
             return False
-        state = "fresh" if waiting is None else "held" if waiting.held else "deferred"
-        if filter.state not in (None, state) or (
+        if filter.state not in (None, state_of(waiting)) or (
             self._sender is not None and not self._sender(envelope.sender)
         ):
             return False

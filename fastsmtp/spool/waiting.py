@@ -7,7 +7,7 @@ All keys end in a NUL and the queue id. Only the start of an address that is too
 row says where to look, never that a message fits.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -131,6 +131,15 @@ class Waiting(msgspec.Struct, gc=False):
     def due(self) -> float:
         """The first due time of a recipient that has one of its own, 0 without."""
         return min((rcpt.due for rcpt in self.rcpts if rcpt.due), default=0.0)
+
+
+State = Literal["fresh", "deferred", "held"]
+"""``fresh``: on its first attempt, or before it; ``deferred``: waits for another; ``held``: waits for somebody."""
+
+
+def state_of(waiting: Waiting | None) -> State:
+    """Of a message of which that is known; nothing is known of one that is fresh."""
+    return "fresh" if waiting is None else "held" if waiting.held else "deferred"
 
 
 class _Stored(msgspec.Struct, array_like=True, gc=False):
