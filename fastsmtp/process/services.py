@@ -132,6 +132,7 @@ class MailServices:
             intake=intake,
             router=router,
             guard=self._guard.worker(self._slot),
+            limits=self._limits,
             pressure=self._pressure,
             log=self._log,
             clock=self._clock,

@@ -80,7 +80,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _enter(self, ip: str) -> None:
         service, listener = self._service, self._listener
-        refused = SHUTTING_DOWN if service.draining else service.context.guard.enter(ip)
+        refused = SHUTTING_DOWN if service.draining else service.context.enter(ip)
         if refused is not None:
             service.refused(ip, refused)
             self._phase = _CLOSING
@@ -190,10 +190,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def become(self, ip: str) -> Reply | None:
         """See `Wire`."""
-        guard = self._service.context.guard
-        refused = guard.enter(ip)
+        context = self._service.context
+        refused = context.enter(ip)
         if refused is None:
-            guard.leave(self._ip)
+            context.guard.leave(self._ip)
             self._ip = ip
         return refused
 
@@ -374,6 +374,7 @@ class Connection(asyncio.BufferedProtocol):
     def _refuse_connection(self, refusal: Reply) -> None:
         protocol = self._protocol
         if protocol is not None:
+            self._service.context.limits.early(self._ip)
             self._service.refused(self._ip, refusal)
             self._transport.write(protocol.say_goodbye(refusal))
             self._hang_up()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from fastsmtp.clock import Clock
 from fastsmtp.intake.intake import Intake
+from fastsmtp.limits.counter import Counter
 from fastsmtp.limits.guard import WorkerGuard
 from fastsmtp.limits.pressure import Pressure
 from fastsmtp.mail.reply import SHUTTING_DOWN, Reply
@@ -42,6 +43,7 @@ class SessionService:
         intake: Intake,
         router: Router,
         guard: WorkerGuard,
+        limits: Counter,
         pressure: Pressure,
         log: MailLog,
         clock: Clock,
@@ -54,6 +56,7 @@ class SessionService:
             intake=intake,
             router=router,
             guard=guard,
+            limits=limits,
             pressure=pressure,
             log=log,
             expanded=expanded,

@@ -1,10 +1,11 @@
-"""One client's session: answers the protocol's events by asking the guard, the router and the intake."""
+"""One client's session: answers the protocol's events by asking guard and limits, the router and the intake."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 from fastsmtp.accounts.base import Identity
 from fastsmtp.intake.intake import Incoming, Intake
+from fastsmtp.limits.counter import Counter
 from fastsmtp.limits.guard import WorkerGuard
 from fastsmtp.limits.pressure import Pressure
 from fastsmtp.mail.address import Address
@@ -12,6 +13,7 @@ from fastsmtp.mail.dsn_params import Notify, notify, without_success
 from fastsmtp.mail.envelope import Envelope, Recipient
 from fastsmtp.mail.reply import (
     CANNOT_VERIFY,
+    MAILBOX_UNKNOWN,
     NOT_YOUR_ADDRESS,
     RECIPIENT_AGAIN,
     RELAY_DENIED,
@@ -46,7 +48,7 @@ class Verifier(Protocol):
 class Context:
     """What all sessions of a worker share. Without a ``verifier`` no recipient can be verified."""
 
-    __slots__ = ("expanded", "guard", "intake", "log", "pressure", "router", "verifier")
+    __slots__ = ("expanded", "guard", "intake", "limits", "log", "pressure", "router", "verifier")
 
     def __init__(
         self,
@@ -54,6 +56,7 @@ class Context:
         intake: Intake,
         router: Router,
         guard: WorkerGuard,
+        limits: Counter,
         pressure: Pressure,
         log: MailLog,
         expanded: Expanded | None = None,
@@ -63,9 +66,14 @@ class Context:
         self.intake = intake
         self.router = router
         self.guard = guard
+        self.limits = limits
         self.pressure = pressure
         self.log = log
         self.verifier = verifier
+
+    def enter(self, ip: str) -> Reply | None:
+        """See `WorkerGuard.enter`; the rules of the settings are asked as well."""
+        return self.limits.connected(ip) or self.guard.enter(ip)
 
 
 class Wire(Protocol):
@@ -174,6 +182,8 @@ class Session:
             raise RuntimeError("AUTH was offered where nobody can log in")
         login = logins.begin(channel(self._ip, self._tls), mechanism, self._auth_told)
         if isinstance(login, Reply):
+            if login.closes:
+                self._log_refusal("AUTH", login)
             return login
         self._login = login
         return self._auth_step(login.start(initial))
@@ -234,6 +244,8 @@ class Session:
         )
         if refused is None and self._identity is not None and not self._may_send(self._identity, sender):
             refused = NOT_YOUR_ADDRESS
+        if refused is None:
+            refused = context.limits.mail(self._ip, self._account, sender.text)
         if refused is not None:
             self._log_refusal("MAIL", refused, sender=sender.text)
             return refused
@@ -243,6 +255,10 @@ class Session:
         self._seen = None
         self._aliases = []
         return None
+
+    @property
+    def _account(self) -> str:
+        return "" if self._identity is None else self._identity.login
 
     def _may_send(self, identity: Identity, sender: Address) -> bool:
         """The null sender is everybody's who may send at all: clients acknowledge mail with it (RFC 8098 §2.1)."""
@@ -254,20 +270,28 @@ class Session:
     def on_rcpt(self, recipient: Address, parameters: dict[str, str] | None) -> Answer:
         """See `Handler`."""
         route = self._context.router.route(recipient.local, recipient.domain, self._client)
-        if isinstance(route, LocalRoute):
-            return self._add_one(Recipient(recipient.text, route.mailbox, parameters))
         if isinstance(route, RemoteRoute) and not self._listener.profile.relays:
             route = RELAY_DENIED
+        if not isinstance(route, Reply):
+            route = self._context.limits.recipient(self._ip, self._account, self._sender) or route
+        if isinstance(route, LocalRoute):
+            return self._add_one(Recipient(recipient.text, route.mailbox, parameters))
         if isinstance(route, RemoteRoute):
             if not route.verify:
                 return self._add_one(Recipient(recipient.text, "", parameters))
         elif isinstance(route, Reply):
-            self._log_refusal("RCPT", route, recipient=recipient.text)
-            return route
+            return self._refused(route, recipient)
         elif not route.asked:
             return self._expand(route, recipient, parameters)
         asked = _Asked(recipient, parameters, route)
         return self._taken(asked) if self._context.router.trusts(self._client) else self._ask(asked)
+
+    def _refused(self, reply: Reply, recipient: Address) -> Reply:
+        """Why ``recipient`` is not taken, or 421 where too many do not exist; an LMTP client asks for others."""
+        if reply.status == MAILBOX_UNKNOWN.status and not self._listener.profile.lmtp:
+            reply = self._context.limits.unknown(self._ip, self._account, self._sender) or reply
+        self._log_refusal("RCPT", reply, recipient=recipient.text)
+        return reply
 
     def _taken(self, asked: _Asked) -> Reply | None:
         """The recipient enters the envelope, or what it stands for."""
@@ -285,8 +309,7 @@ class Session:
                 self._asked = asked
                 return PENDING
             if answer is not None:
-                self._log_refusal("RCPT", answer, recipient=asked.recipient.text)
-                return answer
+                return self._refused(answer, asked.recipient)
         return self._taken(asked)
 
     def _verified(self, refused: Reply | None) -> None:
@@ -294,8 +317,7 @@ class Session:
         if asked is None or self._wire is None:
             return  # the client has gone meanwhile
         if refused is not None:
-            self._log_refusal("RCPT", refused, recipient=asked.recipient.text)
-            answer: Answer = refused
+            answer: Answer = self._refused(refused, asked.recipient)
         else:
             answer = self._ask(asked)
         if answer is not PENDING:
@@ -400,6 +422,7 @@ class Session:
                 helo=envelope.helo,
                 protocol=envelope.protocol,
             )
+            self._context.limits.stored(self._ip, self._account, envelope.sender, incoming.size)
             answer = queued_as(envelope.id)
             if self._aliases and self._context.expanded is not None:
                 self._context.expanded(envelope, self._aliases, incoming.start, incoming.length)

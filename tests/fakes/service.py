@@ -8,8 +8,10 @@ from typing import Any
 
 from fastsmtp.accounts.static import StaticDirectory
 from fastsmtp.intake.intake import Intake
+from fastsmtp.limits.counter import LimitTable
 from fastsmtp.limits.guard import ConnectionGuard
 from fastsmtp.limits.pressure import Pressure, PressureBoard
+from fastsmtp.limits.rule_settings import rules_in_force
 from fastsmtp.limits.settings import LimitSettings, PressureSettings
 from fastsmtp.oauth.base import TokenVerifier
 from fastsmtp.routing.router import Router
@@ -35,7 +37,8 @@ _STAMP = re.compile(r"^\S+ fastsmtp\[\d+/0\] ", re.MULTILINE)
 
 class World:
     """A `SessionService` of ``hostname``, which has ``users`` in ``local.test``; one address stands
-    for five at most. With a ``verifier`` corp.test is relayed to, and its recipients are asked for."""
+    for five at most. With a ``verifier`` corp.test is relayed to, and its recipients are asked for. With
+    ``penalties`` logins that fail are counted."""
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class World:
         authenticator: FakeAuthenticator | None = None,
         tokens: TokenVerifier | None = None,
         clear_on_loopback: bool = False,
+        penalties: bool = False,
         **limits: Any,
     ) -> None:
         chosen = {"message_size": 100_000, "recipients": 5, "errors": 3, "command_timeout": 300, **limits}
@@ -77,6 +81,10 @@ class World:
         self.log = MailLog(self.clock, slot=0, fd=self._log_fd)
         self.guard = ConnectionGuard(1, settings, self.clock)
         self.machine = FakeMachine()
+        router = Router(self.tables, self.clock, Srs(b"secret", "local.test"))
+        self.limits = LimitTable(rules_in_force(settings.rules), self.clock).worker(router.trusts)
+        self.later: list[tuple[float, Callable[[], None]]] = []
+        """Refused logins that wait: how long, and what tells them."""
         self.pressure = Pressure(
             PressureSettings(),
             PressureBoard([0]),
@@ -89,8 +97,9 @@ class World:
             settings=SessionSettings(hostname=hostname, limits=settings, banner_delay=banner_delay),
             listeners=[ListenerSettings(address="127.0.0.1:25", **(listener or {}))],
             intake=Intake(self.spool, hostname=hostname, clock=self.clock),
-            router=Router(self.tables, self.clock, Srs(b"secret", "local.test")),
+            router=router,
             guard=self.guard.worker(0),
+            limits=self.limits,
             pressure=self.pressure,
             log=self.log,
             clock=self.clock,
@@ -101,7 +110,8 @@ class World:
                 authenticator or FakeAuthenticator(mechanisms=frozenset()),
                 tokens,
                 log=self.log,
-                later=lambda delay, call: call(),
+                later=lambda delay, call: self.later.append((delay, call)),
+                penalties=self.limits if penalties else None,
             ),
         )
 
