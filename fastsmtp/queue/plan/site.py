@@ -14,6 +14,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from fastsmtp.mail.result import printable
 from fastsmtp.queue.plan.outcome import Outcome
 from fastsmtp.queue.plan.retry import RetrySchedule
 
@@ -210,7 +211,7 @@ class Site:
         """It answered, and wants less. What is above the window ends by itself before anything is begun."""
         if self.window > 1:
             self._cause = f"slowed from {self.window} at once to {self.window // 2}"
-            self._words = _clean(words)
+            self._words = printable(words, LONGEST_WORDS)
             self._regained = max(self._regained, self.window)
             self._reduce(self.window // 2)
             return
@@ -227,7 +228,7 @@ class Site:
         self.attempts += 1
         self.until = now + schedule.pause(self.attempts, rng)
         self._cause = cause
-        self._words = _clean(words)
+        self._words = printable(words, LONGEST_WORDS)
         self._reduce(1)
 
     def _reduce(self, window: int) -> None:
@@ -254,9 +255,3 @@ class Site:
         if self.waiting and self.in_flight >= self.window:
             parts.append(f"{self.in_flight} at once of {self.window}")
         return "; ".join(parts)
-
-
-def _clean(words: str) -> str:
-    """One printable line of bounded length: the words are a stranger's."""
-    line = "".join(letter if letter.isprintable() else "?" for letter in words[: LONGEST_WORDS + 1])
-    return line if len(line) <= LONGEST_WORDS else line[: LONGEST_WORDS - 1] + "…"
