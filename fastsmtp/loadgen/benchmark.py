@@ -94,6 +94,10 @@ def describe(plan: Plan) -> str:
     parts.append(f"{plan.recipients} recipient{'s' if plan.recipients > 1 else ''}")
     parts += ["PIPELINING"] if plan.pipelining else []
     parts += ["BDAT"] if plan.chunking else []
+    if plan.tls:
+        parts.append("TLS from the start" if plan.tls == "tls" else "STARTTLS")
+        parts += ["sessions resumed"] if plan.resume else []
+    parts += [f"AUTH {plan.login.by}"] if plan.login else []
     return ", ".join(parts)
 
 

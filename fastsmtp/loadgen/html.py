@@ -4,7 +4,17 @@ from collections.abc import Sequence
 from html import escape
 
 from fastsmtp.loadgen import plots
-from fastsmtp.loadgen.report import COLUMNS, UNITS, Report, Round, TargetResult, errors, facts, rows
+from fastsmtp.loadgen.report import (
+    COLUMNS,
+    UNITS,
+    Report,
+    Round,
+    TargetResult,
+    errors,
+    facts,
+    handshakes,
+    rows,
+)
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d2126; --dim: #6a737d; --grid: #d9dde1; --page: #fff; }
@@ -45,6 +55,7 @@ def to_html(report: Report) -> str:
         _latency(report.targets),
         "<h2>Rounds</h2>",
         _rounds(report.targets),
+        _handshakes(report.targets),
         _errors(report.targets),
         "</body></html>\n",
     ]
@@ -144,6 +155,13 @@ def _rounds(targets: Sequence[TargetResult]) -> str:
     ]
     head = ("target", "round", "sent", "failed", "seconds", "messages/s", "p50 ms", "p99 ms", "max ms")
     return _table(head, body)
+
+
+def _handshakes(targets: Sequence[TargetResult]) -> str:
+    body = [
+        [target.name, f"{number:,}", how] for target in targets for how, number in handshakes(target).items()
+    ]
+    return f"<h2>TLS handshakes</h2>{_table(('target', 'times', 'kind'), body)}" if body else ""
 
 
 def _errors(targets: Sequence[TargetResult]) -> str:

@@ -31,7 +31,8 @@ class Figures(msgspec.Struct, frozen=True):
 
 class Round(msgspec.Struct, frozen=True):
     """One visit to one target. ``timeline`` counts messages in slices of ``timeline_width`` seconds; ``curve``
-    are pairs of percentile and latency in milliseconds; ``interrupted``: it was ended early by Ctrl-C."""
+    are pairs of percentile and latency in milliseconds; ``interrupted``: it was ended early by Ctrl-C; ``tls`` counts
+    handshakes by version, cipher and kind."""
 
     seconds: float
     sent: int
@@ -44,6 +45,7 @@ class Round(msgspec.Struct, frozen=True):
     timeline: list[int]
     curve: list[tuple[float, float]]
     interrupted: bool = False
+    tls: dict[str, int] = {}
 
 
 class TargetResult(msgspec.Struct, frozen=True):
@@ -104,6 +106,7 @@ def round_of(tally: Tally, before: Usage | None = None, after: Usage | None = No
         timeline=tally.timeline.counts,
         curve=curve,
         interrupted=tally.interrupted,
+        tls=tally.tls,
     )
 
 
@@ -201,12 +204,21 @@ def facts(report: Report) -> list[tuple[str, str]]:
 
 def errors(target: TargetResult) -> dict[str, int]:
     """Errors of all rounds by text, the most frequent first."""
+    missed = {"never begun": sum(one.missed for one in target.rounds)}
+    return _added([*(one.errors for one in target.rounds), missed])
+
+
+def handshakes(target: TargetResult) -> dict[str, int]:
+    """TLS handshakes of all rounds by version, cipher and kind, the most frequent first."""
+    return _added([one.tls for one in target.rounds])
+
+
+def _added(counts: Sequence[dict[str, int]]) -> dict[str, int]:
     whole: dict[str, int] = {}
-    for one in target.rounds:
-        for text, number in one.errors.items():
-            whole[text] = whole.get(text, 0) + number
-        if one.missed:
-            whole["never begun"] = whole.get("never begun", 0) + one.missed
+    for one in counts:
+        for text, number in one.items():
+            if number:
+                whole[text] = whole.get(text, 0) + number
     return dict(sorted(whole.items(), key=lambda item: -item[1]))
 
 
@@ -220,8 +232,8 @@ def to_text(report: Report) -> str:
         cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
         lines.append("  ".join(cells).rstrip())
     for target in report.targets:
-        for text, number in errors(target).items():
-            lines.append(f"{target.name}: {number:,} x {text}")
+        counted = {**errors(target), **handshakes(target)}
+        lines += [f"{target.name}: {number:,} x {text}" for text, number in counted.items()]
     lines.append("")
     lines += [f"{label + ':':12}{text}" for label, text in facts(report)]
     return "\n".join(lines)

@@ -11,16 +11,16 @@ from collections.abc import Callable
 import uvloop
 
 from fastsmtp.loadgen import sizes
+from fastsmtp.loadgen.client_tls import TlsClient
 from fastsmtp.loadgen.plan import Plan
 from fastsmtp.loadgen.schedule import ClosedLoop
+from fastsmtp.loadgen.secured import SecuredSession
+from fastsmtp.loadgen.session import Session
 from fastsmtp.loadgen.tally import Tally
-from fastsmtp.smtp.client_dialogue import ClientProtocol
-from fastsmtp.smtp.events import Event
 
 _BUFFER = 64 * 1024
 _PROGRESS = 0.2
 _ATTEMPTS = 20
-_SENT, _READY, _REFUSED, _OVER = int(Event.SENT), int(Event.READY), int(Event.REFUSED), int(Event.OVER)
 _monotonic = time.monotonic
 
 
@@ -51,77 +51,6 @@ class Letters:
         return mail, rcpts, size, body
 
 
-class Session(asyncio.BufferedProtocol):
-    """One connection. ``intended`` is when its message under way was to begin, None between messages."""
-
-    __slots__ = ("began", "client", "intended", "octets", "overdue", "sender", "task", "transport")
-
-    def __init__(self, sender: "Sender", intended: float, now: float) -> None:
-        self.sender = sender
-        self.client = ClientProtocol(
-            sender.hello, pipelining=sender.plan.pipelining, chunking=sender.plan.chunking
-        )
-        self.intended: float | None = intended
-        self.began = now
-        self.octets = 0
-        self.overdue = False
-        self.transport: asyncio.Transport | None = None
-        self.task: asyncio.Task[None] | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport  # type: ignore[assignment]
-        self.task = None
-        self.sender.connected()
-
-    def get_buffer(self, sizehint: int) -> bytearray:
-        return self.sender.buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
-        client = self.client
-        out = client.receive(self.sender.buffer, nbytes)
-        if out:
-            self.write(out)
-        event = client.event
-        if event:
-            self._happened(event)
-
-    def write(self, data: bytes) -> None:
-        if self.transport is not None:
-            self.transport.write(data)
-
-    def _happened(self, event: int) -> None:
-        sender = self.sender
-        if self.client.refusals:
-            sender.note(self.client.refusals)
-        if event == _OVER:
-            if self.transport is not None:
-                self.transport.close()
-            return
-        if event == _READY and self.intended is not None:
-            self.begin(self.intended, self.began)
-            return
-        if event == _SENT and self.intended is not None:
-            sender.accepted(self.intended, self.octets)
-        elif event == _REFUSED:
-            sender.tally.failed += 1
-        self.intended = None
-        sender.free(self)
-
-    def begin(self, intended: float, now: float) -> None:
-        """Sends a message."""
-        self.intended = intended
-        self.began = now
-        mail, rcpts, self.octets, body = self.sender.letter()
-        self.write(self.client.send(mail, rcpts, body))
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.client.end()
-        self.transport = None
-        if not self.overdue:
-            self.sender.note(self.client.refusals)
-        self.sender.ended(self)
-
-
 class Sender:
     """Keeps the sessions of one process busy as the schedule says, and counts."""
 
@@ -133,6 +62,7 @@ class Sender:
         self._limit = plan.sessions_of(index)
         self._schedule = plan.schedule_of(index)
         self._letters = Letters(plan, index)
+        self._tls = TlsClient(resume=plan.resume) if plan.tls else None
         self._tell = tell
         self._number = 0
         self._sessions: set[Session] = set()
@@ -182,6 +112,10 @@ class Sender:
         self.tally.connections += 1
         self._refused_in_row = 0
 
+    def secured(self, how: str) -> None:
+        """A handshake is over; ``how`` says version, cipher, and whether a session was resumed."""
+        self.tally.tls[how] = self.tally.tls.get(how, 0) + 1
+
     def accepted(self, intended: float, octets: int) -> None:
         """A message was accepted just now."""
         now = _monotonic()
@@ -229,7 +163,7 @@ class Sender:
             if self._parked:
                 self._parked.pop().begin(intended, now)
             else:
-                self._open(Session(self, intended, now))
+                self._open(self._session(intended, now))
         due = self._schedule.due(now)
         if due is None:
             while self._parked:
@@ -243,6 +177,11 @@ class Sender:
     def _wake(self) -> None:
         self._timer = None
         self.fill()
+
+    def _session(self, intended: float, now: float) -> Session:
+        if self._tls is None:
+            return Session(self, intended, now)
+        return SecuredSession(self, intended, now, self._tls)
 
     def _open(self, session: Session) -> None:
         self._sessions.add(session)
@@ -273,7 +212,7 @@ class Sender:
         latest = _monotonic() - self.plan.timeout
         for session in [session for session in self._sessions if session.began < latest]:
             if session not in self._parked:
-                self.tally.error(f"{session.client.stage}: no answer within {self.plan.timeout:g} s")
+                self.tally.error(f"{session.stage}: no answer within {self.plan.timeout:g} s")
                 self._drop(session)
         self._loop.call_later(1.0, self._sweep)
 

@@ -11,7 +11,7 @@ from fastsmtp.loadgen.sinkplan import SinkCounts, SinkPlan
 from fastsmtp.mail.address import Address
 from fastsmtp.mail.reply import BYE, Reply
 from fastsmtp.smtp.dialogue import ServerProtocol
-from fastsmtp.smtp.handler import PENDING, Answer, Pending
+from fastsmtp.smtp.handler import PENDING, Answer, AuthAnswer, Pending
 from fastsmtp.smtp.rules import ServerRules
 
 SWALLOWED = Reply(250, "0.0", "swallowed")
@@ -205,6 +205,21 @@ class SinkSession(asyncio.BufferedProtocol):
         if "helo" in sink.refusals:
             self._count(sink.counts.refused, "helo")
         self._hold += sink.delays.get("helo", 0.0)
+
+    def on_starttls(self) -> Reply | None:
+        """Not offered, so not asked."""
+
+    def on_auth(self, mechanism: str, initial: bytes | None) -> AuthAnswer:
+        """Not offered, so not asked."""
+
+    def on_auth_data(self, response: bytes) -> AuthAnswer:
+        """Not offered, so not asked."""
+
+    def on_auth_cancelled(self) -> None:
+        """Not offered, so not asked."""
+
+    def on_xclient(self, attributes: dict[str, str]) -> Reply | None:
+        """Not offered, so not asked."""
 
     def on_mail(self, sender: Address, parameters: dict[str, str] | None) -> Answer:
         """MAIL."""

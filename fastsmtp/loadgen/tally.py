@@ -26,6 +26,7 @@ class Counts(msgspec.Struct):
     width: float = 0.1
     slices: list[int] = []
     failure: str = ""
+    tls: dict[str, int] = {}
 
 
 class Tally:
@@ -33,7 +34,8 @@ class Tally:
 
     ``sent`` messages were accepted by the server, ``failed`` began and were not, ``missed`` were due and never
     began; ``octets`` counts the accepted ones; ``seconds`` is from the start to the last end of a message.
-    ``failure`` is why the run could not go on, in one line; ``interrupted``, whether somebody ended it early.
+    ``tls`` counts handshakes by version, cipher and kind. ``failure`` is why the run could not go on, in one
+    line; ``interrupted``, whether somebody ended it early.
     """
 
     def __init__(self) -> None:
@@ -46,6 +48,7 @@ class Tally:
         self.errors: dict[str, int] = {}
         self.latency = Histogram()
         self.timeline = Timeline()
+        self.tls: dict[str, int] = {}
         self.failure = ""
         self.interrupted = False
 
@@ -82,6 +85,7 @@ class Tally:
             self.timeline.width,
             self.timeline.counts,
             self.failure,
+            self.tls,
         )
 
     def add(self, counts: Counts) -> None:
@@ -94,6 +98,8 @@ class Tally:
         self.seconds = max(self.seconds, counts.seconds)
         for text, number in counts.errors.items():
             self.error(text, number)
+        for how, number in counts.tls.items():
+            self.tls[how] = self.tls.get(how, 0) + number
         self.latency.merge(
             Histogram(counts.latency, counts.sent, counts.latency_total, counts.latency_longest)
         )

@@ -77,6 +77,60 @@ def test_wrong_options_are_one_clear_complaint(
     assert calls == []
 
 
+@pytest.fixture
+def password(tmp_path: Path) -> Path:
+    """A file with one."""
+    file = tmp_path / "password"
+    file.write_bytes(b"secret\r\n")
+    return file
+
+
+def test_tls_and_a_login_reach_the_plan(calls: list[tuple[Plan, dict[str, Any]]], password: Path) -> None:
+    assert run(["bench", "--tls", "--resume"]) == 0
+    assert (calls[0][0].tls, calls[0][0].resume, calls[0][0].login) == ("tls", True, None)
+    line = f"bench --starttls --auth me@x --password-file {password} --mechanism login"
+    assert run(line.split()) == 0
+    plan = calls[1][0]
+    assert (plan.tls, plan.resume) == ("starttls", False)
+    assert plan.login is not None
+    assert plan.login.by == "LOGIN"
+    mechanism = plan.login.mechanism()
+    assert (mechanism.step(b"User"), mechanism.step(b"Password")) == (b"me@x", b"secret")
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "complaint"),
+    [
+        ("--resume", 64, "--resume goes with --tls or --starttls"),
+        ("--auth me@x --password-file {file}", 64, "not sent in clear"),
+        ("--auth me@x --starttls", 64, "needs --password-file"),
+        ("--starttls --password-file {file}", 64, "go with --auth"),
+        ("--starttls --mechanism PLAIN", 64, "go with --auth"),
+        ("--tls --auth me@x --password-file {file}.not", 66, "No such file"),
+        ("--tls --auth me@x --password-file {empty}", 65, "does not hold one line"),
+        ("--tls --auth me@x --password-file {lines}", 65, "does not hold one line"),
+        ("--tls --auth me@x --password-file {latin}", 65, "is not UTF-8"),
+    ],
+)
+def test_a_login_that_cannot_be_is_one_clear_complaint(
+    calls: list[tuple[Plan, dict[str, Any]]],
+    capsys: pytest.CaptureFixture[str],
+    password: Path,
+    line: str,
+    code: int,
+    complaint: str,
+) -> None:
+    names = {"file": password}
+    for name, content in (("empty", b"\n"), ("lines", b"a\nb\n"), ("latin", b"\xe9\n")):
+        names[name] = password.with_name(name)
+        names[name].write_bytes(content)
+    assert run(["bench", *line.format(**names).split()]) == code
+    err = capsys.readouterr().err
+    assert complaint in err
+    assert len(err.splitlines()) == 1
+    assert calls == []
+
+
 def test_remote_targets_must_be_meant(calls: list[tuple[Plan, dict[str, Any]]]) -> None:
     assert run(["bench", "192.0.2.1:25", "--remote"]) == 0
     assert calls[0][0].target.host == "192.0.2.1"

@@ -7,7 +7,7 @@ import pytest
 from fastsmtp.loadgen import benchmark as module
 from fastsmtp.loadgen import crew
 from fastsmtp.loadgen.benchmark import BenchmarkError, benchmark, describe
-from fastsmtp.loadgen.plan import Plan, Target
+from fastsmtp.loadgen.plan import Login, Plan, Target
 from fastsmtp.loadgen.report import Report
 from fastsmtp.loadgen.sizes import parse_mix
 from fastsmtp.loadgen.tally import Tally
@@ -108,3 +108,6 @@ def test_the_load_is_described() -> None:
         "20 sessions in 2 processes, one connection per message, closed loop, 10,000 messages, "
         "4,096 octets each, 2 recipients, PIPELINING, BDAT"
     )
+    secured = describe(Plan(ONE, tls="starttls", resume=True, login=Login("me", "secret")))
+    assert secured.endswith(", 1 recipient, STARTTLS, sessions resumed, AUTH PLAIN")
+    assert describe(Plan(ONE, tls="tls")).endswith(", 1 recipient, TLS from the start")

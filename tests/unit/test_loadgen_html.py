@@ -42,6 +42,7 @@ def test_figures_and_facts_stand_in_the_page() -> None:
     ):
         assert wanted in text
     assert "rcpt: 550 5.1.1 <no> & never" in text
+    assert "TLSv1.3, resumed" in text
 
 
 def test_each_plot_shows_each_target() -> None:

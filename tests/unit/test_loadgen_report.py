@@ -25,6 +25,7 @@ def sample() -> Report:
     troubled.failed = 3
     troubled.missed = 4
     troubled.error("rcpt: 550 5.1.1 <no> & never", 3)
+    troubled.tls = {"TLSv1.3, full handshake": 20, "TLSv1.3, resumed": 133}
     slow = [round_of(troubled, Usage(2, 10.0, 0, 0), Usage(2, 10.3, 50_000_000, 0))]
     return Report(
         date="2026-01-01T00:00:00+00:00",
@@ -62,6 +63,7 @@ def test_json_holds_everything() -> None:
     assert read["format"] == report.FORMAT
     assert read["durability"] == "full (stated by the caller)"
     assert read["targets"][1]["rounds"][0]["errors"] == {"rcpt: 550 5.1.1 <no> & never": 3}
+    assert read["targets"][1]["rounds"][0]["tls"] == {"TLSv1.3, full handshake": 20, "TLSv1.3, resumed": 133}
     assert read["targets"][0]["median"]["messages_per_s"] == pytest.approx(150.0)
 
 
@@ -72,6 +74,7 @@ def test_table_names_targets_errors_and_facts() -> None:
     assert lines[3].split()[:3] == ["slow", "75", "0.50"]
     assert "slow: 3 x rcpt: 550 5.1.1 <no> & never" in lines
     assert "slow: 4 x never begun" in lines
+    assert lines.index("slow: 133 x TLSv1.3, resumed") < lines.index("slow: 20 x TLSv1.3, full handshake")
     assert "durability: full (stated by the caller)" in text
     assert "command:    fastsmtp bench 'a&b'" in text
 

@@ -13,12 +13,14 @@ def test_counts_of_several_processes_add_up() -> None:
         one.error("rcpt: 450 busy", 2)
         one.failed = 2
         one.connections = 1
+        one.tls = {"TLSv1.3, resumed": 1}
         encoded = msgspec.msgpack.encode(one.counts(final=True))
         whole.add(msgspec.msgpack.decode(encoded, type=Counts))
     assert (whole.sent, whole.failed, whole.octets, whole.connections) == (2, 4, 8192, 2)
     assert whole.seconds == 0.3
     assert whole.errors == {"rcpt: 450 busy": 4}
     assert whole.latency.longest == 0.003
+    assert whole.tls == {"TLSv1.3, resumed": 2}
     assert sum(whole.timeline.counts) == 2
 
 

@@ -15,7 +15,7 @@ from fastsmtp.cli.parsed import Parsed
 from fastsmtp.loadgen import html, report
 from fastsmtp.loadgen.benchmark import BenchmarkError, benchmark
 from fastsmtp.loadgen.crew import Watch
-from fastsmtp.loadgen.plan import Plan, Target
+from fastsmtp.loadgen.plan import MECHANISMS, Login, Plan, Target, Tls
 from fastsmtp.loadgen.sizes import Share, parse_mix
 from fastsmtp.loadgen.targets import DEFAULT, parse_label, parse_target
 
@@ -61,6 +61,18 @@ def _template(text: str) -> str:
 )
 @click.option("--pipelining", is_flag=True, help="Send a transaction's commands in one piece.")
 @click.option("--bdat", is_flag=True, help="Send bodies by BDAT instead of DATA.")
+@click.option(
+    "--tls", "tls", flag_value="tls", help="TLS from the start, as on port 465; nothing is verified."
+)
+@click.option("--starttls", "tls", flag_value="starttls", help="TLS by STARTTLS.")
+@click.option("--resume", is_flag=True, help="Resume TLS sessions instead of full handshakes.")
+@click.option("--auth", "user", metavar="USER", help="Log in in each connection, under TLS.")
+@click.option("--password-file", type=click.Path(path_type=Path), help="Holds USER's password, in one line.")
+@click.option(
+    "--mechanism",
+    type=click.Choice(list(MECHANISMS), case_sensitive=False),
+    help="Of the login [default: PLAIN].",
+)
 @click.option(
     "--rcpt", "recipients", default=1, show_default=True, type=click.IntRange(1, 1000), help="A message."
 )
@@ -113,6 +125,11 @@ def command(
     kept: bool,
     pipelining: bool,
     bdat: bool,
+    tls: Tls | None,
+    resume: bool,
+    user: str | None,
+    password_file: Path | None,
+    mechanism: str | None,
     recipients: int,
     sender: str,
     recipient: str,
@@ -138,9 +155,11 @@ def command(
       fastsmtp bench --messages 20000
       fastsmtp bench --kept --rate 5000 --duration 30 --html report.html
       fastsmtp bench --label new=127.0.0.1:2525 --label old=127.0.0.1:2526 --rounds 5
+      fastsmtp bench 127.0.0.1:587 --starttls --auth me@example.org --password-file FILE --from me@example.org
     """
     chosen = [*targets, *labels] or [parse_target(DEFAULT)]
     _check(chosen, remote, recipients, recipient, pids)
+    login = _login(user, password_file, mechanism, tls, resume)
     files = [Path(name) for name in (json_file, html_file) if name and name != "-"]
     _stop_if([problem for file in files if (problem := _unwritable(file))])
     if messages is None and duration is None:
@@ -161,6 +180,9 @@ def command(
         recipient=recipient,
         users=users,
         timeout=timeout,
+        tls=tls,
+        resume=resume,
+        login=login,
     )
     try:
         made = benchmark(
@@ -202,6 +224,33 @@ def _check(
         )
     if pids and len(chosen) > 1:
         raise Stop(os.EX_USAGE, "bench: --target-pid goes with one target only")
+
+
+def _login(
+    user: str | None, password_file: Path | None, mechanism: str | None, tls: Tls | None, resume: bool
+) -> Login | None:
+    """Who logs in; ends the program when the options do not go together."""
+    if resume and tls is None:
+        raise Stop(os.EX_USAGE, "bench: --resume goes with --tls or --starttls")
+    if user is None:
+        if password_file is not None or mechanism is not None:
+            raise Stop(os.EX_USAGE, "bench: --password-file and --mechanism go with --auth USER")
+        return None
+    if tls is None:
+        raise Stop(
+            os.EX_USAGE, "bench: --auth goes with --tls or --starttls: a password is not sent in clear"
+        )
+    if password_file is None:
+        raise Stop(os.EX_USAGE, "bench: --auth needs --password-file FILE")
+    try:
+        password = password_file.read_text("utf-8").removesuffix("\n").removesuffix("\r")
+    except OSError as error:
+        raise Stop(os.EX_NOINPUT, f"bench: cannot read {password_file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise Stop(os.EX_DATAERR, f"bench: {password_file} is not UTF-8") from None
+    if not password or any(character in password + user for character in "\0\r\n"):
+        raise Stop(os.EX_DATAERR, f"bench: {password_file} does not hold one line with a password")
+    return Login(user, password, mechanism or "PLAIN")
 
 
 def _watcher(plan: Plan, quiet: bool) -> Callable[[str], tuple[Watch, Callable[[], None]]]:
