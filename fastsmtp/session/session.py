@@ -183,7 +183,9 @@ class Session:
         login = logins.begin(channel(self._ip, self._tls), mechanism, self._auth_told)
         if isinstance(login, Reply):
             if login.closes:
-                self._log_refusal("AUTH", login)
+                self._context.log.rejected(
+                    client=self._ip, stage="AUTH", sender=None, recipient=None, reply=login
+                )
             return login
         self._login = login
         return self._auth_step(login.start(initial))

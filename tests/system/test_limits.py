@@ -1,0 +1,62 @@
+"""Rules hold over all workers of the real program, which says who came up against them and lets him begin anew."""
+
+import contextlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.tools.site import Site, environment, site
+
+RULES = [
+    {"count": "messages", "per": "ip", "rate": "6/1d"},
+    {"count": "unknown_recipients", "per": "ip", "rate": "4/1d"},
+]
+
+
+def limits(server: Site, *arguments: str) -> list[dict[str, object]]:
+    """What ``fastsmtp limits`` prints with --json."""
+    done = subprocess.run(
+        [sys.executable, "-m", "fastsmtp", "limits", *arguments, "--json", "-c", str(server.file)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_two_workers_share_what_they_count(tmp_path: Path) -> None:
+    with (
+        site(
+            tmp_path, workers=2, accept="shared", limits={"rules": RULES, "connections_per_ip": 0}
+        ) as server,
+        contextlib.ExitStack() as held,
+    ):
+        # The kernel spreads them over both workers.
+        wires = [held.enter_context(server.wire(source="127.0.0.2")) for _ in range(16)]
+        codes = []
+        for wire in wires:
+            wire.hello()
+            codes.append(wire.command("MAIL FROM:<a@client.example>").code)
+        assert codes == 6 * [250] + 10 * [450]
+        with server.wire(source="127.0.0.3") as other:
+            other.hello()
+            other.expect("MAIL FROM:<a@client.example>", "250")
+            for _ in range(4):
+                other.expect("RCPT TO:<nobody@example.org>", "550 5.1.1")
+            answer = other.command("RCPT TO:<nobody@example.org>")
+            assert answer.brief == "421 4.7.0"
+            assert other.at_end()
+        rows = limits(server, "ls")
+        assert [(row["key"], row["count"], row["refused"], row["left"]) for row in rows] == [
+            ("127.0.0.3", "unknown_recipients", 1, 0),
+            ("127.0.0.2", "messages", 10, 0),
+        ]
+        assert len(limits(server, "explain", "127.0.0.2")) == 3
+        (stood,) = limits(server, "reset", "127.0.0.2")
+        assert (stood["key"], stood["count"]) == ("127.0.0.2", "messages")
+        wires[-1].expect("MAIL FROM:<a@client.example>", "250")
+        server.stop_in_order()
