@@ -7,12 +7,9 @@ No symbolic link below the root of all mailboxes is followed, whenever it is put
 the one above it, and files are made, linked and moved by the descriptors of ``tmp`` and ``new``.
 """
 
-import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable
-from contextlib import ExitStack
 
 _FOLDERS = (b"tmp", b"new", b"cur")
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -83,24 +80,17 @@ def open_maildir(
     system is synced; those on another one than the mailbox, and with ``sync`` all of them, are synced here. Raises
     OSError.
     """
-    with ExitStack() as stack:
-        made: list[int] = []
-
-        def kept(file: int) -> int:
-            stack.callback(os.close, file)
-            return file
-
-        folder = kept(_open_root(root, create, made, kept))
+    made: list[int] = []
+    held: list[int] = []
+    try:
+        folder = _open_root(root, create, made, held)
         at = root
-        for name in os.path.relpath(path, root).split(b"/"):
-            at = os.path.join(at, name)
-            try:
-                if create:
-                    _make_below(folder, name, made)
-                folder = kept(_open_below(folder, name))
-            except OSError as error:
-                error.filename = at
-                raise
+        for name in path.removeprefix(root).split(b"/"):
+            if not name:
+                continue
+            at += b"/" + name
+            folder = _open_or_make(folder, name, at, made if create else None)
+            held.append(folder)
         if create:
             for name in _FOLDERS:
                 _make_below(folder, name, made)
@@ -112,18 +102,38 @@ def open_maildir(
         except OSError:
             maildir.close()
             raise
+    finally:
+        for file in held:
+            os.close(file)
     return maildir
 
 
-def _open_root(root: bytes, create: bool, made: list[int], kept: Callable[[int], int]) -> int:
+def _open_root(root: bytes, create: bool, made: list[int], held: list[int]) -> int:
     try:
-        return os.open(root, _OPEN)
+        file = os.open(root, _OPEN)
     except FileNotFoundError:
         if not create:
             raise
-    above, name = os.path.split(os.path.abspath(root))
-    _make_below(kept(_open_root(above, create, made, kept)), name, made)
-    return os.open(root, _OPEN)
+        above, name = os.path.split(os.path.abspath(root))
+        _make_below(_open_root(above, create, made, held), name, made)
+        file = os.open(root, _OPEN)
+    held.append(file)
+    return file
+
+
+def _open_or_make(folder: int, name: bytes, at: bytes, made: list[int] | None) -> int:
+    """Open ``name`` in ``folder``, which ``at`` leads to; with ``made`` make it when it is missing."""
+    try:
+        try:
+            return _open_below(folder, name)
+        except FileNotFoundError:
+            if made is None:
+                raise
+            _make_below(folder, name, made)
+            return _open_below(folder, name)
+    except OSError as error:
+        error.filename = at
+        raise
 
 
 def _open_below(folder: int, name: bytes) -> int:
@@ -143,6 +153,8 @@ def _is_link(folder: int, name: bytes) -> bool:
 
 
 def _make_below(folder: int, name: bytes, made: list[int]) -> None:
-    with contextlib.suppress(FileExistsError):
+    try:
         os.mkdir(name, 0o700, dir_fd=folder)
-        made.append(folder)
+    except FileExistsError:
+        return
+    made.append(folder)

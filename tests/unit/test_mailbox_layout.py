@@ -63,3 +63,17 @@ def test_the_pattern_names_the_maildir() -> None:
 def test_bad_patterns_are_refused_in_words(pattern: str) -> None:
     with pytest.raises(ValueError, match=r"lacks|holds|no path"):
         Layout(pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "root"),
+    [
+        ("/var/mail/{domain}/{user}", b"/var/mail"),
+        ("/var/mail/of-{user}/Maildir", b"/var/mail"),
+        ("/{user}", b"/"),
+        ("mail/{user}", b"mail"),
+        ("{user}", b"."),
+    ],
+)
+def test_the_root_is_what_all_mailboxes_lie_below(pattern: str, root: bytes) -> None:
+    assert Layout(pattern).root == root

@@ -1,7 +1,9 @@
 """Maildirs: made on demand, and known again."""
 
+import contextlib
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,31 @@ def test_a_missing_root_is_made(tmp_path: Path) -> None:
     assert (path / "new").is_dir()
 
 
+def test_a_mailbox_that_turns_into_a_link_and_back_while_it_is_opened(tmp_path: Path) -> None:
+    opened(tmp_path / "u").close()
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "precious")
+    done = threading.Event()
+
+    def turn() -> None:
+        while not done.is_set():
+            (tmp_path / "u").rename(tmp_path / "aside")
+            (tmp_path / "link").rename(tmp_path / "u")
+            (tmp_path / "u").rename(tmp_path / "link")
+            (tmp_path / "aside").rename(tmp_path / "u")
+
+    attacker = threading.Thread(target=turn)
+    attacker.start()
+    try:
+        for _ in range(500):
+            with contextlib.suppress(OSError):
+                opened(tmp_path / "u", create=False).close()
+    finally:
+        done.set()
+        attacker.join()
+    assert list((tmp_path / "precious").iterdir()) == []
+
+
 @pytest.mark.parametrize("what", ["u", "u/tmp"])
 def test_a_link_put_there_between_check_and_use_leads_nowhere(tmp_path: Path, what: str) -> None:
     """The mailbox is open; then its owner moves a directory away and puts a link in its place."""
@@ -108,3 +135,9 @@ def test_a_folder_that_was_replaced_is_noticed(tmp_path: Path, folder: str) -> N
     (path / folder).symlink_to(tmp_path / "old")
     assert not maildir.current()
     maildir.close()
+
+
+def test_a_relative_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    open_maildir(b"u", b".").close()
+    assert (tmp_path / "u" / "new").is_dir()
