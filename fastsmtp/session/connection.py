@@ -14,7 +14,7 @@ from fastsmtp.session.listener import Listener
 from fastsmtp.session.session import Session
 from fastsmtp.smtp.dialogue import ServerProtocol
 from fastsmtp.smtp.handler import Challenge
-from fastsmtp.tls.layer import TlsError, TlsFacts, TlsLayer
+from fastsmtp.tls.layer import CIPHER_BUFFER, TlsError, TlsFacts, TlsLayer
 from fastsmtp.tls.transport import TlsTransport
 
 if TYPE_CHECKING:
@@ -313,8 +313,10 @@ class Connection(asyncio.BufferedProtocol):
         self._enter(ip or self._ip)
         if rest and self._tls is not None:  # the client's first words belong to the handshake
             self._preface = b""
-            service.cipher[: len(rest)] = rest
-            self.buffer_updated(len(rest))
+            while rest:
+                piece, rest = rest[:CIPHER_BUFFER], rest[CIPHER_BUFFER:]
+                service.cipher[: len(piece)] = piece
+                self.buffer_updated(len(piece))
 
     # --- own --------------------------------------------------------------------------------------
 

@@ -302,6 +302,15 @@ def test_a_proxy_in_front_of_tls(worlds: Callable[..., World]) -> None:
     assert session.begin().startswith(b"220 ")
 
 
+def test_much_behind_a_header_goes_by_a_buffer_that_does_not_grow(worlds: Callable[..., World]) -> None:
+    world = worlds("submissions", proxy=("10.0.0.0/8",))
+    transport = world.connect("10.0.0.1")
+    size = len(world.service.cipher)
+    transport.feed(V1 + b"x" * (2 * size))
+    assert transport.closing
+    assert len(world.service.cipher) == size
+
+
 @pytest.mark.parametrize(
     "header",
     [
