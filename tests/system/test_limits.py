@@ -1,5 +1,6 @@
 """Rules hold over all workers of the real program, which says who came up against them and lets him begin anew."""
 
+import base64
 import contextlib
 import json
 import subprocess
@@ -59,4 +60,40 @@ def test_two_workers_share_what_they_count(tmp_path: Path) -> None:
         (stood,) = limits(server, "reset", "127.0.0.2")
         assert (stood["key"], stood["count"]) == ("127.0.0.2", "messages")
         wires[-1].expect("MAIL FROM:<a@client.example>", "250")
+        server.stop_in_order()
+
+
+def test_guessing_passwords_ends_for_an_address_and_mail_still_comes_in(tmp_path: Path) -> None:
+    rules = [{"count": "auth_failures", "per": "ip", "rate": "2/1d"}]
+    guess = b"AUTH PLAIN " + base64.b64encode(b"\0alice@example.org\0guess")
+    with site(
+        tmp_path,
+        workers=2,
+        accounts={"backend": "embedded"},
+        limits={"rules": rules, "connections_per_ip": 0},
+        **{"accounts.hash": {"memory": 8192, "passes": 1}, "auth": {"clear_on_loopback": True}},
+    ) as server:
+        with server.wire(source="127.0.0.2") as wire:
+            wire.hello()
+            for _ in range(2):
+                wire.expect(guess, "535 5.7.8")
+            answer = wire.command(guess)
+            assert answer.brief == "421 4.7.0"
+            assert answer.lines[0].startswith("4.7.0 too many failed logins from your address, come back in ")
+            assert wire.at_end()
+        for _ in range(12):
+            with server.wire(source="127.0.0.2") as wire:
+                wire.hello()
+                wire.expect("MAIL FROM:<a@client.example>", "250")
+                wire.expect("RCPT TO:<alice@example.org>", "250")
+                wire.expect("RSET", "250")
+                wire.expect(guess, "421 4.7.0")
+        with server.wire(source="127.0.0.3") as other:
+            other.hello()
+            other.expect(guess, "535 5.7.8")
+        assert len(limits(server, "reset", "127.0.0.2")) == 1
+        with server.wire(source="127.0.0.2") as wire:
+            wire.hello()
+            wire.expect(guess, "535 5.7.8")
+        assert "rejected stage=AUTH client=127.0.0.2 " in server.log
         server.stop_in_order()
