@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import outage
+import secured
 from drive import Figures, accept, anonymous, source
 from scenarios import ALL, DELIVERING, SMALL
 from servers import Server, ServerError, pids
@@ -175,6 +176,20 @@ EXTRAS = {
         ("fastsmtp",),
         outage.million,
         outage.down(),
+    ),
+    "tls-idle": Extra("memory of a held TLS connection", "bytes_per_connection", DELIVERING, secured.idle),
+    "tls-in-a-row": Extra(
+        "TLS connections in a row, growth of memory after 5,000",
+        "growth_mb",
+        ("fastsmtp",),
+        secured.in_a_row,
+    ),
+    "logins": Extra(
+        "NOOP while 50 clients log in",
+        "noop_p99_ms",
+        ("fastsmtp",),
+        secured.logins,
+        secured.LOGIN_SETTINGS,
     ),
     "crowd": Extra(
         "relaying to 100 hosts beside 100 that hang",

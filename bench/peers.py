@@ -85,6 +85,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--large-messages", type=int, default=default.large_messages, help="of 10 MB")
     parser.add_argument("--pause", type=float, default=0.0, help="seconds before each visit")
     parser.add_argument("--queued", type=int, default=1_000_000, help="mails of the intake test")
+    parser.add_argument("--in-a-row", type=int, default=50_000, help="TLS connections of the test of memory")
     parser.add_argument("--durability", default="full", help="fastsmtp's setting (default: %(default)s)")
     parser.add_argument("--output", type=Path, help="file for the raw figures")
     parser.add_argument("--keep", action="store_true", help="leave mail, logs and settings in bench/var/")

@@ -6,6 +6,7 @@ from functools import partial
 
 from drive import Figures, burst, sustained
 from relay import relayed
+from secured import secured
 from servers import Server
 
 ALL = ("fastsmtp", "postfix", "smtp-sink")
@@ -50,6 +51,35 @@ def _relay(server: Server, user: str, sizes: Sizes, *, kept: bool, size: int, sh
     return relayed(server, kept=kept, sessions=20, size=size, count=sizes.messages // share)
 
 
+def _secured(server: Server, user: str, sizes: Sizes, *, kept: bool, resume: bool) -> Figures:
+    return secured(server, user, kept=kept, resume=resume, sessions=20, size=SMALL, count=sizes.messages)
+
+
+def _secured_large(server: Server, user: str, sizes: Sizes) -> Figures:
+    return secured(server, user, kept=True, resume=False, sessions=4, size=LARGE, count=sizes.large_messages)
+
+
+def _secured_scenarios() -> dict[str, Scenario]:
+    ways = {
+        "tls-connect": ("full handshake and one mail", False, False),
+        "tls-resumed": ("resumed session and one mail", False, True),
+        "tls-kept": ("kept connections", True, False),
+    }
+    table = {
+        name: Scenario(
+            f"TLS, 4 KB, {how}, 20 sessions",
+            "messages_per_s",
+            DELIVERING,
+            partial(_secured, kept=kept, resume=resume),
+        )
+        for name, (how, kept, resume) in ways.items()
+    }
+    table["tls-large"] = Scenario(
+        "TLS, 10 MB over 4 kept connections", "megabytes_per_s", DELIVERING, _secured_large
+    )
+    return table
+
+
 def _scenarios() -> dict[str, Scenario]:
     table = {}
     for kept, way in ((False, "connect"), (True, "kept")):
@@ -80,7 +110,7 @@ def _scenarios() -> dict[str, Scenario]:
         DELIVERING,
         partial(_relay, kept=True, size=MIDDLE, share=4),
     )
-    return table
+    return table | _secured_scenarios()
 
 
 SCENARIOS = _scenarios()

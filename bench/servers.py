@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fastsmtp.loadgen import processes
+from fastsmtp.tls.selfsigned import CERT_FILE, KEY_FILE, self_signed
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DOMAIN = "bench.test"
@@ -24,6 +25,14 @@ RELAY_PORT = 2627
 USERS = 2000
 MESSAGE_LIMIT = 64 * 1024 * 1024
 PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+
+
+def certificate(directory: Path) -> tuple[Path, Path]:
+    """Certificate and key of all servers below ``directory``: ECDSA P-256, self-signed."""
+    folder = directory / "tls"
+    if not folder.exists():
+        self_signed([f"mx.{DOMAIN}"], folder)
+    return folder / CERT_FILE, folder / KEY_FILE
 
 
 class Server(Protocol):
@@ -78,6 +87,7 @@ class Postfix:
         self._queue = self._base / "queue"
         self._mail = self._base / "mail"
         self._limit = processes_limit
+        self._directory = directory
 
     def start(self) -> None:
         if os.geteuid() != 0:
@@ -120,6 +130,7 @@ class Postfix:
         run([program("postfix"), "-c", str(self._config), verb])
 
     def _main_cf(self) -> str:
+        cert, key = certificate(self._directory)
         settings = {
             "compatibility_level": "3.6",
             "config_directory": self._config,
@@ -135,6 +146,8 @@ class Postfix:
             "biff": "no",
             "alias_maps": "",
             "alias_database": "",
+            "smtpd_tls_security_level": "may",
+            "smtpd_tls_chain_files": f"{key}, {cert}",
             "smtp_tls_security_level": "none",
             "smtp_dns_support_level": "disabled",
             "transport_maps": f"inline:{{{{{RELAY_DOMAIN}=smtp:[127.0.0.1]:{RELAY_PORT}}}}}",
@@ -171,6 +184,7 @@ class Postfix:
                 "trace     unix  - - n - 0 bounce",
                 "proxymap  unix  - - n - - proxymap",
                 "proxywrite unix - - n - 1 proxymap",
+                "tlsmgr    unix  - - n 1000? 1 tlsmgr",
                 "error     unix  - - n - - error",
                 "retry     unix  - - n - - error",
                 "virtual   unix  - n n - - virtual",
@@ -233,6 +247,7 @@ class FastSmtp:
     ) -> None:
         self.port = port
         self.durability = durability
+        self._directory = directory
         self._base = directory / self.name
         self._mail = self._base / "mail"
         self._extra = extra
@@ -264,10 +279,10 @@ class FastSmtp:
         fresh.write_text(self._settings())
         fresh.rename(self._base / "fastsmtp.toml")
 
-    def command(self, *words: str) -> str:
+    def command(self, *words: str, stdin: str = "") -> str:
         """Runs a fastsmtp command with the server's settings; its output."""
         command = [sys.executable, "-m", "fastsmtp", *words, "-c", str(self._base / "fastsmtp.toml")]
-        return run(command, cwd=CHECKOUT)
+        return run(command, cwd=CHECKOUT, stdin=stdin)
 
     def stop(self) -> None:
         if self._process is not None:
@@ -291,6 +306,7 @@ class FastSmtp:
 
     def _settings(self) -> str:
         workers = self._workers or len(os.sched_getaffinity(0))
+        cert, key = certificate(self._directory)
         return f"""\
 hostname = "fastsmtp.{DOMAIN}"
 data_dir = "{self._base / "data"}"
@@ -300,6 +316,9 @@ durability = "{self.durability}"
 [[listeners]]
 address = "127.0.0.1:{self.port}"
 protocol = "smtp"
+
+[tls]
+certificates = [{{ cert = "{cert}", key = "{key}" }}]
 
 [mailboxes]
 domains = ["{DOMAIN}"]
@@ -361,9 +380,9 @@ def wait_for_greeting(
     raise ServerError(f"{name} did not greet on port {port} within {patience:g} s")
 
 
-def run(command: Sequence[str], cwd: Path | None = None) -> str:
+def run(command: Sequence[str], cwd: Path | None = None, stdin: str = "") -> str:
     """Its output; raises ServerError with its last line when it fails."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, input=stdin)
     if done.returncode != 0:
         last = (done.stderr or done.stdout).strip().splitlines()[-1:]
         raise ServerError(f"{Path(command[0]).name} failed: {''.join(last) or done.returncode}")

@@ -6,6 +6,7 @@ UNITS = {
     "messages_per_s": ("messages/s", "{:,.0f}"),
     "megabytes_per_s": ("MB/s", "{:,.0f}"),
     "bytes_per_connection": ("bytes a connection", "{:,.0f}"),
+    "growth_mb": ("MB", "{:,.1f}"),
     "noop_p99_ms": ("ms, p99", "{:,.1f}"),
     "relayed_ratio_queued": ("of its speed with an empty queue", "{:.2f}"),
     "ratio_to_alone": ("of its speed without them", "{:.2f}"),
@@ -31,7 +32,7 @@ def markdown(report: dict[str, Any]) -> str:
     facts = report["machine"]
     lines += [
         "",
-        f"Medians of {report['rounds']} rounds, servers visited in turn; server and smtp-source share "
+        f"Medians of {report['rounds']} rounds, servers visited in turn; server and load generator share "
         f"{facts['cores']} cores ({facts['cpu']}, {facts['memory']}, {facts['kernel']}, "
         f"{facts['filesystem']}). "
         + "; ".join(f"{s['version']}: {s['durability']}" for s in report["servers"].values())
