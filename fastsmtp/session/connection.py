@@ -80,7 +80,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def _enter(self, ip: str) -> None:
         service, listener = self._service, self._listener
-        refused = SHUTTING_DOWN if service.draining else service.context.enter(ip)
+        enter = service.context.guard.enter if listener.speaks(ip) else service.context.enter
+        refused = SHUTTING_DOWN if service.draining else enter(ip)
         if refused is not None:
             service.refused(ip, refused)
             self._phase = _CLOSING

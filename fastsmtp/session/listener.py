@@ -41,7 +41,7 @@ class Listener:
             offered = self.logins.offered(channel(ip, tls))
             if tls is None and not offered and self.certificates is not None:
                 promised = self.logins.offered(Channel(ip, True, False, None))
-        key = (tls is not None, offered, bool(promised), bool(self._speakers) and self._speaks(ip))
+        key = (tls is not None, offered, bool(promised), self.speaks(ip))
         rules = self._rules.get(key)
         if rules is None:
             rules = self._rules[key] = self._make(*key)
@@ -51,8 +51,9 @@ class Listener:
         """Whether a proxy is at ``ip``."""
         return bool(self._proxies) and _within(ip, self._proxies)
 
-    def _speaks(self, ip: str) -> bool:
-        return _within(ip, self._speakers)
+    def speaks(self, ip: str) -> bool:
+        """Whether whoever is at ``ip`` may say by XCLIENT for whom it comes."""
+        return bool(self._speakers) and _within(ip, self._speakers)
 
     def _make(self, secured: bool, mechanisms: tuple[str, ...], promised: bool, xclient: bool) -> ServerRules:
         profile, settings = self.profile, self._settings

@@ -152,6 +152,19 @@ def test_an_lmtp_client_is_told_of_each_unknown_recipient(worlds: Callable[..., 
     assert said(client, 5 * NOBODY) == 5 * ["550 5.1.1"]
 
 
+def test_clients_behind_a_front_count_and_the_front_does_not(worlds: Callable[..., World]) -> None:
+    world = worlds(rule("connections", rate="2/1d"), listener={"xclient": ("192.0.2.0/24",)})
+    for client, answer in (
+        ("203.0.113.1", "220"),
+        ("203.0.113.1", "220"),
+        ("203.0.113.1", "421"),
+        ("203.0.113.2", "220"),
+    ):
+        front = hello(world)
+        front.feed(f"XCLIENT ADDR={client}\r\n".encode())
+        assert front.take().decode()[:3] == answer
+
+
 def test_bytes(worlds: Callable[..., World]) -> None:
     world = worlds(rule("bytes", rate="1K/1m"))
     client = hello(world)
