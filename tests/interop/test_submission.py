@@ -87,6 +87,7 @@ def letter() -> EmailMessage:
     written["From"], written["To"], written["Subject"] = LOGIN, "bob@example.org", "Grüße"
     written.set_content("Hällo.\n\n.\n..\n")
     written.add_attachment(ATTACHED, maintype="application", subtype="octet-stream", filename="all.bin")
+    written.set_boundary("between-the-parts")
     return written
 
 
