@@ -13,18 +13,7 @@ COMPILED = _CHOICE == "c"
 if _CHOICE == "c":
     try:
         # all of them, so that a half-built core shows here
-        from fastsmtp._core import (  # noqa: F401
-            about,
-            body,
-            client,
-            dialog,
-            fsio,
-            net,
-            outgoing,
-            outgoing_session,
-            server_rules,
-            stuff,
-        )
+        from fastsmtp._core import about, body, client, dialog, fsio, net, outgoing, outgoing_session, stuff  # noqa: F401
     except ImportError as error:
         # Of a module that is not there, Python says that there is a circular import.
         _why = "is missing" if "circular import" in str(error) else f"cannot be loaded ({error})"

@@ -19,8 +19,8 @@ Accept = Literal["reuseport", "shared"]
 
 
 class Listener(NamedTuple):
-    """One bound listener: ``protocol`` as in its settings, ``sockets`` one for each worker or one for all; ``number``:
-    which of the settings' listeners it is."""
+    """One bound listener: ``protocol`` as in its settings, ``sockets`` one for each worker or one for all;
+    ``number``: which of the settings' listeners it is."""
 
     endpoint: Endpoint
     protocol: str

@@ -34,9 +34,9 @@ class ListenerSettings(Struct, frozen=True, kw_only=True):
     proxy: Annotated[
         tuple[str, ...],
         Meta(
-            description='Networks of proxies, such as `["10.0.0.0/8"]`. From there each connection must begin with a '
-            "header of the PROXY protocol (version 1 or 2), which says for whom it comes; from elsewhere such a header "
-            "is refused.",
+            description='Networks of proxies, such as `["10.0.0.0/8"]`. From there each connection must begin with '
+            "a header of the PROXY protocol (version 1 or 2), which says for whom it comes; from elsewhere such a "
+            "header is refused.",
         ),
     ] = ()
     xclient: Annotated[

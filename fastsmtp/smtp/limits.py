@@ -19,13 +19,19 @@ OUTPUT = 65_536
 
 LINES: dict[Command, int] = {
     # SIZE +26 (RFC 1870 §3), BODY +17 (RFC 6152 §2, RFC 3030 §3), SMTPUTF8 +10 (RFC 6531 §3.1),
-    # RET and ENVID +122 (RFC 3461 §4.3, §4.4), AUTH +500 (RFC 4954 §3), REQUIRETLS +11 (RFC 8689 §2)
-    Command.MAIL: LINE + 26 + 17 + 10 + 122 + 500 + 11,
+    # RET and ENVID +122 (RFC 3461 §4.3, §4.4)
+    Command.MAIL: LINE + 26 + 17 + 10 + 122,
     # NOTIFY +28, ORCPT +500 (RFC 3461 §4.1, §4.2)
     Command.RCPT: LINE + 28 + 500,
     Command.AUTH: AUTH_LINE,
 }
 """Commands whose line may be longer by what the extensions allow them."""
+
+MAIL_AUTH = 500
+"""Octets that MAIL may be longer by where AUTH is offered (RFC 4954 §3)."""
+
+MAIL_REQUIRETLS = 11
+"""The same where REQUIRETLS is (RFC 8689 §2)."""
 
 CHUNK_DIGITS = 18
 """Digits of a BDAT chunk size: all values fit in 63 bits."""

@@ -97,6 +97,13 @@ class ServerRules:
             known.add(Command.XCLIENT)
         return frozenset(known)
 
+    def line_limit(self, command: Command) -> int:
+        """Octets, CRLF included, of the longest line of ``command`` with the parameters that are offered."""
+        more = 0
+        if command is Command.MAIL:
+            more = limits.MAIL_AUTH * bool(self.mechanisms) + limits.MAIL_REQUIRETLS * self.secured
+        return limits.line_limit(command) + more
+
     def read_mail(self, argument: bytes) -> Parsed | Reply:
         """The argument of MAIL: ``FROM:<path> parameters`` (RFC 5321 §4.1.1.2)."""
         text = grammar.decode_line(argument)

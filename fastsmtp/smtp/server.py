@@ -234,7 +234,7 @@ class ServerProtocol:
         if command is Command.BDAT:
             self._bdat(line, argument)
             return
-        if len(line) + 2 > limits.line_limit(command):
+        if len(line) + 2 > self._rules.line_limit(command):
             self._say(reply.LINE_TOO_LONG)
             return
         if not line.isascii() and command not in _UTF8_LINES:
@@ -388,7 +388,7 @@ class ServerProtocol:
         size, _, marker = argument.partition(b" ")
         last = marker.strip(b" ").upper() == b"LAST"
         if (
-            len(line) + 2 > limits.line_limit(Command.BDAT)
+            len(line) + 2 > self._rules.line_limit(Command.BDAT)
             or not size.isdigit()
             or len(size) > limits.CHUNK_DIGITS
             or (marker and not last)

@@ -87,4 +87,8 @@ def test_limits_are_the_rfc_s_or_more() -> None:
     assert all(limits.LINE <= limits.line_limit(command) <= limits.LINE_HARD for command in shorter)
     assert limits.line_limit(Command.AUTH) == limits.AUTH_LINE == 12_288  # RFC 4954 §4
     assert limits.line_limit(Command.NOOP) == 512
+    assert RULES.line_limit(Command.MAIL) == 687
+    more = dataclasses.replace(RULES, secured=True, mechanisms=("PLAIN",))
+    assert more.line_limit(Command.MAIL) == 687 + 500 + 11
+    assert more.line_limit(Command.RCPT) == RULES.line_limit(Command.RCPT)
     assert 10**limits.CHUNK_DIGITS < 2**63

@@ -36,7 +36,7 @@ cdef class CompiledRules:
         self.longer = {}
         for i in range(COMMANDS):
             verb = states.VERBS[i]
-            self.line_limits[i] = limits.line_limit(states.Command(i))
+            self.line_limits[i] = rules.line_limit(states.Command(i))
             self.verbs[i] = 0
             if states.Command(i) not in rules.offered:
                 continue
