@@ -72,7 +72,6 @@ def _serve(settings: Settings, file: Path | None, clock: Clock, log: MailLog) ->
     credentials = Credentials(settings)
     settings = credentials.fill(settings)
     make_directory(settings.data_dir, "data_dir", identity)
-    make_directory(mailbox_root(settings), "mailboxes.path", identity)
     spool = settings.data_dir / "spool"
     with acting_as(identity):
         lock = take_lock(settings.data_dir)
@@ -85,6 +84,7 @@ def _serve(settings: Settings, file: Path | None, clock: Clock, log: MailLog) ->
     accept: Accept = settings.accept
     wanted = [(listener.endpoint, listener.protocol) for listener in settings.listeners]
     listeners = listen_all(wanted, accept, settings.workers, backlog)
+    make_directory(mailbox_root(settings), "mailboxes.path", identity)
     if os.geteuid() == 0 and settings.user is None:
         log.event(
             "WARNING: the server runs as root, which it never needs after binding; "
