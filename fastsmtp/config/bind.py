@@ -5,10 +5,11 @@ the text gets the table's path in front. All faults of a file are reported at on
 """
 
 import difflib
+import functools
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, Optional, TypeVar
 
 import msgspec
 
@@ -31,6 +32,32 @@ _LONGEST_VALUE = 60
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
+class _Shape(NamedTuple):
+    """What one value may be, read from its annotation once: a file may have ten thousand tables of a kind."""
+
+    annotation: Any
+    struct: type[msgspec.Struct] | None
+    item: Optional["_Shape"]
+    each: Optional["_Shape"]
+    single: bool
+
+
+def _shape(annotation: Any) -> _Shape:
+    item, each = items_of(annotation), values_of(annotation)
+    return _Shape(
+        annotation,
+        struct_of(annotation),
+        None if item is None else _shape(item),
+        None if each is None else _shape(each),
+        flagged(annotation, "single"),
+    )
+
+
+@functools.cache
+def _fields(cls: type[msgspec.Struct]) -> dict[str, tuple[msgspec.structs.FieldInfo, _Shape]]:
+    return {field.encode_name: (field, _shape(field.type)) for field in fields_of(cls)}
+
+
 def bind(table: Mapping[str, Any], into: type[T]) -> T:
     """The struct ``into`` filled from ``table``; raises `SettingsError` naming every fault."""
     problems: list[str] = []
@@ -49,15 +76,15 @@ def _table(
     problems: list[str],
 ) -> msgspec.Struct | None:
     before = len(problems)
-    fields = {field.encode_name: field for field in fields_of(into)}
+    fields = _fields(into)
     for key in table:
         if key not in fields:
             problems.append(f"{_join(path, key)}: no such key; {_suggest(key, list(fields), path, root)}")
     values = {}
-    for key, field in fields.items():
+    for key, (field, shape) in fields.items():
         full = _join(path, key)
         if key in table:
-            values[field.name] = _value(table[key], field.type, full, root, problems)
+            values[field.name] = _value(table[key], shape, full, root, problems)
         elif field.required:
             problems.append(f"{full}: missing; expected {describe(field.type)}")
     if len(problems) > before:
@@ -69,17 +96,15 @@ def _table(
         return None
 
 
-def _value(value: Any, annotation: Any, path: str, root: type[msgspec.Struct], problems: list[str]) -> Any:
-    struct = struct_of(annotation)
-    item = items_of(annotation)
-    each = values_of(annotation)
+def _value(value: Any, shape: _Shape, path: str, root: type[msgspec.Struct], problems: list[str]) -> Any:
+    annotation, struct, item, each, single = shape
     if struct is not None and isinstance(value, Mapping):
         return _table(value, struct, path, root, problems)
     if each is not None and isinstance(value, Mapping):
         return {
             key: _value(one, each, f"{path}.{key_text(key)}", root, problems) for key, one in value.items()
         }
-    if item is not None and isinstance(value, str) and flagged(annotation, "single"):
+    if item is not None and isinstance(value, str) and single:
         return (_value(value, item, path, root, problems),)
     if item is not None and isinstance(value, list):
         bound = [_value(one, item, f"{path}[{i}]", root, problems) for i, one in enumerate(value)]
@@ -91,7 +116,7 @@ def _value(value: Any, annotation: Any, path: str, root: type[msgspec.Struct], p
                 return converted
         except msgspec.ValidationError:
             pass
-    mend = f"; write [[{path}]]" if struct_of(item) and isinstance(value, Mapping) else ""
+    mend = f"; write [[{path}]]" if item is not None and item.struct and isinstance(value, Mapping) else ""
     got = "something else" if _secret(annotation) else _shown(value)
     problems.append(f"{path}: expected {describe(annotation)}, got {got}{mend}")
     return None
