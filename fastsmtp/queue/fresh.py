@@ -6,7 +6,7 @@ from fastsmtp.mail.envelope import Envelope
 from fastsmtp.queue.hand import Box, Hand
 from fastsmtp.queue.steps import Steps
 
-MOST = 20_000
+MOST = 10_000
 """Messages in memory up to which fresh ones are taken."""
 _PAGE = 500
 
