@@ -28,6 +28,9 @@ class Listener:
         self.hide_client = listener.hide_client
         self.certificates = certificates
         self.logins = logins if self.profile.offers_auth else None
+        # what never changes is asked once: most connections are of strangers in clear
+        self._under_tls = self._offered(Channel("", True, False, None)) if certificates is not None else ()
+        self._in_clear = bool(self._offered(Channel("", False, True, None)))
         self._settings = settings
         self._proxies = [parse_network(text) for text in listener.proxy]
         self._speakers = [parse_network(text) for text in listener.xclient]
@@ -35,17 +38,17 @@ class Listener:
 
     def rules(self, ip: str, tls: TlsFacts | None) -> ServerRules:
         """What holds for the client at ``ip`` from here on, under ``tls`` or in clear."""
-        offered: tuple[str, ...] = ()
-        promised: tuple[str, ...] = ()
-        if self.logins is not None:
-            offered = self.logins.offered(channel(ip, tls))
-            if tls is None and not offered and self.certificates is not None:
-                promised = self.logins.offered(Channel(ip, True, False, None))
-        key = (tls is not None, offered, bool(promised), self.speaks(ip))
+        asked = self._in_clear if tls is None else self._under_tls
+        offered = self._offered(channel(ip, tls)) if asked else ()
+        promised = tls is None and not offered and bool(self._under_tls)
+        key = (tls is not None, offered, promised, self.speaks(ip))
         rules = self._rules.get(key)
         if rules is None:
             rules = self._rules[key] = self._make(*key)
         return rules
+
+    def _offered(self, channel: Channel) -> tuple[str, ...]:
+        return () if self.logins is None else self.logins.offered(channel)
 
     def proxied(self, ip: str) -> bool:
         """Whether a proxy is at ``ip``."""
