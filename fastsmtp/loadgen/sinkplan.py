@@ -3,6 +3,7 @@
 import msgspec
 
 from fastsmtp.mail.reply import Reply
+from fastsmtp.tls.store import CertificateStore
 
 STAGES = ("connect", "helo", "mail", "rcpt", "data", "body", "quit")
 """Where a sink may be slow or rude: before its greeting, at HELO or EHLO, at MAIL, RCPT, DATA (or the first
@@ -11,7 +12,8 @@ BDAT), at the end of a body, at QUIT."""
 
 class SinkPlan(msgspec.Struct, frozen=True):
     """How a sink behaves, by stage: the reply that refuses, seconds to wait before the answer, whether the
-    connection is cut instead of one. ``size`` is the largest message in octets, 0 for any."""
+    connection is cut instead of one. ``size`` is the largest message in octets, 0 for any. With
+    ``certificates`` STARTTLS is offered."""
 
     host: str = "127.0.0.1"
     port: int = 2526
@@ -21,6 +23,7 @@ class SinkPlan(msgspec.Struct, frozen=True):
     drop: tuple[str, ...] = ()
     hostname: str = "localhost"
     size: int = 0
+    certificates: CertificateStore | None = None
 
     def refusal(self, stage: str) -> Reply | None:
         """The reply that refuses at ``stage``, None to accept."""

@@ -13,10 +13,12 @@ from fastsmtp.mail.reply import BYE, Reply
 from fastsmtp.smtp.dialogue import ServerProtocol
 from fastsmtp.smtp.handler import PENDING, Answer, AuthAnswer, Pending
 from fastsmtp.smtp.rules import ServerRules
+from fastsmtp.tls.layer import CIPHER_BUFFER, TlsError, TlsLayer
+from fastsmtp.tls.transport import TlsTransport
 
 SWALLOWED = Reply(250, "0.0", "swallowed")
 _ACCEPTED = {"body": SWALLOWED}  # elsewhere the dialogue has words of its own
-_BUFFER = 256 * 1024
+_BUFFER = 256 * 1024  # what a full buffer of ciphertext comes to fits as well
 _RECIPIENTS = 100_000
 _ERRORS = 1_000_000
 
@@ -24,8 +26,15 @@ _ERRORS = 1_000_000
 class SinkRules(ServerRules):
     """The server's rules, but a plan may refuse at the greeting and at HELO and EHLO."""
 
-    def __init__(self, plan: SinkPlan) -> None:
-        super().__init__(hostname=plan.hostname, size=plan.size, recipients=_RECIPIENTS, errors=_ERRORS)
+    def __init__(self, plan: SinkPlan, *, secured: bool = False) -> None:
+        super().__init__(
+            hostname=plan.hostname,
+            size=plan.size,
+            recipients=_RECIPIENTS,
+            errors=_ERRORS,
+            starttls=plan.certificates is not None and not secured,
+            secured=secured,
+        )
         put = object.__setattr__  # frozen, as its base is
         greeting, hello = plan.refusal("connect"), plan.refusal("helo")
         if greeting is not None:
@@ -41,7 +50,10 @@ class Sink:
     def __init__(self, plan: SinkPlan, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.rules = SinkRules(plan)
+        self.secured_rules = SinkRules(plan, secured=True)
+        self.certificates = plan.certificates
         self.buffer = bytearray(_BUFFER)
+        self.cipher = bytearray(CIPHER_BUFFER)
         self.counts = SinkCounts()
         self.refusals = {stage: refusal for stage in plan.refuse if (refusal := plan.refusal(stage))}
         self.delays = plan.delay
@@ -54,19 +66,30 @@ class Sink:
 
 
 class SinkSession(asyncio.BufferedProtocol):
-    """One connection, and the handler of its own dialogue.
+    """One connection, and the handler of its own dialogue; after STARTTLS its transport encrypts.
 
     A stage with a handler method that may answer is delayed by `PENDING`; at the others, what is to be written
     waits, and nothing is read meanwhile.
     """
 
-    __slots__ = ("_dropping", "_hold", "_octets", "_protocol", "_recipients", "_sink", "_timer", "_transport")
+    __slots__ = (
+        "_dropping",
+        "_hold",
+        "_octets",
+        "_protocol",
+        "_recipients",
+        "_sink",
+        "_timer",
+        "_tls",
+        "_transport",
+    )
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._protocol = ServerProtocol(sink.rules, self)
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._tls: TlsLayer | None = None
         self._dropping = False
         self._hold = 0.0
         self._octets = 0
@@ -93,15 +116,23 @@ class SinkSession(asyncio.BufferedProtocol):
         self._write(self._protocol.greeting(), refused)
 
     def get_buffer(self, sizehint: int) -> bytearray:
-        return self._sink.buffer
+        return self._sink.buffer if self._tls is None else self._sink.cipher
 
     def buffer_updated(self, nbytes: int) -> None:
+        if self._tls is not None:
+            nbytes = self._decrypt(self._tls, nbytes)
+        if nbytes:
+            self._heard(nbytes)
+        if self._protocol.upgrading:
+            self._secure()
+
+    def _heard(self, nbytes: int) -> None:
         protocol = self._protocol
         out = protocol.receive(self._sink.buffer, nbytes)
         if self._sink.plain:
             if out:
                 self._transport.write(out)  # type: ignore[union-attr]
-            if protocol.closing:
+            if protocol.closing and not protocol.upgrading:
                 self._transport.close()  # type: ignore[union-attr]
         else:
             self._went_on(out)
@@ -126,6 +157,30 @@ class SinkSession(asyncio.BufferedProtocol):
         self._protocol.end()
         self._sink.counts.open -= 1
 
+    # --- TLS --------------------------------------------------------------------------------------
+
+    def _secure(self) -> None:
+        """STARTTLS was answered: what comes now is a handshake, and then a session that begins anew."""
+        self._protocol = ServerProtocol(self._sink.secured_rules, self)
+        certificates = self._sink.certificates
+        if self._transport is not None and certificates is not None:
+            self._tls = TlsLayer(certificates)
+            self._transport = TlsTransport(self._transport, self._tls)
+
+    def _decrypt(self, tls: TlsLayer, nbytes: int) -> int:
+        """The octets of clear text in the buffer; none, and the connection ends, when TLS fails."""
+        sink, failed = self._sink, False
+        count = 0
+        try:
+            count = tls.receive(memoryview(sink.cipher)[:nbytes], memoryview(sink.buffer))
+        except TlsError:
+            failed = True
+        if isinstance(self._transport, TlsTransport):
+            self._transport.flush()
+            if failed or (tls.finished and not count):
+                self._transport.close()
+        return count
+
     # --- slow and rude ----------------------------------------------------------------------------
 
     def _went_on(self, out: bytes) -> None:
@@ -145,7 +200,7 @@ class SinkSession(asyncio.BufferedProtocol):
             if refusal is not None:
                 self._count(sink.counts.refused, "quit")
                 out = out.removesuffix(BYE.wire) + refusal.wire
-        self._write(out, self._protocol.closing)
+        self._write(out, self._protocol.closing and not self._protocol.upgrading)
 
     def _write(self, out: bytes, close: bool) -> None:
         """Writes ``out``, after the pause that was asked for, and then closes if wished."""
@@ -207,7 +262,7 @@ class SinkSession(asyncio.BufferedProtocol):
         self._hold += sink.delays.get("helo", 0.0)
 
     def on_starttls(self) -> Reply | None:
-        """Not offered, so not asked."""
+        """STARTTLS, which is offered when there is a certificate."""
 
     def on_auth(self, mechanism: str, initial: bytes | None) -> AuthAnswer:
         """Not offered, so not asked."""

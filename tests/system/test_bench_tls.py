@@ -1,5 +1,6 @@
 """`fastsmtp bench` under TLS, and logging in, against the real server."""
 
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,3 +103,43 @@ def test_a_server_without_tls_is_told(server: Secured) -> None:
         assert "1 x starttls: 50" in done.stdout
         done = bench(sink.address, "--tls", "-m1", code=76)
         assert "1 x tls: wrong version number" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """Options of a sink that offers STARTTLS."""
+    pair = write_pair(tmp_path_factory.mktemp("tls"), Issued("sink.test.example"))
+    return f"--tls-cert={pair.cert}", f"--tls-key={pair.key}"
+
+
+@pytest.mark.parametrize(
+    ("rude", "way"), [([], []), ([], ["--kept", "--size", "1m"]), (["--delay=body=0.01"], ["--resume"])]
+)
+def test_a_sink_swallows_under_tls(pair: tuple[str, str], rude: list[str], way: list[str]) -> None:
+    with running_sink(*pair, *rude) as sink:
+        one = sent(int(sink.address.rpartition(":")[2]), "--starttls", *way)
+    assert sum(one["tls"].values()) == one["connections"]
+    assert sink.counts["messages"] == 12
+    assert sink.counts["connections"] == one["connections"]
+
+
+def test_a_sink_is_rude_under_tls_too(pair: tuple[str, str]) -> None:
+    with running_sink(*pair, "--refuse", "rcpt=450 4.2.0 busy", "--drop", "quit") as sink:
+        done = bench(sink.address, "--starttls", "-m3", "-s1", code=76)
+    assert "3 x rcpt: 450 4.2.0 busy" in done.stdout
+    assert sink.counts["dropped"] == {"quit": 3}
+
+
+def test_who_says_something_else_than_a_handshake_is_cut_off(pair: tuple[str, str]) -> None:
+    with running_sink(*pair) as sink:
+        host, port = sink.address.split(":")
+        with socket.create_connection((host, int(port)), 20) as client:
+            assert client.recv(512).startswith(b"220 ")
+            client.sendall(b"EHLO me.example\r\n")
+            assert b"STARTTLS" in client.recv(512)
+            client.sendall(b"STARTTLS\r\n")
+            assert client.recv(512).startswith(b"220 ")
+            client.sendall(b"EHLO me.example\r\n")
+            client.settimeout(20)
+            while client.recv(512):
+                pass

@@ -1,6 +1,7 @@
 """``fastsmtp sink``: options, refusals and the counts it shows; the sink itself is replaced."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import orjson
 import pytest
@@ -9,6 +10,8 @@ from fastsmtp.cli.commands import sink as command
 from fastsmtp.cli.main import run
 from fastsmtp.loadgen import sink
 from fastsmtp.loadgen.sinkplan import SinkCounts, SinkPlan
+from tests.tools.chains import Issued
+from tests.tools.tls_pairs import write_pair
 
 COUNTS = SinkCounts(
     connections=3, messages=1200, recipients=1300, octets=5_000_000, refused={"rcpt": 4}, dropped={"data": 5}
@@ -47,6 +50,40 @@ def test_options_reach_the_plan(plans: list[SinkPlan], capsys: pytest.CaptureFix
         )
     ]
     assert "listening on 127.0.0.1:2600" in capsys.readouterr().err
+
+
+def test_a_certificate_reaches_the_plan(plans: list[SinkPlan], tmp_path: Path) -> None:
+    pair = write_pair(tmp_path, Issued("sink.example"))
+    assert run(["sink", "--tls-cert", pair.cert, "--tls-key", pair.key]) == 0
+    certificates = plans[0].certificates
+    assert certificates is not None
+    assert certificates.pairs()[0].facts.names == ("sink.example",)
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "complaint"),
+    [
+        ("--tls-cert {cert}", 64, "go together"),
+        ("--tls-key {key}", 64, "go together"),
+        ("--tls-cert {cert}.not --tls-key {key}", 78, "No such file"),
+        ("--tls-cert {cert} --tls-key {cert}", 78, "no private key"),
+    ],
+)
+def test_a_certificate_that_cannot_be_used_is_one_complaint(
+    plans: list[SinkPlan],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    line: str,
+    code: int,
+    complaint: str,
+) -> None:
+    pair = write_pair(tmp_path, Issued("sink.example"))
+    Path(pair.cert).chmod(0o600)
+    assert run(["sink", *line.format(cert=pair.cert, key=pair.key).split()]) == code
+    err = capsys.readouterr().err
+    assert complaint in err
+    assert len(err.splitlines()) == 1
+    assert plans == []
 
 
 def test_counts_are_shown_at_the_end(plans: list[SinkPlan], capsys: pytest.CaptureFixture[str]) -> None:

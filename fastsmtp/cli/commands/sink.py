@@ -3,6 +3,8 @@
 import os
 import sys
 import time
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -14,6 +16,9 @@ from fastsmtp.loadgen import sink
 from fastsmtp.loadgen.plan import Target
 from fastsmtp.loadgen.sinkplan import STAGES, SinkCounts, SinkPlan, parse_delay, parse_refuse, parse_stage
 from fastsmtp.loadgen.targets import parse_listen
+
+if TYPE_CHECKING:
+    from fastsmtp.tls.store import CertificateStore
 
 DEFAULT = "127.0.0.1:2526"
 
@@ -51,6 +56,10 @@ DEFAULT = "127.0.0.1:2526"
     help="Cut the connection instead of an answer; may be repeated.",
 )
 @click.option("--size", default=0, type=click.IntRange(0), help="Largest message in octets [default: any].")
+@click.option(
+    "--tls-cert", "cert", type=click.Path(path_type=Path), help="Offer STARTTLS with this certificate."
+)
+@click.option("--tls-key", "key", type=click.Path(path_type=Path), help="Its private key.")
 @click.option("--count", is_flag=True, help="Show running counts on standard error.")
 @click.option("--remote", is_flag=True, help="Allow an address that is not a loopback one.")
 @json_option()
@@ -61,6 +70,8 @@ def command(
     delay: tuple[tuple[str, float], ...],
     drop: tuple[str, ...],
     size: int,
+    cert: Path | None,
+    key: Path | None,
     count: bool,
     remote: bool,
     as_json: bool,
@@ -72,6 +83,7 @@ def command(
       fastsmtp sink
       fastsmtp sink --refuse 'rcpt=450 4.2.0 busy' --delay body=0.5
       fastsmtp sink --listen 127.0.0.1:2600 --drop data --count
+      fastsmtp sink --tls-cert cert.pem --tls-key key.pem
     """
     if not address.loopback and not remote:
         raise Stop(
@@ -85,6 +97,7 @@ def command(
         delay=dict(delay),
         drop=drop,
         size=size,
+        certificates=_certificates(cert, key),
     )
     try:
         counts = sink.run(plan, _started, _Counter(count))
@@ -95,6 +108,24 @@ def command(
     else:
         click.echo(summary(counts))
     return os.EX_OK
+
+
+def _certificates(cert: Path | None, key: Path | None) -> "CertificateStore | None":
+    """The one that is named; ends the program when it cannot be used."""
+    if cert is None and key is None:
+        return None
+    if cert is None or key is None:
+        raise Stop(os.EX_USAGE, "sink: --tls-cert and --tls-key go together")
+    from fastsmtp.tls.certificates import read_pair
+    from fastsmtp.tls.pair import CertificateError
+    from fastsmtp.tls.settings import CertificateSettings, TlsSettings
+    from fastsmtp.tls.store import CertificateStore
+
+    try:
+        pair = read_pair(CertificateSettings(cert=str(cert), key=str(key)))
+        return CertificateStore(TlsSettings(), [pair])
+    except CertificateError as error:
+        raise Stop(os.EX_CONFIG, f"sink: {error}") from None
 
 
 def _started(host: str, port: int) -> None:
