@@ -156,8 +156,27 @@ def test_what_a_session_gets(tmp_path: Path) -> None:
             'listeners[1].address: expected an IP address before the port, not a name, got "mx:25"',
         ),
         (
-            small(tables='[[listeners]]\naddress = "[::1]:25"\nprotocol = "lmtp"'),
-            'listeners[1].protocol: expected "smtp", got "lmtp"',
+            small(tables='[[listeners]]\naddress = "[::1]:25"\nprotocol = "imap"'),
+            'listeners[1].protocol: expected one of "smtp", "submission", "submissions", "lmtp", got "imap"',
+        ),
+        (
+            small(
+                tables='[[listeners]]\naddress = "[::1]:587"\nprotocol = "submission"\n'
+                '[accounts]\nbackend = "embedded"'
+            ),
+            'listeners[1].protocol: "submission" needs a certificate; name one in tls.certificates',
+        ),
+        (
+            small(
+                tables='[[listeners]]\naddress = "[::1]:587"\nprotocol = "submission"\n'
+                "[auth]\nclear_on_loopback = true"
+            ),
+            'listeners[1].protocol: nobody can log in for "submission" with accounts.backend = "static"; '
+            'choose another one, such as "embedded"',
+        ),
+        (
+            small(tables='[[listeners]]\naddress = "[::1]:25"\nproxy = ["10.0.0.1/8"]'),
+            'listeners[1].proxy: "10.0.0.1/8" has bits set beyond its prefix; did you mean "10.0.0.0/8"?',
         ),
         (
             small(tables='[[listeners]]\naddress = "127.0.0.1:2525"'),

@@ -259,6 +259,19 @@ def test_the_client_is_hidden_by_choice(worlds: Callable[..., World]) -> None:
         assert world.spool.stored[-1][0].client_ip == STRANGER
 
 
+def test_requiretls_is_kept_with_the_envelope(worlds: Callable[..., World]) -> None:
+    """RFC 8689 §2: known under TLS alone."""
+    world = worlds()
+    say = greeted(world, "tls")
+    line = b"MAIL FROM:<a@b.test> REQUIRETLS\r\n"
+    assert say(line) == reply.SENDER_OK.wire
+    say(b"RCPT TO:<bob@local.test>\r\nDATA\r\n")
+    say(b"x\r\n.\r\n")
+    stored(world)
+    assert world.spool.stored[-1][0].params == {"REQUIRETLS": ""}
+    assert greeted(worlds(), "clear")(line) == reply.UNKNOWN_PARAMETER.wire
+
+
 # --- proxies and XCLIENT ---------------------------------------------------------------------------
 
 V1 = b"PROXY TCP4 203.0.113.9 192.0.2.2 4711 25\r\n"
