@@ -75,7 +75,9 @@ class World:
     """The transport; an async context manager, to be used within `run`."""
 
     def __init__(self, **settings: Any) -> None:
-        chosen = {key: Duration(value) if isinstance(value, float) else value for key, value in settings.items()}
+        chosen = {
+            key: Duration(value) if isinstance(value, float) else value for key, value in settings.items()
+        }
         self.clock = FakeClock()
         self._log_fd = os.memfd_create("log")
         self.log = MailLog(self.clock, slot=0, fd=self._log_fd)
@@ -106,9 +108,7 @@ class World:
             Job(letter, content, range(len(letter.recipients)), where), done
         ), future
 
-    async def send(
-        self, where: Place, letter: Envelope | None = None, content: Content = MESSAGE
-    ) -> Result:
+    async def send(self, where: Place, letter: Envelope | None = None, content: Content = MESSAGE) -> Result:
         """Deliver, and wait for the results."""
         return await self.begin(where, letter, content)[1]
 

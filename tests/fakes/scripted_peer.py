@@ -259,7 +259,8 @@ class _Session:
 
     def _secure(self) -> None:
         if self.script["tls"]:
-            self.sock.recv(1, socket.MSG_PEEK)  # what comes before the client has begun would be talk in clear
+            # What comes before the client has begun would be talk in clear.
+            self.sock.recv(1, socket.MSG_PEEK)
         self._act("tls")
         assert self.peer.tls is not None
         self.peer._open.remove(self.sock)
