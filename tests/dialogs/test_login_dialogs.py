@@ -37,7 +37,13 @@ def test_logins(monkeypatch: pytest.MonkeyPatch, core: str, name: str, cut: int)
     monkeypatch.setattr(session, "channel", under_tls)
     monkeypatch.setattr(scram_server.secrets, "token_urlsafe", lambda size: NONCE)
     accounts = FakeAuthenticator({"alice@local.test": "secret"}, home="local.test")
-    world = World(hostname=HOSTNAME, authenticator=accounts, tokens=FakeTokens("alice@local.test"), **LIMITS)
+    world = World(
+        hostname=HOSTNAME,
+        authenticator=accounts,
+        tokens=FakeTokens("alice@local.test"),
+        clear_on_loopback=True,  # or nobody would be asked what there is in clear
+        **LIMITS,
+    )
     line = MemoryLine(world, cut)
     play(DIALOGUES[name].steps, line)
     line._transport.lose()
