@@ -2,6 +2,7 @@
 
 import os
 import platform
+import ssl
 from importlib import metadata
 from pathlib import Path
 
@@ -26,8 +27,8 @@ def facts(directory: Path) -> dict[str, str]:
 
 
 def versions() -> dict[str, str]:
-    """The versions of fastsmtp and of the packages that decide its speed."""
-    found = {"fastsmtp": __version__}
+    """The versions of fastsmtp and of the libraries that decide its speed."""
+    found = {"fastsmtp": __version__, "openssl": ssl.OPENSSL_VERSION.split()[1]}
     for name in _PACKAGES:
         try:
             found[name] = metadata.version(name)

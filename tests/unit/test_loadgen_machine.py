@@ -1,5 +1,6 @@
 """What a report says about the machine."""
 
+import ssl
 from pathlib import Path
 
 import fastsmtp
@@ -20,3 +21,4 @@ def test_versions_name_fastsmtp_first() -> None:
     versions = machine.versions()
     assert next(iter(versions)) == "fastsmtp"
     assert versions["fastsmtp"] == fastsmtp.__version__
+    assert f"OpenSSL {versions['openssl']} " in ssl.OPENSSL_VERSION
