@@ -7,7 +7,7 @@ else has its turn, on both threads. So a piece is what either of them works on f
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
-from fastsmtp.spool.base import SpoolError
+from fastsmtp.spool.base import SpoolError, SpoolFull
 from fastsmtp.spool.changes import Changes, Job
 from fastsmtp.spool.rows import AT_ONCE, hold, remove, start_waiting, try_now
 
@@ -123,9 +123,17 @@ class Bulk:
             if error is None:
                 for queue_id in gone:
                     self._remove_body(queue_id)
-            self._post(lambda: self._committed(made, error))
+            if isinstance(error, SpoolFull) and len(ids) > 1:
+                self._post(lambda: self._halve(ids))  # their recipients are many: a commit does not take it
+            else:
+                self._post(lambda: self._committed(made, error))
 
         self._job(Job(apply, done, urgent=True, size=_CHANGE * len(ids)))
+
+    def _halve(self, ids: list[tuple[str, bool]]) -> None:
+        self._committing += 1
+        self._commit(ids[: len(ids) // 2])
+        self._commit(ids[len(ids) // 2 :])
 
     def _change(self, changes: Changes, ids: list[tuple[str, bool]], gone: list[str]) -> list[str]:
         """Do it to these messages as they are by now: those it changed. What has gone, or is being tried for the

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from fastsmtp.spool.base import SpoolFull
+from fastsmtp.spool.base import SpoolError, SpoolFull
+from fastsmtp.spool.bulk import Action, Changed
+from fastsmtp.spool.filter import Filter
 from fastsmtp.spool.relay import Defer, Finish
 from fastsmtp.spool.settings import SpoolSettings
 from fastsmtp.spool.waiting import RcptState, Try, Waiting, brief_size
@@ -91,3 +93,18 @@ def test_the_ends_of_much_mail_are_several_commits(office: PostOffice) -> None:
     office.settle(*(Defer(one, waits(200, 400)) for one in ids))
     office.settle(*(Finish(one, 200) for one in ids))
     assert office.left() == {}
+
+
+@pytest.mark.parametrize("action", ["hold", "retry", "remove"])
+def test_what_is_done_by_hand_is_several_commits(office: PostOffice, action: Action) -> None:
+    ids = [office.submit(b"x", elsewhere=away(200)) for _ in range(20)]
+    office.accepted(*ids)
+    if action == "retry":
+        office.settle(*(Defer(one, waits(200, 400)) for one in ids))
+    answers: list[tuple[SpoolError | None, Changed]] = []
+    office.spool.search.apply(Filter(), action, b"", lambda error, what: answers.append((error, what)))
+    until(lambda: answers, each=lambda: office.turn(0.01))
+    [(error, what)] = answers
+    assert error is None
+    assert sorted(what.ids) == sorted(ids)
+    assert relay_audit.faults(office.spool) == []
