@@ -14,20 +14,22 @@ WITHOUT_STATUS = {"SEND_DATA"}
 """354 has no class among the enhanced codes (RFC 2034 §4); the greeting and those to HELO and EHLO stand in the
 rules."""
 
-# RFC 3463 §3.1 to §3.8, with what RFC 6531 §4.4 (6.7 to 6.10) added: subject.detail.
+# RFC 3463 §3.1 to §3.8, with what RFC 6531 §4.4 (6.7 to 6.10) and RFC 4954 §6 (5.6, 7.8, 7.9, 7.11) added:
+# subject.detail.
 REGISTERED = {
     "0": {"0"},
     "1": {"0", "1", "2", "3", "4", "5", "6", "7", "8"},
     "2": {"0", "1", "2", "3", "4"},
     "3": {"0", "1", "2", "3", "4", "5"},
     "4": {"0", "1", "2", "3", "4", "5", "6", "7"},
-    "5": {"0", "1", "2", "3", "4", "5"},
+    "5": {"0", "1", "2", "3", "4", "5", "6"},
     "6": {"0", "1", "2", "3", "4", "5", "7", "8", "9", "10"},
-    "7": {"0", "1", "2", "3", "4", "5", "6", "7"},
+    "7": {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "11"},
 }
 
 # RFC 5321 §4.2.3, RFC 1870, RFC 3030, RFC 1846 and RFC 6531: what a server may say.
-CODES = {214, 221, 250, 252, 354, 421, 450, 451, 452, 500, 501, 503, 504, 550, 552, 553, 554, 555}
+PLAIN_CODES = {214, 221, 250, 252, 354, 421, 450, 451, 452, 500, 501, 503, 504, 550, 552, 553, 554, 555}
+CODES = PLAIN_CODES | {220, 235, 454, 530, 535, 538}  # RFC 3207 §4 and RFC 4954 §6
 
 
 def test_there_are_constants() -> None:
@@ -120,7 +122,16 @@ def test_the_file_holds_no_reply_without_a_name() -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Reply"
     ]
-    assert len(made) == len(CONSTANTS)
+    assert len(made) == len(CONSTANTS) + 1, "and the one that `limited` makes"
+
+
+def test_limited() -> None:
+    assert (
+        reply.limited(450, "7.1", "messages", 2.1).wire
+        == b"450 4.7.1 too many messages, come back in 3 seconds\r\n"
+    )
+    assert reply.limited(421, "7.0", "logins", 0.2).closes
+    assert reply.limited(421, "7.0", "logins", 0).text == ("too many logins, come back in 1 seconds",)
 
 
 def test_queued_as_is_a_reply_like_any_other() -> None:
