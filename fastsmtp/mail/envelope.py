@@ -30,7 +30,7 @@ class Envelope(msgspec.Struct, array_like=True, gc=False):
 
     ``id`` the queue id; ``sender`` the reverse-path without brackets, empty for the null sender;
     ``received_at`` seconds since 1970 UTC; ``params`` MAIL's parameters by upper-case keyword (SIZE, BODY,
-    SMTPUTF8, RET, ENVID), None when there are none.
+    SMTPUTF8, RET, ENVID, HOLDFOR, HOLDUNTIL), None when there are none.
     """
 
     id: str

@@ -33,6 +33,9 @@ MAIL_AUTH = 500
 MAIL_REQUIRETLS = 11
 """The same where REQUIRETLS is (RFC 8689 §2)."""
 
+MAIL_FUTURE_RELEASE = 34
+"""The same where FUTURERELEASE is (RFC 4865 §3)."""
+
 CHUNK_DIGITS = 18
 """Digits of a BDAT chunk size: all values fit in 63 bits."""
 

@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from fastsmtp.mail import reply
 from fastsmtp.mail.address import Address
+from fastsmtp.mail.future_release import HOLDFOR, HOLDUNTIL
 from fastsmtp.mail.reply import Reply
 from fastsmtp.smtp import framing, grammar, limits
 from fastsmtp.smtp.extensions import EXTENSIONS, Facts
@@ -34,7 +35,8 @@ class ServerRules:
     message; ``errors`` a session may make before 421. ``lmtp``: LHLO, and a reply for each recipient (RFC 2033).
     ``secured``: under TLS; ``starttls``: it can be had; ``mechanisms`` of AUTH that are offered;
     ``auth_needs_tls``: some are under TLS. ``gate``: the reply to MAIL of whoever has not authenticated; None: all
-    may send. ``xclient``: the client may say for whom it speaks.
+    may send. ``xclient``: the client may say for whom it speaks. ``future_release``: what FUTURERELEASE promises,
+    empty where it is not offered.
     """
 
     hostname: str
@@ -48,6 +50,7 @@ class ServerRules:
     auth_needs_tls: bool = False
     gate: Reply | None = None
     xclient: bool = False
+    future_release: str = ""
     offered: frozenset[Command] = field(init=False)
     """Commands that are known here."""
     line_hard: int = field(init=False)
@@ -68,6 +71,7 @@ class ServerRules:
             starttls=self.starttls,
             mechanisms=self.mechanisms,
             xclient=self.xclient,
+            future_release=self.future_release,
         )
         lines = [(extension.line(facts), extension) for extension in EXTENSIONS]
         offers = [line for line, extension in lines if line is not None]
@@ -102,6 +106,7 @@ class ServerRules:
         more = 0
         if command is Command.MAIL:
             more = limits.MAIL_AUTH * bool(self.mechanisms) + limits.MAIL_REQUIRETLS * self.secured
+            more += limits.MAIL_FUTURE_RELEASE * bool(self.future_release)
         return limits.line_limit(command) + more
 
     def read_mail(self, argument: bytes) -> Parsed | Reply:
@@ -122,6 +127,8 @@ class ServerRules:
             return reply.NEEDS_SMTPUTF8  # RFC 6531 §3.5
         if self.size and int(given.get("SIZE", "0")) > self.size:
             return reply.TOO_BIG  # RFC 1870 §6.1
+        if HOLDFOR in given and HOLDUNTIL in given:
+            return reply.HELD_TWICE
         return found
 
     def read_rcpt(self, argument: bytes, utf8: bool) -> Parsed | Reply:

@@ -1,6 +1,17 @@
 """The extensions this server speaks, in the order EHLO announces them. A new one is a file and a line here."""
 
-from fastsmtp.smtp.extensions import auth, body, dsn, plain, requiretls, size, starttls, utf8, xclient
+from fastsmtp.smtp.extensions import (
+    auth,
+    body,
+    dsn,
+    future_release,
+    plain,
+    requiretls,
+    size,
+    starttls,
+    utf8,
+    xclient,
+)
 from fastsmtp.smtp.extensions.base import Extension, Facts
 
 EXTENSIONS: tuple[Extension, ...] = (
@@ -15,6 +26,7 @@ EXTENSIONS: tuple[Extension, ...] = (
     plain.ENHANCEDSTATUSCODES,
     dsn.EXTENSION,
     requiretls.EXTENSION,
+    future_release.EXTENSION,
     xclient.EXTENSION,
     plain.LIMITS,
 )

@@ -10,7 +10,8 @@ from fastsmtp.smtp.grammar import ParameterReader
 
 @dataclass(frozen=True)
 class Facts:
-    """What the EHLO lines tell of this server. ``size`` in octets, 0 for no limit; ``secured``: under TLS."""
+    """What the EHLO lines tell of this server. ``size`` in octets, 0 for no limit; ``secured``: under TLS;
+    ``future_release``: how far ahead a message may be sent, as FUTURERELEASE says it, empty where that cannot be."""
 
     size: int
     recipients: int
@@ -18,6 +19,7 @@ class Facts:
     starttls: bool = False
     mechanisms: tuple[str, ...] = ()
     xclient: bool = False
+    future_release: str = ""
 
 
 @dataclass(frozen=True)
