@@ -10,6 +10,7 @@ from fastsmtp.bounce.decide import Notice, Outcome, member_of_list
 from fastsmtp.bounce.mime import Part, encoded, field
 from fastsmtp.mail.dsn_params import OriginalRecipient, envelope_id, original_recipient, unitext_encode
 from fastsmtp.mail.envelope import Envelope, Recipient
+from fastsmtp.mail.future_release import request
 from fastsmtp.mail.result import printable
 
 _STATUS = re.compile(r"[245]\.(?:0|[1-9]\d{0,2})\.(?:0|[1-9]\d{0,2})", re.ASCII)
@@ -68,6 +69,8 @@ def _message_fields(notice: Notice, envelope: Envelope, hostname: str) -> Iterat
     if envelope.client_ip:
         yield "Received-From-MTA", f"dns; {envelope.helo} ({envelope.client_ip})"
     yield "Arrival-Date", date(envelope.received_at)
+    if not notice.from_list and (wish := request(envelope.params)):
+        yield "Future-Release-Request", wish  # RFC 4865
     yield "X-Fastsmtp-Queue-Id", envelope.id
 
 

@@ -6,6 +6,7 @@ from typing import Protocol
 from fastsmtp.clock import Clock
 from fastsmtp.control.queue import MOST_HEAD, QueueRow, RecipientRow, Shown, SiteRow, TryRow
 from fastsmtp.mail.envelope import Envelope
+from fastsmtp.mail.future_release import date_time, request
 from fastsmtp.queue.plan.site import SiteState
 from fastsmtp.spool.lmdb import LmdbSpool
 from fastsmtp.spool.search import Found
@@ -105,7 +106,7 @@ class Rows:
         site = (
             self._times.site_of(envelope, state.number, hops) if whole and self._times is not None else None
         )
-        next_at, why = self._next(waiting, state, site)
+        next_at, why = self._next(envelope, waiting, state, site)
         last = state.last
         return RecipientRow(
             address=known.address,
@@ -127,7 +128,7 @@ class Rows:
         )
 
     def _next(
-        self, waiting: Waiting | None, state: RcptState, site: SiteState | None
+        self, envelope: Envelope, waiting: Waiting | None, state: RcptState, site: SiteState | None
     ) -> tuple[float | None, str]:
         """When it is tried next, None where that is not known, and why then."""
         if waiting is None:
@@ -137,7 +138,10 @@ class Rows:
         opens = None if site is None or site.next_at is None else self._wall(site.next_at)
         if not state.due:
             return opens, "when its site takes mail again"
-        due = max(self._wall(state.due), self._clock.now())
+        now = self._clock.now()
+        due = max(self._wall(state.due), now)
+        if due > now and not state.tries and request(envelope.params):
+            return due, f"held by its sender until {date_time(due)}"
         return (opens, "when its site takes mail again") if opens is not None and opens > due else (due, "")
 
     def _wall(self, at: float) -> float:

@@ -10,6 +10,7 @@ from fastsmtp.queue.letters import RemoteMail, given_up, requiretls
 from fastsmtp.queue.placing import Placer
 from fastsmtp.queue.suspects import Suspects
 from fastsmtp.queue.ways import Ways
+from fastsmtp.spool.rows import AT_ONCE
 from fastsmtp.spool.waiting import Waiting
 
 _SAME = 1.0
@@ -121,9 +122,18 @@ class Asked:
         self._opened()
 
     def _put_right(self, mail: RemoteMail, row: Waiting) -> None:
-        """An operator's change of fresh mail has stored its age by the clock: store it in queue time."""
+        """An operator's change of fresh mail has stored its age by the clock: store it in queue time. What is to be
+        tried before the time its sender set is no older than if it came now."""
+        wall = self._clock.now()
+        now = self._queued_at(wall)
+        if row.due() == AT_ONCE and mail.queued_at > now:
+            mail.queued_at = now
+            self._hand.touch(mail)
         received_at = mail.envelope.received_at
         if row.queued_at == received_at and not any(state.tries for state in row.rcpts):
+            if not row.due() and mail.hold_back(wall, now):
+                self._hand.touch(mail)
+                return
             if mail.queued_at == received_at:
                 mail.queued_at = self._queued_at(received_at)
             if abs(mail.queued_at - received_at) > _SAME:

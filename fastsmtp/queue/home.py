@@ -1,4 +1,5 @@
-"""Mail for other hosts whose recipients live here by now: the routes have changed while it waited.
+"""Mail for other hosts whose recipients live here by now: the routes have changed while it waited, or its sender had
+it held for a time (RFC 4865).
 
 It enters by the intake once more, as mail for their mailboxes, and only when it is durable there those recipients are
 done. A crash in between brings it twice.
@@ -10,6 +11,7 @@ from typing import Protocol
 
 from fastsmtp.intake.intake import Incoming
 from fastsmtp.mail.envelope import Recipient
+from fastsmtp.mail.future_release import request, without_request
 from fastsmtp.mail.reply import SPOOL_FAILED, Reply
 from fastsmtp.mail.result import DeliveryResult
 from fastsmtp.queue.hand import Hand
@@ -56,7 +58,8 @@ class Home:
             if isinstance(result, Reply):
                 self._judge.judge(mail, [refused(number, result, later=True) for number in mailboxes])
             else:
-                text = f"it lives here by now: queued as {result}"
+                why = "it was held" if request(mail.envelope.params) else "it lives here by now"
+                text = f"{why}: queued as {result}"
                 self._judge.judge(
                     mail,
                     [
@@ -102,7 +105,7 @@ class _Coming:
             client_ip="",
             helo="",
             protocol="",
-            parameters=envelope.params,
+            parameters=without_request(envelope.params),
             resume=self._go_on,
         )
         if isinstance(incoming, Reply) or content is None:

@@ -11,6 +11,7 @@ from typing import Literal
 from fastsmtp.bounce.decide import Action, Outcome, member_of_list
 from fastsmtp.mail.dsn_params import Notify, notify
 from fastsmtp.mail.envelope import Envelope
+from fastsmtp.mail.future_release import release_at
 from fastsmtp.mail.reply import Reply
 from fastsmtp.mail.result import DeliveryResult, printable
 from fastsmtp.queue.plan.retry import RetrySchedule
@@ -117,6 +118,16 @@ class RemoteMail:
         """These have a due time of their own now, without an attempt."""
         for number in numbers:
             self.left[number] = (self.left[number] or RcptState(number)).moved(due)
+
+    def hold_back(self, wall: float, now: float) -> bool:
+        """Whether its sender wants it held still (RFC 4865), when the clock says ``wall`` and queue time is ``now``:
+        then for all of it until that time, from which its age counts."""
+        release = release_at(self.envelope.params, self.envelope.received_at)
+        if release is None or release <= wall:
+            return False
+        self.queued_at = now + release - wall
+        self.put_off(list(self.left), self.queued_at)
+        return True
 
     def park(self, numbers: Iterable[int]) -> bool:
         """From now on these wait with their site; whether that changes what is stored."""

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from fastsmtp.clock import Clock
 from fastsmtp.mail.envelope import Envelope
+from fastsmtp.mail.future_release import release_at
 from fastsmtp.queue.asked import LAST_WORDS, Asked, until
 from fastsmtp.queue.attempts import Attempts, Transport
 from fastsmtp.queue.backlog import Backlog
@@ -29,6 +30,7 @@ from fastsmtp.queue.plan.clock import QueueClock
 from fastsmtp.queue.plan.settings import PlanSettings
 from fastsmtp.queue.plan.site import SiteState
 from fastsmtp.queue.plan.window import DueWindow
+from fastsmtp.queue.releases import Releases
 from fastsmtp.queue.sites import Sites
 from fastsmtp.queue.steps import Steps
 from fastsmtp.queue.suspects import AFTER, Suspects
@@ -136,6 +138,7 @@ class RemoteRunner:
             settled=self._settled,
             opened=self._pump_soon,
         )
+        self._releases = Releases(box, self._hand, wall=clock.now, now=self._now)
         self._fresh = FreshMail(box, self._hand, self._steps, self._take_fresh, log.event)
         self._pumping = self._called = False
         self._alarm: Any = None
@@ -153,6 +156,8 @@ class RemoteRunner:
         self._suspects_at = self._clock.monotonic() + AFTER
         self._suspects.start()
         self._backlog.start()
+        if self._time.lost > 0:
+            self._steps.run(self._releases.bring_forward)
         self._pump_soon()
 
     def tick(self) -> None:
@@ -261,9 +266,14 @@ class RemoteRunner:
         self._alarm = self._loop.call_later(at - now, self._pump_soon)
 
     def _take_fresh(self, envelope: Envelope) -> None:
-        mail = RemoteMail(envelope, self._queued_at(envelope.received_at), None)
+        came = envelope.received_at
+        release = release_at(envelope.params, came) or came
+        mail = RemoteMail(envelope, self._queued_at(max(came, release)), None)
         self._hand.mails[envelope.id] = mail
-        self._placer.place(mail, list(mail.left))
+        if mail.hold_back(self._clock.now(), self._now()):
+            self._hand.touch(mail)
+        else:
+            self._placer.place(mail, list(mail.left))
 
     def _try_suspect(self) -> None:
         """Take up the next message that was set aside; it must not be in memory with another."""

@@ -245,6 +245,17 @@ class Router:
             _put(self._next, address, known)
         return known
 
+    def queued(self, recipient: Recipient) -> Recipient:
+        """``recipient`` as one whose mail waits in the queue for other hosts: `next_hop` of the address leads to the
+        mailbox it has now, also where that is another's name for it."""
+        if not recipient.mailbox:
+            return recipient
+        place = self.next_hop(recipient.address)
+        address, original = recipient.address, recipient.original
+        if not isinstance(place, LocalRoute) or place.mailbox != recipient.mailbox:
+            address, original = recipient.mailbox, original or address
+        return Recipient(address, "", recipient.params, recipient.sender, original)
+
     @property
     def credentials(self) -> Mapping[str, Credential]:
         """What the routes' ``credentials`` name."""

@@ -35,6 +35,22 @@ def groups(
     return fields(first), fields(second), part
 
 
+@pytest.mark.parametrize(
+    ("params", "wish"),
+    [
+        ({"HOLDFOR": "3600"}, "for;3600"),
+        ({"HOLDUNTIL": "2025-11-24T16:00:00Z"}, "until;2025-11-24T16:00:00Z"),
+        ({"RET": "FULL"}, None),
+    ],
+)
+def test_a_time_that_was_asked_for(params: dict[str, str], wish: str | None) -> None:
+    """RFC 4865."""
+    message, _, _ = groups(Recipient("bob@far.test", ""), params=params)
+    assert message.get("Future-Release-Request") == wish
+    message, _, _ = groups(Recipient("bob@far.test", "", None, OWNER), params=params, from_list=True)
+    assert "Future-Release-Request" not in message
+
+
 def test_all_fields_of_a_failure() -> None:
     message, recipient, part = groups(
         Recipient("bob@far.test", "", {"ORCPT": "rfc822;Bob+2B1@far.test"}), params={"ENVID": "QQ+3D1"}

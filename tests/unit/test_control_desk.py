@@ -94,7 +94,11 @@ class Desk:
         self.desk = SpoolDesk(self.spool, self.clock, FakeRoutes(), self.engine, self.events.append)
 
     async def submit(
-        self, *recipients: Recipient, body: bytes = b"Subject: s\r\n\r\ntext\r\n", large: bool = False
+        self,
+        *recipients: Recipient,
+        body: bytes = b"Subject: s\r\n\r\ntext\r\n",
+        large: bool = False,
+        params: dict[str, str] | None = None,
     ) -> str:
         """A message that is accepted; its id."""
         queue_id = self.spool.new_id()
@@ -106,7 +110,7 @@ class Desk:
             "client.test",
             "ESMTP",
             self.clock.now(),
-            {"RET": "FULL"},
+            params or {"RET": "FULL"},
         )
         stored: asyncio.Future[SpoolError | None] = asyncio.get_running_loop().create_future()
         content: object = body
@@ -315,6 +319,22 @@ def test_when_and_why_it_is_tried_next(
             recipient = shown.recipients[0]
             assert (recipient.next_at, recipient.why) == (next_at, why)
             assert recipient.site == ("" if opens is None else "u0@far.test, failing: r")
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("params", [{"HOLDFOR": "60"}, {"HOLDUNTIL": "2128-06-11T09:10:00Z"}])
+def test_what_its_sender_has_held_is_told(tmp_path: Path, params: dict[str, str]) -> None:
+    async def main() -> None:
+        async with opened(tmp_path, engine=True) as one:
+            queue_id = await one.submit(far(0), params=params)
+            await one.settle(Defer(queue_id, Waiting(LATER, False, False, [RcptState(0, LATER)])))
+            [row] = await one.rows()
+            assert row.recipients[0].why == "held by its sender until 2128-06-11T09:10:00Z"
+            assert row.recipients[0].next_at == LATER + AHEAD
+            await one.settle(Defer(queue_id, Waiting(1.0, False, False, [waits(due=LATER)])))
+            [row] = await one.rows()
+            assert row.recipients[0].why == "", "it was tried since"
 
     asyncio.run(main())
 

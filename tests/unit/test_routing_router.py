@@ -496,3 +496,31 @@ def test_a_local_part_that_names_a_host_behind_the_next_hop() -> None:
         assert isinstance(r.route(local, "corp.test", None), RemoteRoute)
         assert r.route(local, "corp.test", STRANGER) is RELAY_DENIED
         assert r.route(local, "example.org", STRANGER) is MAILBOX_UNKNOWN
+
+
+# --- the queue for other hosts ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "waits"),
+    [
+        (Recipient("x@far.test", ""), Recipient("x@far.test", "")),
+        (
+            Recipient("Alice+t@example.org", "alice@example.org", {"ORCPT": "x"}, "o@a.test", "b@a.test"),
+            Recipient("Alice+t@example.org", "", {"ORCPT": "x"}, "o@a.test", "b@a.test"),
+        ),
+        (
+            Recipient("postmaster", "alice@example.org"),
+            Recipient("alice@example.org", "", None, None, "postmaster"),
+        ),
+        (
+            Recipient("sales@example.org", "bob@example.org", None, None, "all@example.org"),
+            Recipient("bob@example.org", "", None, None, "all@example.org"),
+        ),
+    ],
+)
+def test_a_recipient_here_who_waits_in_the_queue_is_found_again(given: Recipient, waits: Recipient) -> None:
+    known = router()
+    assert known.queued(given) == waits
+    if given.mailbox:
+        assert known.next_hop(waits.address) == LocalRoute(given.mailbox)

@@ -26,11 +26,14 @@ class QueueClock:
     """``wall`` and ``steady``: what the two clocks say now. ``saved``: the last reading that was stored, None for a
     new queue, whose time begins with the wall clock's."""
 
-    __slots__ = ("_ahead",)
+    __slots__ = ("_ahead", "lost")
 
     def __init__(self, wall: float, steady: float, saved: Reading | None) -> None:
-        start = wall if saved is None else saved.queue + _believed(wall - saved.wall)
+        away = 0.0 if saved is None else wall - saved.wall
+        start = wall if saved is None else saved.queue + _believed(away)
         self._ahead = start - steady
+        self.lost = away - _believed(away)
+        """Seconds of the absence before the start that do not count; below 0 where the clock was put back."""
 
     def now(self, steady: float) -> float:
         """Queue time."""
