@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from fastsmtp.config.values import Duration
 from fastsmtp.limits.rule_settings import RuleSettings
 
 
@@ -58,6 +59,14 @@ class LimitSettings(Struct, frozen=True, kw_only=True):
             "§6.3 asks for 100.",
         ),
     ] = 100
+    future_release: Annotated[
+        Duration,
+        Meta(
+            description="How far ahead users may have a message sent (FUTURERELEASE, RFC 4865), on listeners for "
+            "submission; `0s` to offer none of it.",
+            extra={"between": ("0s", "365d")},
+        ),
+    ] = Duration(7 * 86_400)
     command_timeout: Annotated[
         float,
         Meta(

@@ -1,16 +1,21 @@
 """One listener as its sessions see it: what they may do by its profile, and the rules of each stage."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from fastsmtp.clock import Clock
 from fastsmtp.config.values import Network, parse_ip, parse_network
 from fastsmtp.limits.guard import is_loopback, network_of
-from fastsmtp.mail.reply import NEED_AUTH, NEED_TLS, Reply
+from fastsmtp.mail.future_release import date_time, release_at
+from fastsmtp.mail.reply import HELD_TOO_LONG, NEED_AUTH, NEED_TLS, Reply
 from fastsmtp.session.auth import Channel, Logins
 from fastsmtp.session.listener_settings import ListenerSettings
 from fastsmtp.session.settings import SessionSettings
 from fastsmtp.smtp.rules import ServerRules
 from fastsmtp.tls.layer import TlsFacts
 from fastsmtp.tls.store import CertificateStore
+
+_OFFER = 60
+"""Seconds for which what FUTURERELEASE offers stays as it is: its last date-time moves with the clock."""
 
 
 class Listener:
@@ -21,6 +26,7 @@ class Listener:
         listener: ListenerSettings,
         settings: SessionSettings,
         *,
+        clock: Clock,
         certificates: CertificateStore | None,
         logins: Logins | None,
     ) -> None:
@@ -32,12 +38,18 @@ class Listener:
         self._under_tls = self._offered(Channel("", True, False, None)) if certificates is not None else ()
         self._in_clear = bool(self._offered(Channel("", False, True, None)))
         self._settings = settings
+        self._clock = clock
+        self._longest = int(settings.limits.future_release) if self.profile.holds else 0
+        self._offered_at = 0
         self._proxies = [parse_network(text) for text in listener.proxy]
         self._speakers = [parse_network(text) for text in listener.xclient]
         self._rules: dict[tuple[bool, tuple[str, ...], bool, bool], ServerRules] = {}
 
     def rules(self, ip: str, tls: TlsFacts | None) -> ServerRules:
         """What holds for the client at ``ip`` from here on, under ``tls`` or in clear."""
+        if self._longest and (minute := int(self._clock.now()) // _OFFER) != self._offered_at:
+            self._offered_at = minute
+            self._rules.clear()
         asked = self._in_clear if tls is None else self._under_tls
         offered = self._offered(channel(ip, tls)) if asked else ()
         promised = tls is None and not offered and bool(self._under_tls)
@@ -49,6 +61,14 @@ class Listener:
 
     def _offered(self, channel: Channel) -> tuple[str, ...]:
         return () if self.logins is None else self.logins.offered(channel)
+
+    def held_too_long(self, parameters: Mapping[str, str] | None) -> Reply | None:
+        """The reply to MAIL with ``parameters`` that ask for a time too far ahead (RFC 4865)."""
+        if not self._longest or parameters is None:
+            return None
+        now = self._clock.now()
+        until = release_at(parameters, now)
+        return HELD_TOO_LONG if until is not None and until > now + self._longest else None
 
     def proxied(self, ip: str) -> bool:
         """Whether a proxy is at ``ip``."""
@@ -73,7 +93,13 @@ class Listener:
             auth_needs_tls=promised,
             gate=self._gate(secured, bool(mechanisms)),
             xclient=xclient,
+            future_release=self._future_release() if mechanisms else "",
         )
+
+    def _future_release(self) -> str:
+        if not self._longest:
+            return ""
+        return f"{self._longest} {date_time(self._offered_at * _OFFER + self._longest)}"
 
     def _gate(self, secured: bool, offers: bool) -> Reply | None:
         """The reply to MAIL of somebody who has not logged in."""

@@ -13,7 +13,8 @@ class Profile(Struct, frozen=True, kw_only=True):
     ``implicit_tls``: a connection begins with TLS (RFC 8314 §3); ``offers_starttls``: it may begin later (RFC 3207),
     when there is a certificate. ``demands_tls``, ``demands_auth``: no mail without. ``offers_auth``: one may log in.
     ``relays``: whoever has logged in, or comes from a trusted network, may send to every domain; else only mailboxes
-    here are delivered to. ``completes``: a missing Message-ID or Date is added (RFC 6409 §8). ``lmtp``: RFC 2033.
+    here are delivered to. ``completes``: a missing Message-ID or Date is added (RFC 6409 §8). ``holds``: the
+    sender may say when a message is to go out (RFC 4865). ``lmtp``: RFC 2033.
     """
 
     implicit_tls: bool = False
@@ -23,14 +24,20 @@ class Profile(Struct, frozen=True, kw_only=True):
     offers_auth: bool = True
     relays: bool = True
     completes: bool = False
+    holds: bool = False
     lmtp: bool = False
 
 
 PROFILES: dict[Protocol, Profile] = {
     "smtp": Profile(),
-    "submission": Profile(demands_tls=True, demands_auth=True, completes=True),
+    "submission": Profile(demands_tls=True, demands_auth=True, completes=True, holds=True),
     "submissions": Profile(
-        implicit_tls=True, offers_starttls=False, demands_tls=True, demands_auth=True, completes=True
+        implicit_tls=True,
+        offers_starttls=False,
+        demands_tls=True,
+        demands_auth=True,
+        completes=True,
+        holds=True,
     ),
     "lmtp": Profile(offers_auth=False, relays=False, lmtp=True),
 }

@@ -63,7 +63,8 @@ class SessionService:
             verifier=verifier,
         )
         self.listeners = [
-            Listener(listener, settings, certificates=certificates, logins=logins) for listener in listeners
+            Listener(listener, settings, clock=clock, certificates=certificates, logins=logins)
+            for listener in listeners
         ]
         self.banner_delay = settings.banner_delay
         self.buffer = bytearray(READ_BUFFER)

@@ -11,6 +11,7 @@ from fastsmtp.limits.pressure import Pressure
 from fastsmtp.mail.address import Address
 from fastsmtp.mail.dsn_params import Notify, notify, without_success
 from fastsmtp.mail.envelope import Envelope, Recipient
+from fastsmtp.mail.future_release import request
 from fastsmtp.mail.reply import (
     CANNOT_VERIFY,
     MAILBOX_UNKNOWN,
@@ -240,7 +241,8 @@ class Session:
         """See `Handler`."""
         context = self._context
         refused = (
-            context.intake.refusal()
+            self._listener.held_too_long(parameters)
+            or context.intake.refusal()
             or context.pressure.refusal(parameters)
             or context.guard.message(self._ip)
         )
@@ -368,7 +370,7 @@ class Session:
         tls = self._tls
         incoming = self._context.intake.begin(
             sender=self._sender,
-            recipients=self._recipients or [],
+            recipients=self._named(),
             client_ip=self._ip,
             helo=self._helo,
             protocol=self._protocol_name(),
@@ -384,6 +386,14 @@ class Session:
         self._incoming = incoming
         incoming.keep_start = bool(self._aliases)
         return None
+
+    def _named(self) -> list[Recipient]:
+        """The recipients of the message. One that is held waits in the queue for other hosts, whoever they are: at
+        its time those who live here by then get it in their mailboxes."""
+        named = self._recipients or []
+        if not request(self._parameters):
+            return named
+        return [self._context.router.queued(one) for one in named]
 
     def _protocol_name(self) -> str:
         """For Received's "with" and the log (RFC 3848, RFC 6531 §4.3)."""

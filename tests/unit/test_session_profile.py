@@ -32,7 +32,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> CertificateStore:
 def worlds(store: CertificateStore) -> Iterator[Callable[..., World]]:
     made: list[World] = []
 
-    def make(protocol: str = "smtp", *, clear_on_loopback: bool = False, **listener: Any) -> World:
+    def make(
+        protocol: str = "smtp",
+        *,
+        clear_on_loopback: bool = False,
+        future_release: int = 0,
+        **listener: Any,
+    ) -> World:
         world = World(
             listener={"protocol": protocol, **listener},
             certificates=store,
@@ -43,6 +49,7 @@ def worlds(store: CertificateStore) -> Iterator[Callable[..., World]]:
                 "team@local.test": ("alice@local.test", "bob@local.test"),
             },
             errors=50,
+            future_release=future_release,
         )
         made.append(world)
         return world
@@ -270,6 +277,78 @@ def test_requiretls_is_kept_with_the_envelope(worlds: Callable[..., World]) -> N
     stored(world)
     assert world.spool.stored[-1][0].params == {"REQUIRETLS": ""}
     assert greeted(worlds(), "clear")(line) == reply.UNKNOWN_PARAMETER.wire
+
+
+# --- FUTURERELEASE (RFC 4865) ------------------------------------------------------------------
+
+
+def offers(say: Say) -> bytes:
+    """What EHLO says of FUTURERELEASE."""
+    return b"".join([line[4:] for line in say(b"EHLO x\r\n").splitlines() if b"FUTURERELEASE" in line])
+
+
+@pytest.mark.parametrize("protocol", ["submission", "submissions"])
+def test_users_may_say_when_their_mail_goes_out(worlds: Callable[..., World], protocol: str) -> None:
+    world = worlds(protocol, future_release=86_400)
+    assert offers(greeted(world, "alice")) == b"FUTURERELEASE 86400 2023-11-15T22:13:00Z"
+    world.clock.pass_by(150)
+    assert offers(greeted(world, "tls")) == b"FUTURERELEASE 86400 2023-11-15T22:15:00Z"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "who", "longest"),
+    [
+        ("submission", "clear", 86_400),
+        ("submission", "alice", 0),
+        ("smtp", "clear", 86_400),
+        ("smtp", "alice", 86_400),
+    ],
+)
+def test_where_nobody_may(worlds: Callable[..., World], protocol: str, who: str, longest: int) -> None:
+    say = greeted(worlds(protocol, future_release=longest), who)
+    assert offers(say) == b""
+    if who == "alice":
+        assert say(b"MAIL FROM:<alice@local.test> HOLDFOR=60\r\n") == reply.UNKNOWN_PARAMETER.wire
+
+
+@pytest.mark.parametrize(
+    ("wish", "taken"),
+    [
+        (b"HOLDFOR=86400", True),
+        (b"HOLDFOR=86401", False),
+        (b"HOLDFOR=999999999", False),
+        (b"HOLDUNTIL=2023-11-15T22:13:20Z", True),
+        (b"HOLDUNTIL=2023-11-15T22:13:21Z", False),
+        (b"HOLDUNTIL=2023-11-15T23:13:20+01:00", True),
+        (b"HOLDUNTIL=9999-12-31T23:59:59Z", False),
+        (b"HOLDUNTIL=1999-12-31T23:59:59Z", True),
+    ],
+)
+def test_how_far_ahead(worlds: Callable[..., World], wish: bytes, taken: bool) -> None:
+    say = greeted(worlds("submission", future_release=86_400), "alice")
+    answer = say(b"MAIL FROM:<alice@local.test> " + wish + b"\r\n")
+    assert answer == (reply.SENDER_OK if taken else reply.HELD_TOO_LONG).wire
+    assert reply.HELD_TOO_LONG.wire.startswith(b"554 5.5.4 ")
+
+
+def test_what_is_held_waits_in_the_queue_for_other_hosts(worlds: Callable[..., World]) -> None:
+    world = worlds("submission", future_release=86_400)
+    say = greeted(world, "alice")
+    say(b"MAIL FROM:<alice@local.test> HOLDFOR=60\r\n")
+    for to in (b"<bob+tag@local.test> NOTIFY=NEVER", b"<sales@local.test>", b"<x@far.test>"):
+        assert say(b"RCPT TO:" + to + b"\r\n") == reply.RECIPIENT_OK.wire
+    say(b"DATA\r\nx\r\n.\r\n")
+    stored(world)
+    envelope = world.spool.stored[-1][0]
+    assert envelope.params == {"HOLDFOR": "60"}
+    assert [(one.address, one.mailbox, one.params, one.original) for one in envelope.recipients] == [
+        ("bob+tag@local.test", "", {"NOTIFY": "NEVER"}, None),
+        ("alice@local.test", "", None, "sales@local.test"),
+        ("x@far.test", "", None, None),
+    ]
+    send(say, b"y\r\n")
+    stored(world)
+    assert world.spool.stored[-1][0].recipients[0].mailbox == "bob@local.test"
 
 
 # --- proxies and XCLIENT ---------------------------------------------------------------------------
