@@ -82,7 +82,7 @@ def matches(stored: str, password: bytes) -> bool:
         raise HashError(f"passwords of the scheme {name} cannot be checked")
     try:
         return compare(name, rest, password)
-    except (ValueError, TypeError):  # binascii.Error is one; what a library says may show a hash
+    except (ValueError, TypeError, OverflowError):  # what a library says may show a hash
         raise HashError(f"not a hash of the scheme {name}") from None
 
 

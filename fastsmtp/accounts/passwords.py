@@ -93,11 +93,11 @@ class Passwords:
             record, stored = self._look(name)
         except AccountsError as error:
             return Unavailable(str(error))
-        if record is not None and not record.disabled:
-            octets = self._octets(password)
-            if octets and self._proofs.known(record.login, record.password, octets):
-                return _identity(record)
-        return self._later(lambda: self._judge(record, stored, password), told)
+        octets = self._octets(password)  # once for each login, or the time tells who exists
+        enabled = None if record is None or record.disabled else record
+        if enabled and octets and self._proofs.known(enabled.login, enabled.password, octets):
+            return _identity(enabled)
+        return self._later(lambda: self._judge(record, stored, octets), told)
 
     def scram(
         self, login: str, told: Callable[[ScramKeys | Unavailable], None]
@@ -140,11 +140,10 @@ class Passwords:
             record, stored = self._look(name)
         except AccountsError as error:
             return Unavailable(str(error))
-        return self._judge(record, stored, password)
+        return self._judge(record, stored, self._octets(password))
 
-    def _judge(self, record: Record | None, stored: str, password: bytes) -> Verdict:
-        """From a thread."""
-        octets = self._octets(password)
+    def _judge(self, record: Record | None, stored: str, octets: bytes) -> Verdict:
+        """From a thread. ``octets``: see `_octets`."""
         try:
             if record is not None and octets and self._proofs.known(record.login, stored, octets):
                 right = True

@@ -5,10 +5,12 @@ its sessions on the loop's thread. Where no rule asks for an event, being told o
 name there is not counted: a null sender has no domain, nobody an account who has not logged in.
 """
 
+import functools
 import secrets
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from fastsmtp.accounts.names import canonical_domain
 from fastsmtp.clock import Clock
 from fastsmtp.limits.buckets import Buckets
 from fastsmtp.limits.guard import is_loopback, network_of
@@ -230,5 +232,8 @@ def account_key(login: str) -> str:
 
 
 def domain_key(sender: str) -> str:
-    """The domain of an address, "" of one that has none."""
-    return sender.rpartition("@")[2].lower().rstrip(".") if "@" in sender else ""
+    """The domain of an address, canonical as it can be written in any number of ways; "" of one that has none."""
+    return _canonical(sender.rpartition("@")[2]) if "@" in sender else ""
+
+
+_canonical = functools.lru_cache(1000)(canonical_domain)  # IDNA costs a millisecond for the longest names

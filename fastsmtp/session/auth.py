@@ -237,7 +237,9 @@ class Login:
 
     def _fail(self, reason: str, reply: Reply) -> Step | None:
         self._tell_log(reason)
-        seconds = self._logins.penalties.failed(self._ip, self._login)
+        # One account has any number of spellings: a soft hyphen is nothing (RFC 3454 table B.1).
+        account = canonical_login(self._login) or self._login
+        seconds = self._logins.penalties.failed(self._ip, account)
         if seconds <= 0:
             return reply
         self._logins.later(seconds, lambda: self._hear(reply))

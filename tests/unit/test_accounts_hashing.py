@@ -93,6 +93,7 @@ def test_bcrypt_counts_what_it_always_counted() -> None:
         "{SCRAM-SHA-256}4096,secret",
         "{SCRAM-SHA-256}x,c2VjcmV0,c2VjcmV0,c2VjcmV0",
         "{SCRAM-SHA-256}0,c2VjcmV0,c2VjcmV0,c2VjcmV0",
+        "{SCRAM-SHA-256}99999999999,c2VjcmV0,c2VjcmV0,c2VjcmV0",
         "{CRYPT}secretDES",
         "$9$secret",
     ],

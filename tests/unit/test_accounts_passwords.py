@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastsmtp.accounts import passwords
 from fastsmtp.accounts.base import PASSWORD, SCRAM, AccountsError, Identity, Refused, ScramKeys, Unavailable
 from fastsmtp.accounts.hashing import make_hash
 from fastsmtp.accounts.passwords import DISABLED, UNKNOWN, WRONG, Passwords, Record, prepared
@@ -95,6 +96,15 @@ def test_the_right_password(bench: Bench) -> None:
     assert bench.verify("alice@example.org", b"secret") == alice
     assert bench.verify("ALICE@Example.Org", b"secret") == alice
     assert bench.verify("alice", b"secret") == alice
+
+
+def test_a_password_is_prepared_once_whoever_exists(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The longest ones take milliseconds, and a stranger chooses them."""
+    seen: list[str] = []
+    monkeypatch.setattr(passwords, "saslprep", lambda text: seen.append(text) or text)
+    for login in (ALICE, BOB, "nobody@example.org"):
+        assert isinstance(Bench(MemoryRecords()).verify(login, b"wrong"), Refused)
+    assert seen == ["wrong"] * 3
 
 
 @pytest.mark.parametrize(

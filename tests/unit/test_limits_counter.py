@@ -240,3 +240,12 @@ def test_keys() -> None:
     assert network_key("unknown") == "unknown"
     assert account_key("Alice@Example.org") == "alice@example.org"
     assert (domain_key("a@Far.Test."), domain_key(""), domain_key("postmaster")) == ("far.test", "", "")
+
+
+@pytest.mark.parametrize(
+    "domain", ["bücher.test", "BÜCHER.test", "bü\u00adcher.test", "xn--bcher-kva\u3002test"]
+)
+def test_a_domain_that_is_written_in_another_way_is_the_same(domain: str) -> None:
+    limits, _ = counter(rule("messages", "sender_domain", "1/1h"))
+    assert limits.mail(IP, "", "a@xn--bcher-kva.test") is None
+    assert brief(limits.mail(IP, "", f"a@{domain}")) == "450 4.7.1"

@@ -2,6 +2,7 @@
 
 import pytest
 
+from fastsmtp.sasl import prep
 from fastsmtp.sasl.prep import saslprep
 
 
@@ -20,6 +21,13 @@ from fastsmtp.sasl.prep import saslprep
 )
 def test_prepared(text: str, prepared: str) -> None:
     assert saslprep(text) == prepared
+
+
+def test_a_letter_that_comes_often_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(prep, "_PROHIBITED", (lambda letter: bool(seen.append(letter)),))
+    saslprep("\u3300" * 300)
+    assert len(seen) == len(set(seen))
 
 
 @pytest.mark.parametrize("text", ["\u0007", "\u0627\u0031", "a\u0627", "\ud800", "a\tb", "\u0221"])

@@ -320,6 +320,15 @@ def test_penalties_are_told() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "login", ["ALICE@Example.Org", "a\u00adlice@example.org", "alice@exa\u00admple\u3002org"]
+)
+def test_failures_count_for_the_account_however_it_is_spelled(login: str) -> None:
+    penalties = FakePenalties()
+    World(penalties=penalties).begin("PLAIN").start(plain(login, "wrong"))
+    assert penalties.told == [("failed", "192.0.2.7", "alice@example.org")]
+
+
 @pytest.mark.parametrize("later", [False, True], ids=["at once", "later"])
 def test_a_refusal_that_waits(later: bool) -> None:
     world = World(FakeAuthenticator(later=later), penalties=FakePenalties(seconds=2.5))
