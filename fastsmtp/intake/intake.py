@@ -89,7 +89,7 @@ class Incoming:
             return True
         gathered, self._body = bytes(self._body), b""
         if self._complete_as:
-            self._add_fields(gathered)
+            self._add_fields(gathered, whole=False)
         if self.keep_start:
             self.start = (self._prefix + gathered)[:START]
         self._count(gathered)
@@ -104,7 +104,7 @@ class Incoming:
         file = self._file
         if file is None:
             if self._complete_as:
-                self._add_fields(self._body)
+                self._add_fields(self._body, whole=True)
             self._count(self._body)
             if self.keep_start:
                 self.start = (self._prefix + self._body)[:START]
@@ -126,9 +126,11 @@ class Incoming:
             self._file.on_drain = None
             self._file.abort()
 
-    def _add_fields(self, start: bytes | bytearray) -> None:
+    def _add_fields(self, start: bytes | bytearray, *, whole: bool) -> None:
         envelope = self.envelope
-        self._prefix += missing_fields(start, envelope.id, self._complete_as, envelope.received_at)
+        self._prefix += missing_fields(
+            start, envelope.id, self._complete_as, envelope.received_at, whole=whole
+        )
 
     def _count(self, start: bytes | bytearray) -> None:
         """Begin to count its hops, where there can be too many."""

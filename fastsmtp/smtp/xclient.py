@@ -16,7 +16,8 @@ _PLAIN = re.compile(r"[!-~]*")
 
 def parse(argument: str) -> dict[str, str] | Reply:
     """Attributes by upper-case name, values decoded (xtext, RFC 3461 §4); what is not known is left out. ``ADDR`` is
-    an IP address. The reply when an attribute is unknown or its value no good."""
+    an IP address: a client without one would be taken for the server that speaks for it, which may be trusted. The
+    reply when an attribute is unknown or its value no good."""
     found: dict[str, str] = {}
     for word in argument.split():
         name, equals, text = word.partition("=")
@@ -24,7 +25,7 @@ def parse(argument: str) -> dict[str, str] | Reply:
         value = _HEX.sub(lambda match: chr(int(match[1], 16)), text)
         if not equals or name not in ATTRIBUTES or name in found or not _PLAIN.fullmatch(value):
             return reply.BAD_SYNTAX
-        if value.upper() in _NOT_KNOWN:
+        if name != "ADDR" and value.upper() in _NOT_KNOWN:
             continue
         if name == "ADDR":
             try:

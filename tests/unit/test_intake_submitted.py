@@ -17,9 +17,24 @@ ID, DATE = b"Message-ID: <Q1@mx.test>\r\n", b"Date: Thu, 1 Jan 1970 00:00:01 +00
         (b"Subject: x\r\nDate: now\r\nMessage-Id:\r\n <a@b>\r\n\r\n", b""),
         (b"Subject: x\r\n Date: folded\r\nResent-Message-ID: <a@b>\r\n\r\nDate: body\r\n\r\n", ID + DATE),
         (b"X-Date: x\r\nDate2: x\r\n\r\n", ID + DATE),
-        (b"Subject: no end of the header", b""),
     ],
 )
-def test_what_is_added(start: bytes, added: bytes) -> None:
-    assert missing_fields(start, "Q1", "mx.test", 1) == added
-    assert missing_fields(bytearray(start), "Q1", "mx.test", 1) == added
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_is_added(start: bytes, added: bytes, whole: bool) -> None:
+    assert missing_fields(start, "Q1", "mx.test", 1, whole=whole) == added
+    assert missing_fields(bytearray(start), "Q1", "mx.test", 1, whole=whole) == added
+
+
+@pytest.mark.parametrize(
+    ("start", "added"),
+    [
+        (b"", ID + DATE),
+        (b"Subject: x\r\n", ID + DATE),
+        (b"Subject: x\r\nDate: now\r\n", ID),
+        (b"Subject: x\r\n\tfolded\r\nmessage-id: <a@b>", DATE),
+    ],
+)
+def test_without_an_empty_line(start: bytes, added: bytes) -> None:
+    """All of a whole message is header then; where there is more of it nobody knows."""
+    assert missing_fields(start, "Q1", "mx.test", 1, whole=True) == added
+    assert missing_fields(start, "Q1", "mx.test", 1, whole=False) == b""

@@ -22,6 +22,8 @@ from fastsmtp.smtp import xclient
         ("NAME=a name=b", reply.BAD_SYNTAX),
         ("HELO=+0D+0A", reply.BAD_SYNTAX),
         ("ADDR=", reply.BAD_PARAMETER_VALUE),
+        ("ADDR=[UNAVAILABLE]", reply.BAD_PARAMETER_VALUE),
+        ("NAME=mx.far.test ADDR=[TEMPUNAVAIL]", reply.BAD_PARAMETER_VALUE),
         ("ADDR=300.0.0.1", reply.BAD_PARAMETER_VALUE),
         ("ADDR=IPV6:192.0.2.1:x", reply.BAD_PARAMETER_VALUE),
     ],
