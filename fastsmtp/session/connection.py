@@ -259,6 +259,7 @@ class Connection(asyncio.BufferedProtocol):
         self._phase = _HANDSHAKE
         self._tls = TlsLayer(certificates)
         self._transport = TlsTransport(self._transport, self._tls)
+        self._unpause(_WAITING)
 
     def _decrypt(self, tls: TlsLayer, nbytes: int) -> int:
         """``nbytes`` of ciphertext were read; how many octets of clear text lie in the read buffer now."""
@@ -358,7 +359,7 @@ class Connection(asyncio.BufferedProtocol):
         if out:
             self._transport.write(out)
         self._after(protocol)
-        if not self._paused and self._phase == _OPEN:
+        if not self._paused and self._phase != _CLOSING and not self._transport.is_closing():
             self._transport.resume_reading()
 
     def _hang_up(self) -> None:

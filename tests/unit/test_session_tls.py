@@ -9,6 +9,7 @@ import pytest
 
 from fastsmtp.mail import reply
 from fastsmtp.session.service import SessionService
+from fastsmtp.smtp import limits
 from fastsmtp.tls.store import CertificateStore
 from tests.fakes.accounts import FakeAuthenticator
 from tests.fakes.service import World
@@ -63,7 +64,9 @@ def commit(world: World) -> None:
         world.spool.commit()
 
 
-@pytest.mark.parametrize("behind", [b"", b"NOOP\r\n", b"MAIL FROM:<evil@b.test>\r\nRCPT TO:<alice@local.test>\r\n"])
+@pytest.mark.parametrize(
+    "behind", [b"", b"NOOP\r\n", b"MAIL FROM:<evil@b.test>\r\nRCPT TO:<alice@local.test>\r\n"]
+)
 def test_nothing_of_the_clear_session_is_left(worlds: Callable[..., World], behind: bytes) -> None:
     """RFC 3207 §4.2, and commands injected before the handshake."""
     world = worlds()
@@ -81,7 +84,41 @@ def test_nothing_of_the_clear_session_is_left(worlds: Callable[..., World], behi
     envelope, whole = world.spool.stored[0]
     assert envelope.sender == "a@b.test"
     assert envelope.protocol == "ESMTPS"
-    assert b"\r\n\t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256 bits))\r\n\tby mx.test (fastsmtp)" in whole
+    assert (
+        b"\r\n\t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256 bits))\r\n\tby mx.test (fastsmtp)"
+        in whole
+    )
+
+
+def test_starttls_behind_a_message_that_is_still_to_be_stored(worlds: Callable[..., World]) -> None:
+    """The last of a pipelined group (RFC 2920 §3.1)."""
+    world = worlds()
+    transport = world.connect()
+    transport.feed(EHLO + MAIL)
+    transport.feed(b"x\r\n.\r\nSTARTTLS\r\n")
+    assert not transport.reading
+    commit(world)
+    assert transport.take().endswith(reply.READY_FOR_TLS.wire)
+    session = TlsSession(transport)
+    assert session.begin() == b""
+    assert session.say(EHLO).startswith(b"250-")
+
+
+def test_starttls_behind_more_replies_than_are_written_at_once(
+    worlds: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later: list[Callable[[], None]] = []
+    monkeypatch.setattr(SessionService, "call_later", staticmethod(lambda delay, call: later.append(call)))
+    transport = worlds().connect()
+    transport.feed(EHLO)
+    transport.feed(b"NOOP\r\n" * (limits.OUTPUT // len(reply.OK.wire) + 1) + b"STARTTLS\r\n")
+    assert not transport.reading
+    while later:
+        later.pop()()
+    assert transport.take().endswith(reply.READY_FOR_TLS.wire)
+    session = TlsSession(transport)
+    assert session.begin() == b""
+    assert session.say(EHLO).startswith(b"250-")
 
 
 def test_no_certificate_no_starttls() -> None:
@@ -135,7 +172,9 @@ def test_clear_text_behind_the_handshake_is_answered_once(worlds: Callable[..., 
     assert TlsSession(transport).begin(EHLO).startswith(b"250-mx.test\r\n")
 
 
-def test_the_end_of_a_session_under_tls(worlds: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_of_a_session_under_tls(
+    worlds: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls: list[Callable[[], object]] = []
     monkeypatch.setattr(SessionService, "call_later", staticmethod(lambda delay, call: calls.append(call)))
     session = upgraded(worlds())
