@@ -16,6 +16,7 @@ import lmdb
 
 _FORMAT = b"format"
 _SHARED_READERS = 1024  # more than the workers there may be
+_READER = 64  # bytes of one in the lock file
 
 MapFull = lmdb.MapFullError
 StorageError = (lmdb.Error, OSError)
@@ -159,12 +160,14 @@ class Store:
         return self._env
 
     def _open_env(self) -> None:
+        readers = _SHARED_READERS if self._shared else 16
         try:
+            _make_lock_file(self.path / "lock.mdb", readers)
             env = lmdb.open(
                 os.fspath(self.path),
                 map_size=self.map_size,
                 max_dbs=len(self._names) + 1,
-                max_readers=_SHARED_READERS if self._shared else 16,
+                max_readers=readers,
                 mode=0o600,
                 sync=self._sync,
                 readahead=False,
@@ -215,6 +218,17 @@ class Store:
 
     def _cannot_open(self, error: Exception) -> str:
         return f"{self.path}: cannot open: {error}; see that its files are ours, and that disk and memory suffice"
+
+
+def _make_lock_file(file: Path, readers: int) -> None:
+    """LMDB maps a new lock file with holes; one that a full disk cannot fill would end the process with SIGBUS."""
+    fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        size = _READER * (readers + 2)  # as LMDB makes it
+        if os.fstat(fd).st_size < size:
+            os.posix_fallocate(fd, 0, size)
+    finally:
+        os.close(fd)
 
 
 def _place(file: Path) -> tuple[int, int]:

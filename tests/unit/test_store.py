@@ -1,5 +1,6 @@
 """The rules of LMDB, kept by the store."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -60,6 +61,24 @@ def test_a_path_that_is_no_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a file")
     with pytest.raises(StoreError, match="must be a directory"):
         make(tmp_path / "a").open()
+
+
+def test_the_lock_file_has_no_holes_for_a_full_disk(tmp_path: Path) -> None:
+    """A page of it that the disk has no room for ends the process with SIGBUS."""
+    store = Store(tmp_path, (b"one",), format_number=1, map_size=1 << 20, shared=True)
+    store.open()
+    file = (tmp_path / "lock.mdb").stat()
+    assert file.st_blocks * 512 >= file.st_size > 0
+    store.close()
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(StoreError, match=r"No space left on device; see that .* disk"):
+        make(tmp_path).open()
 
 
 def test_it_does_not_cross_a_fork(tmp_path: Path) -> None:
