@@ -156,7 +156,8 @@ class LdapAccounts:
         if not entries:
             return None
         values = entries[0]["attributes"].get(settings.senders, []) if settings.senders else []
-        words = " ".join(values if isinstance(values, list) else [values])
+        texts = values if isinstance(values, list) else [values]
+        words = " ".join(one for one in texts if isinstance(one, str))  # what is not UTF-8 comes as octets
         return str(entries[0]["dn"]), Identity(login, tuple(canonical_senders(words)))
 
     def _proven(self, entry: str, password: str) -> bool:

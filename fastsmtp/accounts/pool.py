@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable
+from concurrent.futures import Future
 from queue import SimpleQueue
 from threading import Thread
 from typing import TypeVar
@@ -26,19 +27,23 @@ class ThreadPool:
         self._under_way = 0
 
     def submit(self, work: Callable[[], T], told: Callable[[T], None]) -> bool:
-        """Have ``work``, which must not raise, done by a thread; ``told`` gets the result on the loop's thread.
-        False, and nothing is done, when too much waits already."""
+        """Have ``work`` done by a thread; ``told`` gets the result on the loop's thread. What it raises, which is a
+        defect, is raised there, and nobody is told. False, and nothing is done, when too much waits already."""
         if self._under_way >= self._room:
             return False
 
-        def done(result: T) -> None:
+        def done(future: Future[T]) -> None:
             self._under_way -= 1
-            told(result)
+            told(future.result())
 
         def run() -> None:
-            result = work()
+            future: Future[T] = Future()
+            try:
+                future.set_result(work())
+            except Exception as error:  # or the thread, and its room, were lost to all that come after
+                future.set_exception(error)
             with contextlib.suppress(RuntimeError):  # a loop that is closed wants no result
-                self._post(lambda: done(result))
+                self._post(lambda: done(future))
 
         self._under_way += 1
         if len(self._threads) < min(self._most, self._under_way):

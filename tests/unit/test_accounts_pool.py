@@ -1,7 +1,10 @@
 """Work goes to few threads, waits in a bounded queue, and is told on the loop's thread."""
 
 import threading
+from collections.abc import Callable
 from queue import Queue
+
+import pytest
 
 from fastsmtp.accounts.pool import ThreadPool
 
@@ -46,6 +49,20 @@ def test_a_thread_begins_when_it_is_needed_and_ends() -> None:
     pool.stop()
     assert threading.active_count() == before
     assert posted.qsize() == 1
+
+
+def test_work_that_raises_costs_nobody_else_a_thread() -> None:
+    posted: Queue[Callable[[], None]] = Queue()
+    pool = ThreadPool("test", 1, 1, posted.put)
+    told: list[float] = []
+    for _ in range(3):
+        assert pool.submit(lambda: 1 / 0, told.append)
+        with pytest.raises(ZeroDivisionError):
+            posted.get(timeout=30)()
+    assert pool.submit(lambda: 7, told.append)
+    posted.get(timeout=30)()
+    assert told == [7]
+    pool.stop()
 
 
 def test_a_loop_that_has_gone_gets_no_result() -> None:
