@@ -135,6 +135,10 @@ class Router:
         if found is not None:
             return found
         decided = tables.resolve(local, domain, trace)
+        if names_host(local) and _leaves(
+            decided, local
+        ):  # a catch-all, or a route that takes every user of ours
+            return self._another_s(local, domain, home, client_ip, trace)
         if isinstance(decided, Expansion) and len(decided.targets) > _SMALL:
             self._remember_list(key, decided)
         elif not isinstance(decided, Reply):
@@ -260,6 +264,13 @@ class Router:
     def credentials(self) -> Mapping[str, Credential]:
         """What the routes' ``credentials`` name."""
         return self._tables.credentials
+
+
+def _leaves(decided: Accepted | Reply, local: str) -> bool:
+    """Whether mail for ``local`` goes to another host under that very name."""
+    if isinstance(decided, Expansion):
+        return any(not one.mailbox and split(one.address)[0] == local for one in decided.targets)
+    return isinstance(decided, RemoteRoute)
 
 
 def _put(cache: dict[K, V], key: K, value: V) -> None:

@@ -13,6 +13,7 @@ from fastsmtp.mail.reply import (
     RELAY_DENIED,
     SRS_EXPIRED,
     SRS_FORGED,
+    Reply,
 )
 from fastsmtp.routing.addresses import split
 from fastsmtp.routing.aliases import AliasTable
@@ -176,7 +177,7 @@ def test_a_local_part_is_no_second_address(local: str, domain: str) -> None:
     caught = router(aliases={"@example.org": ["alice@example.org"]}).route(local, domain, STRANGER)
     assert caught == Expansion((Target("alice@example.org", "alice@example.org"),))
     # handed on, it stays one local part
-    handed = router(aliases={"@example.org": ["@corp.test"]}).route(local, domain, STRANGER)
+    handed = router(aliases={"@example.org": ["@corp.test"]}).route(local, domain, FRIEND)
     assert isinstance(handed, Expansion)
     assert [one.address.rpartition("@")[2] for one in handed.targets] == ["corp.test"]
 
@@ -428,7 +429,10 @@ def test_domains_and_aliases_of_the_backend() -> None:
     assert decide("Dan+x", "SHOP.test", STRANGER) == LocalRoute("dan@shop.test")
     assert decide("jo", "bücher.test", STRANGER) == LocalRoute("jo@xn--bcher-kva.test")
     assert decide("postmaster", "shop.test", STRANGER) == LocalRoute("alice@shop.test")
-    assert [mailbox for _, mailbox, _ in targets("Sales+tag", "shop.test")] == ["dan@shop.test", "eve@shop.test"]
+    assert [mailbox for _, mailbox, _ in targets("Sales+tag", "shop.test")] == [
+        "dan@shop.test",
+        "eve@shop.test",
+    ]
     assert [mailbox for _, mailbox, _ in targets("info", "example.org")] == ["alice@example.org", ""]
     assert targets("list", "shop.test") == [("eve@shop.test", "eve@shop.test", "owner-list@shop.test")]
     assert [mailbox for _, mailbox, _ in targets("whoever", "shop.test")] == ["dan@shop.test"]
@@ -496,6 +500,30 @@ def test_a_local_part_that_names_a_host_behind_the_next_hop() -> None:
         assert isinstance(r.route(local, "corp.test", None), RemoteRoute)
         assert r.route(local, "corp.test", STRANGER) is RELAY_DENIED
         assert r.route(local, "example.org", STRANGER) is MAILBOX_UNKNOWN
+
+
+@pytest.mark.parametrize("local", ["user%far.test", "far.test!user", "user@far.test", "user\uff20far.test"])
+@pytest.mark.parametrize(
+    "found",
+    [
+        router(aliases={"@example.org": ("@corp.test",)}),
+        router(aliases={"@example.org": ("alice@example.org", "@corp.test")}),
+        router(route("example.org", "inner.test:25"), unknown_users="create"),
+    ],
+    ids=["a catch-all", "a catch-all of several", "a route of users that are created"],
+)
+def test_a_next_hop_of_our_own_domain_is_told_no_host_by_strangers(found: Router, local: str) -> None:
+    """Neither before nor after somebody who may has sent there."""
+    assert found.route(local, "example.org", STRANGER) is RELAY_DENIED
+    assert not isinstance(found.route(local, "example.org", FRIEND), Reply)
+    assert found.route(local, "example.org", STRANGER) is RELAY_DENIED
+    assert not isinstance(found.route("user", "example.org", STRANGER), Reply)
+
+
+def test_an_alias_may_name_a_host() -> None:
+    found = router(aliases={"a!b@example.org": ("her@far.test",), "c@example.org": ("c%inner@corp.test",)})
+    assert not isinstance(found.route("a!b", "example.org", STRANGER), Reply)
+    assert not isinstance(found.route("c", "example.org", STRANGER), Reply)
 
 
 # --- the queue for other hosts ----------------------------------------------------------------------
