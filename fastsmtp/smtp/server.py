@@ -34,6 +34,7 @@ class ServerProtocol:
         "_binary",
         "_body",
         "_chunk_last",
+        "_chunk_more",
         "_chunk_reply",
         "_errors",
         "_exchanging",
@@ -62,6 +63,7 @@ class ServerProtocol:
         self._stage: Command | Literal["body"] | None = None  # what `resume` answers
         self._body: DotReader | ChunkReader | None = None
         self._chunk_last = False
+        self._chunk_more = 0  # times it is said again
         self._chunk_reply: Reply | None = None  # a chunk nobody wanted: swallowed, then this
         self._refused = False  # the handler knows that the body is at fault
         self._held = b""
@@ -409,9 +411,10 @@ class ServerProtocol:
             self._body.begin(octets)
             self._chunk_started()
 
-    def _swallow(self, octets: int, answer: Reply) -> None:
-        """Read a chunk that is not wanted, and only then refuse it (RFC 3030 §2)."""
+    def _swallow(self, octets: int, answer: Reply, more: int = 0) -> None:
+        """Read a chunk that is not wanted, and only then refuse it (RFC 3030 §2), ``more`` than once in LMTP."""
         self._chunk_reply = answer
+        self._chunk_more = more
         self._body = ChunkReader(0, True)
         self._body.begin(octets)
         if self._body.ended:
@@ -420,7 +423,7 @@ class ServerProtocol:
     def _swallowed(self) -> None:
         answer, self._chunk_reply, self._body = self._chunk_reply, None, None
         if answer is not None:
-            self._say(answer)
+            self._say_again(answer, self._chunk_more)
 
     # --- answers ----------------------------------------------------------------------------------
 
@@ -464,8 +467,9 @@ class ServerProtocol:
                     self._chunk_started()
                 else:
                     left = self._body.left if isinstance(self._body, ChunkReader) else 0
+                    more = self._more()
                     self._forget()
-                    self._swallow(left, answer)
+                    self._swallow(left, answer, more)
             case "body":
                 self._body_answered(answer or reply.LOCAL_ERROR)
 
@@ -510,10 +514,19 @@ class ServerProtocol:
         self._ask("body", self._handler.on_body_end())
 
     def _body_answered(self, answer: Reply) -> None:
-        """The reply to a whole message: one, or one for each recipient (RFC 2033 §4.2)."""
-        more = self._recipients - 1 if self._rules.lmtp else 0
-        self._state = State.READY  # the transaction ended with the message
+        """The reply to a message: the transaction ends with it."""
+        more = self._more()
+        self._state = State.READY
         self._forget()
+        self._say_again(answer, more)
+
+    def _more(self) -> int:
+        """How many replies the end of a message has beside the first: in LMTP there is one for each recipient
+        (RFC 2033 §4.2), but to a chunk that is not the last there is one (§4.3)."""
+        ends = isinstance(self._body, DotReader) or self._chunk_last
+        return self._recipients - 1 if self._rules.lmtp and ends else 0
+
+    def _say_again(self, answer: Reply, more: int) -> None:
         self._say(answer)
         if not self.closing:
             self._put(answer.wire * more)

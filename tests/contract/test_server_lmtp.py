@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fastsmtp.mail import reply
-from tests.fakes.session import IMPLEMENTATIONS, LMTP, STORED, Client
+from tests.fakes.session import IMPLEMENTATIONS, LMTP, NO, NOT_NOW, STORED, Client
 
 Make = Callable[..., Any]
 
@@ -47,6 +47,30 @@ def test_a_reply_for_each_recipient(
     assert client.say(b"MAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\nDATA\r\nx\r\n.\r\n").endswith(
         reply.SEND_DATA.wire + STORED.wire
     )
+
+
+@pytest.mark.parametrize(
+    ("sender", "body", "answers"),
+    [
+        (b"a", b"BDAT 20000\r\n" + b"x" * 20_000, [reply.TOO_BIG]),
+        (b"a", b"BDAT 2\r\nx\n", [reply.BARE_LF]),
+        (b"refusedata", b"BDAT 2\r\nx\n", [NO]),
+        (b"refusedata", b"BDAT 2 LAST\r\nx\n", [NO, NO]),
+        (b"laterrefusedata", b"BDAT 2 LAST\r\nx\n", [NOT_NOW, NOT_NOW]),
+        (b"refusedata", b"BDAT 0 LAST\r\n", [NO, NO]),
+        (b"refusedata", b"DATA\r\n", [NO]),
+    ],
+)
+def test_a_reply_for_each_recipient_only_at_the_end(
+    make: Make, sender: bytes, body: bytes, answers: list[reply.Reply]
+) -> None:
+    """To a chunk that is not the last there is one (RFC 2033 §4.3), and so there is to DATA itself."""
+    client = Client(make, LMTP)
+    client.say(OPEN.replace(b"<a@", b"<" + sender + b"@"), TWO)
+    assert client.say(body) == b"".join(answer.wire for answer in answers)
+    assert client.say(b"BDAT 0 LAST\r\n") == reply.NEED_MAIL.wire
+    client.say(b"MAIL FROM:<a@b.test>\r\n", TWO)
+    assert client.say(b"DATA\r\nx\r\n.\r\n") == reply.SEND_DATA.wire + STORED.wire * 2
 
 
 def test_no_reply_but_one_without_recipients(make: Make) -> None:

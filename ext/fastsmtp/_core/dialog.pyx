@@ -44,6 +44,7 @@ cdef class ServerProtocol:
     cdef int recipients
     cdef int skipped
     cdef int out_size
+    cdef int chunk_more       # times it is said again
     cdef bint chunk_last
     cdef bint refused
     cdef bint binary
@@ -133,9 +134,7 @@ cdef class ServerProtocol:
         """End the session with ``last``, such as 421; what to write."""
         if self.closing:
             return b""
-        self.forget()
-        self.say(last)
-        self.closing = True
+        self.refuse(last)
         return self.flush()
 
     def end(self):
@@ -470,20 +469,17 @@ cdef class ServerProtocol:
         (<ChunkReader>self.body).begin(octets)
         return self.chunk_started()
 
-    cdef int swallow(self, long long octets, answer) except -1:
-        """Read a chunk that is not wanted, and only then refuse it (RFC 3030 §2)."""
+    cdef int swallow(self, long long octets, answer, int more=0) except -1:
+        """Read a chunk that is not wanted, and only then refuse it (RFC 3030 §2), ``more`` than once in LMTP."""
         self.chunk_reply = answer
+        self.chunk_more = more
         self.body = ChunkReader(0, True)
         (<ChunkReader>self.body).begin(octets)
-        if octets == 0:
-            self.swallowed()
-        return 0
+        return self.swallowed() if octets == 0 else 0
 
     cdef int swallowed(self) except -1:
-        answer = self.chunk_reply
-        self.chunk_reply = None
-        self.body = None
-        return self.say(answer)
+        answer, self.chunk_reply, self.body = self.chunk_reply, None, None
+        return self.say_again(answer, self.chunk_more)
 
     # --- answers ----------------------------------------------------------------------------------
 
@@ -495,7 +491,7 @@ cdef class ServerProtocol:
 
     cdef int answered(self, int stage, answer) except -1:
         cdef bint accepted
-        cdef long long left
+        cdef long long left, more
         if stage == CMD_AUTH:
             return self.auth_answered(answer)
         accepted = answer is None or answer.code < 400
@@ -523,8 +519,9 @@ cdef class ServerProtocol:
             self.state = CHUNKS
             return self.chunk_started()
         left = (<ChunkReader>self.body).left
+        more = self.more()
         self.forget()
-        return self.swallow(left, answer)
+        return self.swallow(left, answer, <int>more)
 
     cdef int auth_answered(self, answer) except -1:
         if type(answer) is self.rules.challenge:
@@ -534,14 +531,19 @@ cdef class ServerProtocol:
         return self.say(reply.AUTHENTICATED if answer is None else answer, not self.authenticated)
 
     cdef int body_answered(self, answer) except -1:
-        """The reply to a whole message: one, or one for each recipient (RFC 2033 §4.2)."""
-        cdef int more = self.recipients - 1 if self.rules.lmtp else 0
+        cdef int more = self.more()
         self.state = READY  # the transaction ended with the message
         self.forget()
+        return self.say_again(answer, more)
+
+    cdef int more(self):
+        """How many replies the end of a message has beside the first (RFC 2033 §4.2, §4.3)."""
+        cdef bint ends = type(self.body) is DotReader or self.chunk_last
+        return self.recipients - 1 if self.rules.lmtp and ends else 0
+
+    cdef int say_again(self, answer, int more) except -1:
         self.say(answer)
-        if more and not self.closing:
-            self.put(answer.wire * more)
-        return 0
+        return self.put(answer.wire * more) if more and not self.closing else 0
 
     # --- bodies -----------------------------------------------------------------------------------
 
