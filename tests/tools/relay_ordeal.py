@@ -71,7 +71,7 @@ class RelayOrdeal:
         until("its connections are gone", lambda: self.exchange.idle, 10)
         self.died()
 
-    def end(self, seconds: float = 40) -> int:
+    def end(self, seconds: float = 80) -> int:
         """Wait until everything has arrived; what is wrong fails the test. How many messages were accepted."""
         self.exchange.grey = 0.0
         self.pause()
