@@ -5,7 +5,6 @@ import hashlib
 import smtplib
 import ssl
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ from tests.system.server import free_port
 from tests.tools import arrived
 from tests.tools.chains import Issued
 from tests.tools.jwt import AUDIENCE, ISSUER, Issuer
-from tests.tools.site import Site, environment, site
+from tests.tools.site import Site, site
 from tests.tools.tls_pairs import write_pair
 from tests.tools.waiting import until
 
@@ -65,25 +64,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             "auth.oauth": {"issuer": ISSUER, "audience": AUDIENCE, "keys": str(keys)},
         },
     ) as server:
-        subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "fastsmtp",
-                "user",
-                "add",
-                LOGIN,
-                "--password-stdin",
-                "-c",
-                str(server.file),
-            ],
-            env=environment(),
-            input=PASSWORD + "\n",
-            text=True,
-            capture_output=True,
-            timeout=60,
-            check=True,
-        )
+        server.add_account(LOGIN, PASSWORD)
         yield Place(server, ports, ca)
         server.stop_in_order()
         for secret in (PASSWORD, THEM.token().partition(".")[0]):

@@ -5,8 +5,6 @@ import email
 import email.policy
 import smtplib
 import ssl
-import subprocess
-import sys
 from collections.abc import Iterator
 from email.message import EmailMessage
 
@@ -14,7 +12,7 @@ import pytest
 
 from tests.system.server import free_port
 from tests.tools.chains import Issued
-from tests.tools.site import Site, environment, site
+from tests.tools.site import Site, site
 from tests.tools.tls_pairs import write_pair
 from tests.tools.waiting import until
 
@@ -59,25 +57,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         tls={"certificates": [{"cert": pair.cert, "key": pair.key}]},
         accounts={"backend": "embedded"},
     ) as server:
-        subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "fastsmtp",
-                "user",
-                "add",
-                LOGIN,
-                "--password-stdin",
-                "-c",
-                str(server.file),
-            ],
-            env=environment(),
-            input=PASSWORD + "\n",
-            text=True,
-            capture_output=True,
-            timeout=60,
-            check=True,
-        )
+        server.add_account(LOGIN, PASSWORD)
         yield Place(server, ports, root.pem)
 
 

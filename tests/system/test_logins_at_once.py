@@ -2,15 +2,13 @@
 
 import base64
 import select
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 
 from fastsmtp.accounts.settings import HashSettings
-from tests.tools.site import Site, environment, site
+from tests.tools.site import Site, site
 from tests.tools.wire import Wire
 
 CROWD = 200
@@ -37,25 +35,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         limits={"loopback_exempt": True},
         **{"accounts.hash": {"waiting": WAITING}},
     ) as running:
-        subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "fastsmtp",
-                "user",
-                "add",
-                LOGIN,
-                "--password-stdin",
-                "-c",
-                str(running.file),
-            ],
-            env=environment(),
-            input=PASSWORD + "\n",
-            text=True,
-            capture_output=True,
-            timeout=60,
-            check=True,
-        )
+        running.add_account(LOGIN, PASSWORD)
         with running.wire() as wire:  # what the first hash makes the workers load
             wire.hello()
             wire.expect(b"AUTH PLAIN " + plain(b"wrong"), "535 5.7.8")

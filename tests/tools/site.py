@@ -3,6 +3,8 @@
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +56,18 @@ class Site(RunningServer):
     def wire(self, **options: Any) -> Wire:
         """A new connection to the server."""
         return Wire(self.address, **options)
+
+    def add_account(self, login: str, password: str) -> None:
+        """By the command, as an operator does it."""
+        subprocess.run(
+            [sys.executable, "-m", "fastsmtp", "user", "add", login, "--password-stdin", "-c", str(self.file)],
+            env=environment(),
+            input=password + "\n",
+            text=True,
+            capture_output=True,
+            timeout=60,
+            check=True,
+        )
 
     def maildir(self, user: str, domain: str = "example.org") -> Path:
         """The Maildir of this user."""
