@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from msgspec import Meta, Struct
 
 from fastsmtp.accounts.names import canonical_domain
-from fastsmtp.config.secrets import SecretStruct
+from fastsmtp.config.secrets import PasswordText, SecretStruct
 from fastsmtp.config.values import Duration, check_hostname, parse_ip
 
 Backend = Literal["static", "embedded", "passwd-file", "sqlite", "postgresql", "ldap", "dovecot"]
@@ -90,17 +90,7 @@ class PostgresqlSettings(SecretStruct, frozen=True, kw_only=True):
         ]
         | None
     ) = None
-    password: (
-        Annotated[
-            str,
-            Meta(
-                min_length=1,
-                description="The password itself, for a settings file that nobody else can read.",
-                extra={"secret": True},
-            ),
-        ]
-        | None
-    ) = None
+    password: PasswordText | None = None
     login: Annotated[str, Meta(description=_LOGIN.format("`$1`"))] = (
         "SELECT password FROM users WHERE login = $1"
     )
@@ -146,17 +136,7 @@ class LdapSettings(SecretStruct, frozen=True, kw_only=True):
         ]
         | None
     ) = None
-    password: (
-        Annotated[
-            str,
-            Meta(
-                min_length=1,
-                description="The password itself, for a settings file that nobody else can read.",
-                extra={"secret": True},
-            ),
-        ]
-        | None
-    ) = None
+    password: PasswordText | None = None
     filter: Annotated[
         str,
         Meta(

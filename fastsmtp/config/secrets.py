@@ -5,8 +5,9 @@
 
 import os
 from pathlib import Path
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from fastsmtp.config.errors import SettingsError
 from fastsmtp.config.kinds import fields_of, flagged
@@ -15,6 +16,16 @@ PREFIX = "credential:"
 SERVICE_DIRECTORY = "/run/credentials/fastsmtp.service"
 """Where systemd puts them; for commands that it has not started, and so are not told."""
 _LONGEST = 4096
+
+PasswordText = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        description="The password itself, for a settings file that nobody else can read.",
+        extra={"secret": True},
+    ),
+]
+"""Of a setting beside one that names a file."""
 
 
 class SecretStruct(Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from fastsmtp.config.secrets import SecretStruct
+from fastsmtp.config.secrets import PasswordText, SecretStruct
 from fastsmtp.config.values import Duration, check_hostname, parse_network
 from fastsmtp.routing.addresses import parse_domain
 from fastsmtp.routing.destinations import parse_destination
@@ -179,17 +179,7 @@ class CredentialSettings(SecretStruct, frozen=True, kw_only=True):
         ]
         | None
     ) = None
-    password: (
-        Annotated[
-            str,
-            Meta(
-                min_length=1,
-                description="The password itself, for a settings file that nobody else can read.",
-                extra={"secret": True},
-            ),
-        ]
-        | None
-    ) = None
+    password: PasswordText | None = None
 
     def __post_init__(self) -> None:
         if (self.password is None) == (self.password_file is None):
