@@ -320,7 +320,11 @@ def test_a_change_that_is_cut_off_says_how_far_it_came(
         return await change(self, wanted, position)
 
     monkeypatch.setattr(FakeDesk, "change", cut)
-    assert run(["queue", "hold", "--everything", "--yes"]) == 130
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests may have it ignored
+    try:
+        assert run(["queue", "hold", "--everything", "--yes"]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     out, err = lines(capsys)
     held = list(queue.states().values()).count("held")
     assert 8 < held < 20
