@@ -5,14 +5,19 @@ An environment belongs to the process that opened it (LMDB must not cross a fork
 """
 
 import fcntl
+import importlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import lmdb
+
+with suppress(ImportError):
+    # lmdb imports it at the first opening, when whoever we have become may not enter its directory.
+    importlib.import_module("lmdb._envid")
 
 _FORMAT = b"format"
 _SHARED_READERS = 1024  # more than the workers there may be
