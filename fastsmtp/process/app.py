@@ -41,6 +41,7 @@ from fastsmtp.process.sockets import Accept, Listener, close_all, kernel_backlog
 from fastsmtp.process.supervisor import Supervisor
 from fastsmtp.process.worker import LOOP, Worker
 from fastsmtp.queue.suspects import Suspects
+from fastsmtp.routing.reload import Signature
 from fastsmtp.routing.srs import SECRET_FILE, make_secret, read_secret
 from fastsmtp.spool.suspects import SuspectBoard
 from fastsmtp.telemetry.maillog import MailLog
@@ -53,20 +54,20 @@ OWN_FILES = 200
 """Open files that a worker needs besides its connections and their bodies: listeners, spool, mailboxes."""
 
 
-def serve(settings: Settings, file: Path | None) -> int:
+def serve(settings: Settings, file: Path | None, read: Signature = None) -> int:
     """Run the server until it is told to stop; returns the exit code. ``settings`` came from ``file``, which is
-    watched for changes of routing. Raises `StartError` when it cannot start; what only a worker finds out stands in
-    the log."""
+    watched for changes of routing, and was as ``read`` says right before. Raises `StartError` when it cannot start;
+    what only a worker finds out stands in the log."""
     _fill_standard_files()
     clock = SystemClock()
     log = MailLog(clock, slot=None)
     try:
-        return _serve(settings, file, clock, log)
+        return _serve(settings, file, read, clock, log)
     finally:
         log.finish()
 
 
-def _serve(settings: Settings, file: Path | None, clock: Clock, log: MailLog) -> int:
+def _serve(settings: Settings, file: Path | None, read: Signature, clock: Clock, log: MailLog) -> int:
     identity = find_user(settings.user)
     keys = key_keeper(settings.tls, clock, log)
     credentials = Credentials(settings)
@@ -107,7 +108,7 @@ def _serve(settings: Settings, file: Path | None, clock: Clock, log: MailLog) ->
     build = functools.partial(
         MailServices,
         settings=msgspec.structs.replace(settings, limits=limits),
-        source=SettingsSource(file, settings, secret, credentials),
+        source=SettingsSource(file, settings, secret, credentials, read),
         guard=guard,
         limits=LimitTable(rules_in_force(limits.rules), clock, loopback_exempt=limits.loopback_exempt),
         pressure=PressureBoard(shards),

@@ -18,9 +18,10 @@ from fastsmtp.routing.tables import RoutingTables
 
 
 class SettingsSource:
-    """The `Source` that ``file`` is, which may change; the first time, and without a file always, it is ``settings``.
-    ``secret`` is SRS's, None: senders are not rewritten. ``credentials`` were read for workers. ``names`` are those
-    of the backend of accounts, given once that is open."""
+    """The `Source` that ``file`` is. As long as that is as it was when ``settings`` were ``read`` from it, they are
+    taken: every worker has them, and none reads the file for itself. Without a file they always are. ``secret`` is
+    SRS's, None: senders are not rewritten. ``credentials`` were read for workers. ``names`` are those of the backend
+    of accounts, given once that is open."""
 
     def __init__(
         self,
@@ -28,6 +29,7 @@ class SettingsSource:
         settings: Settings,
         secret: bytes | None,
         credentials: Credentials | None = None,
+        read: Signature = None,
     ) -> None:
         self.seen: dict[Path, Signature] = {}
         self.names: Names | None = None
@@ -35,6 +37,7 @@ class SettingsSource:
         self._settings = settings
         self._secret = secret
         self._credentials = credentials
+        self._read = read
 
     def load(self) -> tuple[RoutingTables, Srs | None]:
         """See `Source.load`."""
@@ -42,7 +45,8 @@ class SettingsSource:
         settings = self._settings
         if self._file is not None:
             self._look(self._file)
-            settings = load_settings(self._file)
+            if self._read is None or self.seen[self._file] != self._read:
+                settings = load_settings(self._file)
         return self._tables(settings)
 
     def fall_back(self) -> tuple[RoutingTables, Srs | None]:

@@ -233,9 +233,7 @@ class MailServices:
 
     def _open_accounts(self) -> Backend:
         settings = self._settings
-        backend = make_backend(
-            settings.accounts, settings.data_dir, self._loop, self._clock, self._log.event
-        )
+        backend = make_backend(settings.accounts, settings.data_dir, self._loop, self._clock, self._log.event)
         try:
             backend.start()
         except AccountsError as error:

@@ -144,11 +144,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     tls_policy: TlsPolicySettings = TlsPolicySettings()
     dns: DnsSettings = DnsSettings()
 
-    def __post_init__(self) -> None:
-        problems = list(_contradictions(self))
-        if problems:
-            raise SettingsError(problems)
-
     @property
     def session(self) -> SessionSettings:
         """What a session needs of all this."""
@@ -164,7 +159,7 @@ def load_settings(file: Path | None) -> Settings:
         return default_settings(Path.cwd())
     table = load_toml(file)
     try:
-        return _absolute(bind(table, Settings), file.absolute().parent)
+        return _absolute(checked(bind(table, Settings)), file.absolute().parent)
     except SettingsError as error:
         raise SettingsError(f"{file}: {problem}" for problem in error.problems) from None
 
@@ -182,7 +177,16 @@ def default_settings(base: Path) -> Settings:
         limits=LimitSettings(loopback_exempt=True),
         spool=SpoolSettings(reserve=16 << 20, ahead=16 << 20),
     )
-    return _absolute(settings, base)
+    return _absolute(checked(settings), base)
+
+
+def checked(settings: Settings) -> Settings:
+    """The same ``settings``. Raises `SettingsError` when values that are good one by one contradict each other; it
+    goes through all routes and aliases, so that a file's are checked once, when they are loaded."""
+    problems = list(_contradictions(settings))
+    if problems:
+        raise SettingsError(problems)
+    return settings
 
 
 def _absolute(settings: Settings, base: Path) -> Settings:
@@ -190,7 +194,9 @@ def _absolute(settings: Settings, base: Path) -> Settings:
     if relay.recipients not in (None, VERIFY):
         relay = change(relay, recipients=str(base / relay.recipients))
     credentials = {
-        name: one if one.password_file is None else change(one, password_file=file_of(base, one.password_file))
+        name: one
+        if one.password_file is None
+        else change(one, password_file=file_of(base, one.password_file))
         for name, one in settings.credentials.items()
     }
     mailboxes = change(settings.mailboxes, path=str(base / settings.mailboxes.path))

@@ -17,7 +17,7 @@ from fastsmtp.config.errors import SettingsError
 from fastsmtp.config.load import parse_toml
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.privileges import Identity
-from fastsmtp.process.settings import Settings
+from fastsmtp.process.settings import Settings, checked
 from fastsmtp.tls.certificates import read_pair
 from fastsmtp.tls.pair import CertificateError
 from fastsmtp.tls.selfsigned import CERT_FILE, KEY_FILE, self_signed
@@ -120,7 +120,7 @@ def make_files(plan: Plan, identity: Identity | None) -> None:
         )
     text = settings_text(plan)
     try:
-        bind(parse_toml(text, SETTINGS_FILE), Settings)
+        checked(bind(parse_toml(text, SETTINGS_FILE), Settings))
         if plan.pair:
             read_pair(CertificateSettings(cert=str(plan.pair[0]), key=str(plan.pair[1])))
     except SettingsError as error:

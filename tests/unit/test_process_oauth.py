@@ -14,7 +14,7 @@ from fastsmtp.oauth.settings import OauthSettings
 from fastsmtp.process import oauth
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.oauth import make_tokens
-from fastsmtp.process.settings import ListenerSettings, Settings, load_settings
+from fastsmtp.process.settings import ListenerSettings, Settings, checked, load_settings
 from fastsmtp.session.auth_settings import AuthSettings
 from fastsmtp.transport.smtp.https import HttpsFetcher
 from fastsmtp.transport.smtp.mta_sts import FetchError
@@ -95,8 +95,8 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("backend", ["static", "dovecot"])
 def test_accounts_that_cannot_be_asked_for(backend: str) -> None:
     with pytest.raises(SettingsError, match=f'auth.oauth: whose a token is cannot .* "{backend}"'):
-        settings("keys.json", backend)
-    assert settings(None, backend).auth.oauth is None
+        checked(settings("keys.json", backend))
+    checked(settings(None, backend))
 
 
 def test_a_file_lies_beside_the_settings(tmp_path: Path) -> None:

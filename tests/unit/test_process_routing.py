@@ -6,9 +6,11 @@ import pytest
 
 from fastsmtp.config.errors import SettingsError
 from fastsmtp.mail.reply import MAILBOX_UNKNOWN
+from fastsmtp.process import routing
 from fastsmtp.process.routing import SettingsSource, router_of
 from fastsmtp.process.settings import load_settings, srs_domain
 from fastsmtp.routing.credentials import Credential
+from fastsmtp.routing.reload import signature
 from fastsmtp.routing.route import Hop, LocalRoute, RemoteRoute
 from fastsmtp.routing.srs import make_secret
 
@@ -78,6 +80,19 @@ def test_the_next_time_it_is_what_the_file_says_then(file: Path) -> None:
         source.load()
     tables, _ = source.fall_back()
     assert tables.place("bob", "example.org") is MAILBOX_UNKNOWN
+
+
+def test_a_file_that_is_as_it_was_is_not_read_again(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, settings = signature(file), load_settings(file)
+    source = SettingsSource(file, settings, None, read=read)
+    monkeypatch.setattr(routing, "load_settings", lambda file: pytest.fail("read again"))
+    tables, _ = source.load()
+    assert file in source.seen
+    assert tables.place("bob", "example.org") is MAILBOX_UNKNOWN
+    monkeypatch.undo()
+    file.write_text(TEXT.replace('users = ["alice"]', 'users = ["alice", "bob"]'))
+    tables, _ = source.load()
+    assert tables.place("bob", "example.org") == LocalRoute("bob@example.org")
 
 
 def test_without_a_file_nothing_but_what_it_names_is_watched(file: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from fastsmtp.config.bind import bind
 from fastsmtp.process.errors import StartError
-from fastsmtp.process.settings import Settings, load_settings
+from fastsmtp.process.settings import Settings, checked, load_settings
 from fastsmtp.process.setup import SYSTEM_DIRECTORY, SYSTEM_STATE, Plan, make_files, settings_text
 
 
@@ -43,7 +43,7 @@ def test_what_is_made(tmp_path: Path) -> None:
 
 def test_a_whole_machines_server_keeps_its_mail_below_var() -> None:
     text = settings_text(plan(SYSTEM_DIRECTORY, user="fastsmtp", listen=("192.0.2.1", "2001:db8::1")))
-    settings = bind(tomllib.loads(text), Settings)
+    settings = checked(bind(tomllib.loads(text), Settings))
     assert settings.user == "fastsmtp"
     assert settings.data_dir == SYSTEM_STATE / "data"
     assert settings.mailboxes.path == f"{SYSTEM_STATE}/mail/{{domain}}/{{user}}"
