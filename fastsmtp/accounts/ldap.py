@@ -91,7 +91,7 @@ class LdapAccounts:
         """Read the names again when it is time to."""
         now = self._clock.monotonic()
         if not self._reading and now >= self._due:
-            self._reading = self._pool.submit(self._read, self._have_read)
+            self._reading = self._pool.submit(self._read, self._have_read, AccountsError)
             if self._reading:
                 self._due = now + self._settings.refresh
 
@@ -114,7 +114,7 @@ class LdapAccounts:
         return self._later(lambda: self._judge(login, None), told)
 
     def _later(self, judge: Callable[[], Verdict], told: Told) -> Verdict | None:
-        return None if self._pool.submit(judge, told) else _BUSY
+        return None if self._pool.submit(judge, told, Unavailable) else _BUSY
 
     # --- from a thread ------------------------------------------------------------------------
 

@@ -68,7 +68,9 @@ class PasswdFile:
     prepared = False
     immediate = True
 
-    def __init__(self, file: Path, home: str, cost: Cost, pool: ThreadPool, event: Callable[[str], None]) -> None:
+    def __init__(
+        self, file: Path, home: str, cost: Cost, pool: ThreadPool, event: Callable[[str], None]
+    ) -> None:
         self.names = SnapshotNames(complete=True)
         self._file = file
         self._home = home
@@ -92,7 +94,7 @@ class PasswdFile:
         still, self._last = now == self._last, now
         if now == self._known or not still or self._reading:
             return
-        self._reading = self._pool.submit(self._read, self._have_read)
+        self._reading = self._pool.submit(self._read, self._have_read, AccountsError)
         if self._reading:
             self._known = now
 

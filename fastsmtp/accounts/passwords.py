@@ -128,7 +128,7 @@ class Passwords:
         return DISABLED if record.disabled else _identity(record)
 
     def _later(self, judge: Callable[[], Verdict], told: Told) -> Verdict | None:
-        return None if self._pool.submit(judge, told) else _BUSY
+        return None if self._pool.submit(judge, told, Unavailable) else _BUSY
 
     def _look(self, name: str | None) -> tuple[Record | None, str]:
         """The account, and the hash to compare with, which is another's when there is none."""

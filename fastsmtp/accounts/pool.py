@@ -2,11 +2,11 @@
 
 import contextlib
 from collections.abc import Callable
-from concurrent.futures import Future
 from queue import SimpleQueue
 from threading import Thread
 from typing import TypeVar
 
+from fastsmtp.defects import describe
 from fastsmtp.threads import make_way
 
 T = TypeVar("T")
@@ -26,24 +26,24 @@ class ThreadPool:
         self._threads: list[Thread] = []
         self._under_way = 0
 
-    def submit(self, work: Callable[[], T], told: Callable[[T], None]) -> bool:
-        """Have ``work`` done by a thread; ``told`` gets the result on the loop's thread. What it raises, which is a
-        defect, is raised there, and nobody is told. False, and nothing is done, when too much waits already."""
+    def submit(self, work: Callable[[], T], told: Callable[[T], None], failed: Callable[[str], T]) -> bool:
+        """Have ``work`` done by a thread; ``told`` gets the result on the loop's thread. When it raises, which is a
+        defect, the result is what ``failed`` makes of a line about that. False, and nothing is done, when too much
+        waits already."""
         if self._under_way >= self._room:
             return False
 
-        def done(future: Future[T]) -> None:
+        def done(result: T) -> None:
             self._under_way -= 1
-            told(future.result())
+            told(result)
 
         def run() -> None:
-            future: Future[T] = Future()
             try:
-                future.set_result(work())
+                result = work()
             except Exception as error:  # or the thread, and its room, were lost to all that come after
-                future.set_exception(error)
+                result = failed(describe(error))
             with contextlib.suppress(RuntimeError):  # a loop that is closed wants no result
-                self._post(lambda: done(future))
+                self._post(lambda: done(result))
 
         self._under_way += 1
         if len(self._threads) < min(self._most, self._under_way):

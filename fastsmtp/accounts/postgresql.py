@@ -13,6 +13,7 @@ from fastsmtp.accounts.sql import Decoys, logins_of, record_of
 from fastsmtp.clock import Clock
 from fastsmtp.config.errors import SettingsError
 from fastsmtp.config.secrets import read_secret
+from fastsmtp.defects import describe
 
 _PATIENCE = 5.0
 """Seconds for the answer to one query, connecting included."""
@@ -118,11 +119,16 @@ class PostgresqlAccounts(Decoys):
             self.names.replace(await self._answered(self._logins()))
             self._trouble = ""
         except AccountsError as error:
-            if str(error) != self._trouble:
-                self._trouble = str(error)
-                self._event(f"accounts stay as they were: {error}")
+            self._tell(str(error))
+        except Exception as error:  # a task that nobody waits for says nothing by itself
+            self._tell(describe(error))
         finally:
             self._reading = None
+
+    def _tell(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self._event(f"accounts stay as they were: {trouble}")
 
     async def _answered(self, asked: Coroutine[Any, Any, T]) -> T:
         """What ``asked`` gives; when that fails, `AccountsError` without the address, which may hold a password."""

@@ -69,7 +69,7 @@ class SqliteAccounts(Decoys):
                 self._tell(f"accounts stay as they were: {self._settings.file}: {error}")
             return
         if version != self._version and not self._reading:
-            self._reading = self._pool.submit(self._read, self._have_read)
+            self._reading = self._pool.submit(self._read, self._have_read, AccountsError)
             if self._reading:
                 self._version = version
 

@@ -9,6 +9,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from fastsmtp.clock import Clock
+from fastsmtp.defects import describe
 
 PAUSE = 60.0
 """Seconds between two fetches that are not due, however many tokens name unknown keys, and after one in vain."""
@@ -131,6 +132,8 @@ class UrlKeys:
             self._due = self._clock.monotonic() + self._refresh
         except KeysError as error:
             self._event(f"auth.oauth.keys: {self._url}: {error}")
+        except Exception as error:  # whoever waits is told whatever happens
+            self._event(f"auth.oauth.keys: {self._url}: {describe(error)}")
         finally:
             self._task = None
         waiting, self._waiting = self._waiting, []

@@ -10,6 +10,7 @@ from joserfc.jws import JWSRegistry
 
 from fastsmtp.accounts.base import Refused, Unavailable
 from fastsmtp.clock import Clock
+from fastsmtp.defects import describe
 from fastsmtp.oauth.base import Vouched
 from fastsmtp.oauth.settings import OauthSettings
 
@@ -74,6 +75,8 @@ class JwtVerifier:
             return Refused(f"token: {error.error}")  # its text could quote the token
         except (ValueError, TypeError, RecursionError):
             return _NOT_READABLE
+        except Exception as error:
+            return Unavailable(describe(error))
 
     def _header(self, token: str) -> dict[str, Any]:
         return jws.extract_compact(token.encode(), registry=self._registry).headers()

@@ -6,12 +6,13 @@ wrong with its login; the reason stands in the log.
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
 from fastsmtp.accounts.base import Authenticator, Identity, Refused, ScramKeys, Unavailable, Verdict
 from fastsmtp.accounts.names import canonical_login
+from fastsmtp.defects import describe
 from fastsmtp.mail.reply import (
     AUTH_MALFORMED,
     AUTH_NEEDS_TLS,
@@ -37,6 +38,7 @@ from fastsmtp.sasl.server import (
 from fastsmtp.session.auth_settings import AuthSettings
 from fastsmtp.telemetry.maillog import MailLog
 
+T = TypeVar("T")
 Step = bytes | Identity | Reply
 """A challenge, who has logged in, or why not."""
 
@@ -148,10 +150,7 @@ class Login:
 
     def receive(self, message: bytes) -> Step | None:
         """The next step; None: it comes by ``told``."""
-        try:
-            return self._go_on(self._mechanism.receive(message))
-        except Malformed as error:
-            return self._fail(str(error), AUTH_MALFORMED)
+        return self._sure(lambda: self._go_on(self._mechanism.receive(message)))
 
     def forget(self) -> None:
         """The client has gone, or has cancelled: ``told`` hears no more."""
@@ -165,7 +164,7 @@ class Login:
             return self._fail(self._why(said), AUTH_REFUSED)
         if isinstance(said, KeysWanted):
             self._login = said.login
-            keys = accounts.scram(said.login, lambda keys: self._hear(self._keys(keys)))
+            keys = accounts.scram(said.login, self._later(self._keys))
             return None if keys is None else self._keys(keys)
         self._authorization = said.authorization
         if isinstance(said, Token):
@@ -173,7 +172,7 @@ class Login:
         self._login = said.login
         if isinstance(said, Proven):
             return self._judge(self._identity or Refused(_UNKNOWN))
-        verdict = accounts.verify(said.login, said.password, lambda verdict: self._hear(self._judge(verdict)))
+        verdict = accounts.verify(said.login, said.password, self._later(self._judge))
         return None if verdict is None else self._judge(verdict)
 
     def _why(self, failed: Failed) -> str:
@@ -194,7 +193,7 @@ class Login:
         self._login = self._authorization
         if not token:
             return self._bearer(Refused("no token, as of a client that asks what is wanted"))
-        found = tokens.verify(token, lambda found: self._hear(self._vouched(found)))
+        found = tokens.verify(token, self._later(self._vouched))
         return None if found is None else self._vouched(found)
 
     def _vouched(self, found: Vouched | Refused | Unavailable) -> Step | None:
@@ -202,9 +201,7 @@ class Login:
         if not isinstance(found, Vouched):
             return self._bearer(found)
         self._login = found.login
-        verdict = self._logins.authenticator.vouched(
-            found.login, lambda verdict: self._hear(self._bearer(verdict))
-        )
+        verdict = self._logins.authenticator.vouched(found.login, self._later(self._bearer))
         return None if verdict is None else self._bearer(verdict)
 
     def _bearer(self, verdict: Verdict) -> Step | None:
@@ -247,6 +244,20 @@ class Login:
 
     def _tell_log(self, reason: str | None) -> None:
         self._logins.log.login(client=self._ip, mechanism=self._name, login=self._login, reason=reason)
+
+    def _later(self, judge: Callable[[T], Step | None]) -> Callable[[T], None]:
+        """For an answer that takes time: what comes of it is told."""
+        return lambda found: self._hear(self._sure(lambda: judge(found)))
+
+    def _sure(self, work: Callable[[], Step | None]) -> Step | None:
+        """The step that ``work`` comes to. A fault of ours is no refusal: the client may try again."""
+        try:
+            return work()
+        except Malformed as error:
+            return self._fail(str(error), AUTH_MALFORMED)
+        except Exception as error:
+            self._tell_log(describe(error))
+            return AUTH_UNAVAILABLE
 
     def _hear(self, step: Step | None) -> None:
         if step is not None and self._told is not None:

@@ -8,6 +8,7 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 from fastsmtp._core import net
+from fastsmtp.defects import describe
 from fastsmtp.mail.reply import EARLY_TALK, LOCAL_ERROR, SHUTTING_DOWN, TIMEOUT, Reply
 from fastsmtp.session import proxy
 from fastsmtp.session.listener import Listener
@@ -385,7 +386,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _broken(self, error: Exception) -> None:
         """A defect of ours: the client is told to try later, the operator what happened."""
-        self._service.context.log.event(f"internal error in a session with {self._ip}: {error!r}")
+        self._service.context.log.event(f"session with {self._ip} ended: {describe(error)}")
         self._transport.write(LOCAL_ERROR.wire)
         self._phase = _CLOSING
         self._transport.close()

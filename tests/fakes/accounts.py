@@ -168,7 +168,7 @@ class FakePool:
         self.room = room
         self._waiting: list[Callable[[], None]] = []
 
-    def submit(self, work: Callable[[], T], told: Callable[[T], None]) -> bool:
+    def submit(self, work: Callable[[], T], told: Callable[[T], None], failed: Callable[[str], T]) -> bool:
         """See `ThreadPool.submit`."""
         if len(self._waiting) >= self.room:
             return False

@@ -64,7 +64,9 @@ class Bench:
             secret=b"made up of this" if records.immediate else b"",
         )
 
-    def submit(self, work: Callable[[], Any], told: Callable[[Any], None]) -> bool:
+    def submit(
+        self, work: Callable[[], Any], told: Callable[[Any], None], failed: Callable[[str], Any]
+    ) -> bool:
         if len(self.waiting) >= self._room:
             return False
         self.hashed += 1

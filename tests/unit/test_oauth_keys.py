@@ -101,7 +101,7 @@ class Web:
         self.asked.append(asyncio.get_running_loop().create_future())
         return await self.asked[-1]
 
-    async def answer(self, answer: bytes | KeysError) -> None:
+    async def answer(self, answer: bytes | Exception) -> None:
         await asyncio.sleep(0)
         if isinstance(answer, bytes):
             self.asked[-1].set_result(answer)
@@ -163,6 +163,18 @@ def test_an_unknown_key_has_them_fetched_but_not_every_time() -> None:
         assert told == [1, 2, 4], "told when it failed too"
 
     assert len(with_web(test).asked) == 2
+
+
+def test_a_fault_leaves_nobody_waiting() -> None:
+    async def test(web: Web) -> None:
+        told: list[int] = []
+        assert web.keys.renew(lambda: told.append(1))
+        await web.answer(ZeroDivisionError("a secret"))
+        assert told == [1]
+        (event,) = web.events
+        assert event.startswith(f"auth.oauth.keys: {URL}: internal error, ZeroDivisionError at ")
+
+    with_web(test)
 
 
 def test_the_end_while_keys_are_fetched() -> None:

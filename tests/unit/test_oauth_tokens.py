@@ -38,6 +38,14 @@ def test_a_good_token(algorithm: str) -> None:
     assert judged(THEM.token(algorithm=algorithm)) == ALICE
 
 
+def test_a_fault_while_a_token_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = verifier()
+    monkeypatch.setattr(one, "_read", lambda token, candidates: {}["a secret"])
+    found = one.verify(THEM.token(), lambda found: None)
+    assert isinstance(found, Unavailable)
+    assert found.reason.startswith("internal error, KeyError at ")
+
+
 @pytest.mark.parametrize(
     "claims",
     [

@@ -304,6 +304,51 @@ def test_tokens_that_cannot_be_checked() -> None:
     assert world.reasons == ["no keys"]
 
 
+# --- faults of ours --------------------------------------------------------------------------------
+
+
+class Faulty(FakeAuthenticator):
+    """Answers with what nobody expects."""
+
+    def __init__(self, *, later: bool) -> None:
+        super().__init__(later=later)
+
+    def _tell(self, login: str, judge: Any, told: Any) -> Any:
+        if not self.later:
+            raise IndexError("secret")
+        self._waiting.append(lambda: told(None))
+        return None
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["at once", "later"])
+@pytest.mark.parametrize(
+    ("mechanism", "message"),
+    [
+        ("PLAIN", plain()),
+        ("XOAUTH2", xoauth2("good")),
+        ("SCRAM-SHA-256", b"n,,n=alice@example.org,r=nonce"),
+    ],
+)
+def test_a_fault_of_ours_is_told_once_and_blames_nobody(mechanism: str, message: bytes, later: bool) -> None:
+    penalties = FakePenalties()
+    world = World(Faulty(later=later), tokens=FakeTokens(), penalties=penalties)
+    step = world.begin(mechanism).start(message)
+    world.accounts.answer()
+    assert [step or world.steps.pop()] == [AUTH_UNAVAILABLE]
+    (reason,) = world.reasons
+    assert str(reason).startswith("internal error, ")
+    assert penalties.told == []
+
+
+def test_a_fault_over_a_token_that_waited() -> None:
+    tokens = FakeTokens(later=True)
+    world = World(Faulty(later=False), tokens=tokens)
+    assert world.begin("OAUTHBEARER").start(b"n,,\1auth=Bearer good\1\1") is None
+    tokens.waiting.pop()()
+    assert world.steps == [AUTH_UNAVAILABLE]
+    assert "internal error, IndexError" in str(world.reasons)
+
+
 # --- penalties, and clients that go ---------------------------------------------------------------
 
 
