@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from fastsmtp import _core
-from fastsmtp.smtp import client, client_dialogue, dialogue, server
+from fastsmtp.smtp import client, client_dialogue, dialogue, server, server_session
 
 
 def test_the_core_that_runs_is_the_one_that_is_used() -> None:
@@ -42,6 +42,11 @@ def test_the_twins_have_one_face() -> None:
         if inspect.isfunction(plain):
             names = list(inspect.signature(getattr(compiled.ServerProtocol, name)).parameters)
             assert names == list(inspect.signature(plain).parameters)
+
+
+def test_they_are_divided_alike() -> None:
+    compiled = pytest.importorskip("fastsmtp._core.server_session", reason="the compiled core is not built")
+    assert public(server_session.ServerSession) == public(compiled.ServerSession)
 
 
 def test_so_have_the_clients() -> None:
