@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import uvloop
-from drive import Figures, anonymous
+from drive import Figures, anonymous, flush_ms
 from relay import counting_sink, relayed
 from servers import CHECKOUT, RELAY_PORT, FastSmtp, Server, ServerError, pids, run, wait_for_greeting
 
@@ -58,14 +58,15 @@ def million(server: Server, options: argparse.Namespace) -> Figures:
     down; what the server takes to start with them, holds in memory and writes while nothing comes."""
     assert isinstance(server, FastSmtp)
 
-    def rounds() -> tuple[float, float]:
-        figures = [
-            relayed(server, kept=True, sessions=20, size=4096, count=options.messages)
-            for _ in range(options.rounds)
-        ]
+    def rounds() -> tuple[float, float, float]:
+        flushes, figures = [], []
+        for _ in range(options.rounds):
+            flushes.append(flush_ms(server.base))
+            figures.append(relayed(server, kept=True, sessions=20, size=4096, count=options.messages))
         return (
             statistics.median(options.messages / one["seconds_accepting"] for one in figures),
             statistics.median(one["messages_per_s"] for one in figures),
+            statistics.median(flushes),
         )
 
     empty = rounds()
@@ -100,6 +101,9 @@ def million(server: Server, options: argparse.Namespace) -> Figures:
         "fill_messages_per_s": options.queued / filled,
         "intake_per_s_empty": empty[0],
         "relayed_per_s_empty": empty[1],
+        "flush_ms_empty": empty[2],
+        "flush_ms_queued": full[2],
+        "flush_ms_drained": after[2],
         "intake_ratio_queued": full[0] / empty[0],
         "relayed_ratio_queued": full[1] / empty[1],
         "seconds_to_start": started,

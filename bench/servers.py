@@ -248,8 +248,8 @@ class FastSmtp:
         self.port = port
         self.durability = durability
         self._directory = directory
-        self._base = directory / self.name
-        self._mail = self._base / "mail"
+        self.base = directory / self.name
+        self._mail = self.base / "mail"
         self._extra = extra
         self._workers = workers
         self._process: subprocess.Popen[bytes] | None = None
@@ -257,9 +257,9 @@ class FastSmtp:
     def start(self) -> None:
         free_port(self.port)
         self._mail.mkdir(parents=True, exist_ok=True)
-        settings = self._base / "fastsmtp.toml"
+        settings = self.base / "fastsmtp.toml"
         settings.write_text(self._settings())
-        with open(self._base / "log", "ab") as log:
+        with open(self.base / "log", "ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "fastsmtp", "serve", "-c", str(settings)],
                 cwd=CHECKOUT,
@@ -269,19 +269,19 @@ class FastSmtp:
         try:
             wait_for_greeting(self.name, self.port, self._process)
         except ServerError as error:
-            last = (self._base / "log").read_text(errors="replace").strip().splitlines()[-1:]
+            last = (self.base / "log").read_text(errors="replace").strip().splitlines()[-1:]
             raise ServerError(f"{error}: {''.join(last)}") from None
 
     def change(self, extra: str) -> None:
         """Other settings in the place of those that were added: the server reads some of them again by itself."""
         self._extra = extra
-        fresh = self._base / "fastsmtp.toml.new"
+        fresh = self.base / "fastsmtp.toml.new"
         fresh.write_text(self._settings())
-        fresh.rename(self._base / "fastsmtp.toml")
+        fresh.rename(self.base / "fastsmtp.toml")
 
     def command(self, *words: str, stdin: str = "") -> str:
         """Runs a fastsmtp command with the server's settings; its output."""
-        command = [sys.executable, "-m", "fastsmtp", *words, "-c", str(self._base / "fastsmtp.toml")]
+        command = [sys.executable, "-m", "fastsmtp", *words, "-c", str(self.base / "fastsmtp.toml")]
         return run(command, cwd=CHECKOUT, stdin=stdin)
 
     def stop(self) -> None:
@@ -309,7 +309,7 @@ class FastSmtp:
         cert, key = certificate(self._directory)
         return f"""\
 hostname = "fastsmtp.{DOMAIN}"
-data_dir = "{self._base / "data"}"
+data_dir = "{self.base / "data"}"
 workers = {workers}
 durability = "{self.durability}"
 
