@@ -23,9 +23,9 @@ _MOST_READ = 64 << 10
 
 
 @contextmanager
-def managed(file: Path | None) -> Iterator[tuple["Settings", "EmbeddedAccounts"]]:
+def managed(file: Path | None, *, for_good: bool = True) -> Iterator[tuple["Settings", "EmbeddedAccounts"]]:
     """The settings of ``file`` and the accounts they name, open; ends the program with one line when there are none
-    to be managed or something goes wrong with them."""
+    to be managed or something goes wrong with them. ``for_good``: whether root stays the server's user."""
     from fastsmtp.accounts.base import AccountsError
     from fastsmtp.accounts.hashing import HashError
     from fastsmtp.accounts.manage import ManageError, NoSuch
@@ -46,7 +46,7 @@ def managed(file: Path | None) -> Iterator[tuple["Settings", "EmbeddedAccounts"]
             f'{where}accounts.backend is "{backend}"; only accounts of "embedded" are kept by this command',
         )
     try:
-        with opened(settings) as accounts:
+        with opened(settings, for_good=for_good) as accounts:
             yield settings, accounts
     except StartError as error:
         raise Stop(error.code, str(error)) from None

@@ -10,26 +10,28 @@ from fastsmtp.accounts.backends import embedded
 from fastsmtp.accounts.base import AccountsError, Names
 from fastsmtp.accounts.embedded import DIRECTORY, EmbeddedAccounts
 from fastsmtp.accounts.passwd_file import read
-from fastsmtp.process.privileges import Identity, drop, find_user, make_directory
+from fastsmtp.process.privileges import Identity, acting_as, drop, find_user, make_directory
 from fastsmtp.process.settings import Settings
 
 
 @contextmanager
-def managed(settings: Settings) -> Iterator[EmbeddedAccounts]:
-    """The embedded accounts, to be changed, whether the server runs or not. Root becomes the server's user for good,
-    or whoever has ``data_dir``: what is made there is to be his. Raises `AccountsError`, `StartError`."""
+def managed(settings: Settings, *, for_good: bool = True) -> Iterator[EmbeddedAccounts]:
+    """The embedded accounts, to be changed, whether the server runs or not. Root becomes the server's user, or
+    whoever has ``data_dir``: what is made there is to be his; not ``for_good``: only meanwhile. Raises
+    `AccountsError`, `StartError`."""
     identity = find_user(settings.user)
     make_directory(settings.data_dir, "data_dir", identity)
     if identity is None and os.geteuid() == 0:
         identity = _owner(settings)
-    if identity is not None:
+    if identity is not None and for_good:
         drop(identity)
-    accounts = embedded(settings.accounts, settings.data_dir)
-    accounts.open()
-    try:
-        yield accounts
-    finally:
-        accounts.close()
+    with acting_as(None if for_good else identity):
+        accounts = embedded(settings.accounts, settings.data_dir)
+        accounts.open()
+        try:
+            yield accounts
+        finally:
+            accounts.close()
 
 
 def names_for_asking(settings: Settings) -> tuple[Names | None, str]:

@@ -1,10 +1,14 @@
 """A first set-up: the settings file, a certificate, a place for keys, and the records to publish.
 
 Secure as it is made: nobody may relay but who has logged in, by TLS; keys are for root alone, the settings for root
-and the server's group. Nothing is overwritten.
+and the server's group. Nothing is overwritten, and what fails leaves nothing behind.
 """
 
+import contextlib
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +80,13 @@ class Plan(Struct, frozen=True, kw_only=True):
         """The spool and the accounts."""
         return self.state / "data"
 
+    @property
+    def made(self) -> list[Path]:
+        """All that may be made, what is in a directory after it."""
+        own = () if self.pair else (self.certificate[0].parent, *self.certificate)
+        directories = [*reversed(self.directory.parents), self.directory, *reversed(self.data_dir.parents)]
+        return [*directories, self.dkim, *own, self.file, self.data_dir, self.data_dir / DIRECTORY]
+
 
 def in_the_way(plan: Plan) -> Path | None:
     """Something that is there already and would be made."""
@@ -139,6 +150,29 @@ def make_files(plan: Plan, identity: Identity | None) -> None:
         raise StartError(
             f"cannot make {error.filename or plan.directory}: {error.strerror}", os.EX_CANTCREAT
         ) from None
+
+
+@contextmanager
+def taken_back(plan: Plan) -> Iterator[None]:
+    """When what is done within fails, whatever of ``plan`` was not there before goes again: the next try finds its way
+    free."""
+    missing = [path for path in dict.fromkeys(plan.made) if not os.path.lexists(path)]
+    try:
+        yield
+    except BaseException:
+        for path in reversed(missing):
+            with contextlib.suppress(OSError):  # somebody may have put something into it meanwhile
+                _remove(plan, path)
+        raise
+
+
+def _remove(plan: Plan, path: Path) -> None:
+    if path == plan.data_dir / DIRECTORY:
+        shutil.rmtree(path)
+    elif path.is_dir():
+        path.rmdir()
+    else:
+        path.unlink()
 
 
 def _write(path: Path, text: str, identity: Identity | None) -> None:

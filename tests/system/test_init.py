@@ -59,6 +59,19 @@ def server() -> Iterator[RunningServer]:
             yield made
 
 
+@pytest.mark.skipif(not ROOT, reason="only root can become another user")
+def test_a_place_that_the_user_cannot_enter_is_left_as_it_was(tmp_path: Path) -> None:
+    """The account is made last, by the server's user: what root made until then goes again."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    done = init(closed / "mail", [2525, 2587, 2465])
+    assert done.returncode == os.EX_IOERR
+    assert done.stderr.startswith("fastsmtp: ")
+    assert "Permission denied" in done.stderr
+    assert done.stdout == ""
+    assert list(closed.iterdir()) == []
+
+
 def swaks(server: RunningServer, listener: int, *options: str) -> "subprocess.CompletedProcess[str]":
     """Send a mail by the listener of this number."""
     return subprocess.run(

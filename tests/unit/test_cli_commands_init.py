@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from fastsmtp.accounts.base import AccountsError
+from fastsmtp.accounts.hashing import HashError
 from fastsmtp.cli.commands import init as module
 from fastsmtp.cli.main import run
+from fastsmtp.cli.options import Stop
 
 Capture = pytest.CaptureFixture[str]
 
@@ -62,6 +65,30 @@ def test_what_is_there_is_not_overwritten(tmp_path: Path, capsys: Capture) -> No
     assert f"{tmp_path}/fastsmtp.toml is there already" in capsys.readouterr().err
     assert (tmp_path / "fastsmtp.toml").read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir()] == ["fastsmtp.toml"]
+
+
+@pytest.mark.parametrize(
+    ("step", "error"),
+    [
+        ("fastsmtp.accounts.manage.with_password", HashError("argon2id: no memory")),
+        ("fastsmtp.accounts.manage.add_user", AccountsError("data.mdb: No space left on device")),
+        ("fastsmtp.process.setup._write", OSError(28, "No space left on device")),
+    ],
+)
+def test_a_step_that_fails_leaves_nothing_in_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: Exception
+) -> None:
+    def fail(*arguments: object, **named: object) -> None:
+        raise error
+
+    options = ["--account", "alice", "--password-stdin"]
+    with monkeypatch.context() as patch:
+        patch.setattr(step, fail)
+        first = asked(tmp_path / "new", "geheim 1\n", *options)
+    assert isinstance(first.exception, Stop)
+    assert "No space" in str(first.exception) or "no memory" in str(first.exception)
+    assert list(tmp_path.iterdir()) == []
+    assert asked(tmp_path / "new", "geheim 1\n", *options).exception is None
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,18 @@ from typing import Any
 
 import pytest
 
+from fastsmtp.accounts.embedded import DIRECTORY
 from fastsmtp.config.bind import bind
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.settings import Settings, checked, load_settings
-from fastsmtp.process.setup import SYSTEM_DIRECTORY, SYSTEM_STATE, Plan, make_files, settings_text
+from fastsmtp.process.setup import (
+    SYSTEM_DIRECTORY,
+    SYSTEM_STATE,
+    Plan,
+    make_files,
+    settings_text,
+    taken_back,
+)
 
 
 def plan(directory: Path, **changes: Any) -> Plan:
@@ -69,6 +77,32 @@ def test_nothing_is_made_for_what_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(StartError, match="hostname: expected a host name"):
         make_files(plan(tmp_path / "etc", hostname="a b"), None)
     assert not (tmp_path / "etc").exists()
+
+
+def test_what_was_made_is_taken_back_when_the_rest_fails(tmp_path: Path) -> None:
+    wanted = plan(tmp_path / "deep" / "etc")
+    (tmp_path / "deep").mkdir()
+    with pytest.raises(StartError, match="no more"), taken_back(wanted):  # noqa: PT012 - the rest is what fails
+        make_files(wanted, None)
+        accounts = wanted.data_dir / DIRECTORY
+        accounts.mkdir(parents=True)
+        (accounts / "data.mdb").write_text("")
+        raise StartError("no more")
+    assert list(tmp_path.rglob("*")) == [tmp_path / "deep"]
+
+
+def test_what_was_there_is_not_taken_back(tmp_path: Path) -> None:
+    wanted = plan(tmp_path)
+    (tmp_path / "dkim").mkdir()
+    (tmp_path / "dkim" / "key").write_text("mine")
+    (tmp_path / "tls").mkdir()
+    with pytest.raises(KeyboardInterrupt), taken_back(wanted):  # noqa: PT012
+        make_files(wanted, None)
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "strange").write_text("somebody's")
+        raise KeyboardInterrupt
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}
+    assert left == {"dkim", "dkim/key", "tls", "data", "data/strange"}
 
 
 def test_a_place_where_nothing_can_be_made(tmp_path: Path) -> None:

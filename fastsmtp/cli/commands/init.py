@@ -88,7 +88,7 @@ def command(
     """
     from fastsmtp.process.errors import StartError
     from fastsmtp.process.privileges import find_user
-    from fastsmtp.process.setup import SYSTEM_DIRECTORY, Plan, in_the_way, make_files
+    from fastsmtp.process.setup import SYSTEM_DIRECTORY, Plan, in_the_way, make_files, taken_back
 
     if (cert is None) != (key is None):
         raise Stop(os.EX_USAGE, "--cert and --key go together")
@@ -110,12 +110,12 @@ def command(
         identity = find_user(user)
         taken = in_the_way(plan)
         password = b"" if taken else read_password(from_stdin)
-        make_files(plan, identity)
+        with taken_back(plan):
+            make_files(plan, identity)
+            records = _records(plan, addresses)
+            _add_account(plan, password)
     except StartError as error:
         raise Stop(error.code, str(error)) from None
-    # Last, as root is given up for it.
-    records = _records(plan, addresses)
-    _add_account(plan, password)
     click.echo("\n".join(_told(plan, records)))
     return os.EX_OK
 
@@ -145,7 +145,7 @@ def _add_account(plan: "Plan", password: bytes) -> None:
     from fastsmtp.accounts import manage
     from fastsmtp.accounts.embedded import User
 
-    with managed(plan.file) as (settings, accounts):
+    with managed(plan.file, for_good=False) as (settings, accounts):
         user = manage.with_password(User(""), password, settings.accounts)
         manage.add_user(accounts, plan.login, user, known={plan.domain})
 
