@@ -44,7 +44,20 @@ class Credentials:
             for name, one in settings.credentials.items()
         }
         accounts = replace(accounts, ldap=ldap, postgresql=postgresql)
-        return replace(settings, accounts=accounts, credentials=credentials)
+        tokens = tuple(
+            replace(one, token=self._secrets[one.token_file], token_file=None)
+            if one.token_file in self._secrets
+            else one
+            for one in settings.http.tokens
+        )
+        webhooks = tuple(
+            replace(one, secret=self._secrets[one.secret_file], secret_file=None)
+            if one.secret_file in self._secrets
+            else one
+            for one in settings.webhooks
+        )
+        http = replace(settings.http, tokens=tokens)
+        return replace(settings, accounts=accounts, credentials=credentials, http=http, webhooks=webhooks)
 
 
 def _files(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -56,3 +69,9 @@ def _files(settings: Settings) -> Iterator[tuple[str, str]]:
     for name, credential in settings.credentials.items():
         if credential.password_file is not None:
             yield f"credentials.{key_text(name)}.password_file", credential.password_file
+    for i, token in enumerate(settings.http.tokens):
+        if token.token_file is not None:
+            yield f"http.tokens[{i}].token_file", token.token_file
+    for i, webhook in enumerate(settings.webhooks):
+        if webhook.secret_file is not None:
+            yield f"webhooks[{i}].secret_file", webhook.secret_file

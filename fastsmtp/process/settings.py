@@ -26,6 +26,7 @@ from fastsmtp.limits.settings import LimitSettings, PressureSettings
 from fastsmtp.mailbox.settings import MailboxSettings
 from fastsmtp.queue.plan.settings import PlanSettings
 from fastsmtp.queue.settings import BounceSettings, QueueSettings
+from fastsmtp.routing.account_words import parse_sender
 from fastsmtp.routing.credentials import Credential
 from fastsmtp.routing.relay import Recipients
 from fastsmtp.routing.settings import (
@@ -43,6 +44,7 @@ from fastsmtp.spool.settings import Durability, SpoolSettings
 from fastsmtp.tls.settings import TlsSettings
 from fastsmtp.transport.smtp.settings import OutboundSettings
 from fastsmtp.transport.smtp.tls_settings import TlsPolicySettings
+from fastsmtp.web.settings import HttpSettings, WebhookSettings, all_webhooks_differ
 
 
 def cpu_count() -> int:
@@ -143,6 +145,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     outbound: OutboundSettings = OutboundSettings()
     tls_policy: TlsPolicySettings = TlsPolicySettings()
     dns: DnsSettings = DnsSettings()
+    http: HttpSettings = HttpSettings()
+    webhooks: tuple[WebhookSettings, ...] = ()
 
     @property
     def session(self) -> SessionSettings:
@@ -229,8 +233,21 @@ def _absolute(settings: Settings, base: Path) -> Settings:
     if accounts.postgresql is not None and accounts.postgresql.password_file is not None:
         file = file_of(base, accounts.postgresql.password_file)
         accounts = change(accounts, postgresql=change(accounts.postgresql, password_file=file))
+    http = change(
+        settings.http,
+        tokens=tuple(
+            one if one.token_file is None else change(one, token_file=file_of(base, one.token_file))
+            for one in settings.http.tokens
+        ),
+    )
+    webhooks = tuple(
+        one if one.secret_file is None else change(one, secret_file=file_of(base, one.secret_file))
+        for one in settings.webhooks
+    )
     return change(
         settings,
+        http=http,
+        webhooks=webhooks,
         accounts=accounts,
         auth=auth,
         data_dir=base / settings.data_dir,
@@ -317,6 +334,7 @@ def _contradictions(settings: Settings) -> Iterator[str]:
             "use another one, or remove [auth.oauth]"
         )
     yield from _shared_mailboxes(settings.mailboxes)
+    yield from _http_problems(settings)
     several = len({canonical_domain(domain) for domain in settings.mailboxes.domains}) > 1
     elsewhere = settings.accounts.backend not in ("static", "embedded")
     if elsewhere and several and "{domain}" not in settings.mailboxes.path:
@@ -337,6 +355,28 @@ def _unusable(settings: Settings, number: int) -> Iterator[str]:
             f'{where}: nobody can log in for "{listener.protocol}" with accounts.backend = "static"; '
             'choose another one, such as "embedded"'
         )
+
+
+def _http_problems(settings: Settings) -> Iterator[str]:
+    """What is wrong with ``[http]`` and ``[[webhooks]]``."""
+    http = settings.http
+    endpoint = http.endpoint
+    if endpoint is not None:
+        for i, listener in enumerate(settings.listeners):
+            if listener.endpoint == endpoint and endpoint.port:
+                yield f"http.address: {endpoint} is that of listeners[{i}] too"
+    if http.tls and not settings.tls.certificates:
+        yield "http.tls: it needs a certificate; name one in tls.certificates"
+    for i, token in enumerate(http.tokens):
+        for text in token.senders:
+            try:
+                parse_sender(text)
+            except ValueError as error:
+                yield f"http.tokens[{i}].senders: {error}"
+    try:
+        all_webhooks_differ(settings.webhooks)
+    except ValueError as error:
+        yield str(error)
 
 
 def _shared_mailboxes(mailboxes: MailboxSettings) -> Iterator[str]:

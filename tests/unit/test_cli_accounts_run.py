@@ -1,11 +1,11 @@
-"""Sizes, addresses and passwords as people write them."""
+"""Sizes and passwords as people write them."""
 
 from types import SimpleNamespace
 
 import click.termui
 import pytest
 
-from fastsmtp.cli.accounts_run import parse_sender, parse_size, read_password, size_text
+from fastsmtp.cli.accounts_run import parse_size, read_password, size_text
 from fastsmtp.cli.options import Stop
 
 
@@ -32,24 +32,6 @@ def test_sizes(text: str, size: int, again: str) -> None:
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(ValueError, match="expected a size"):
         parse_size(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "sender"),
-    [
-        ("*", "*"),
-        ("@Bücher.example", "@xn--bcher-kva.example"),
-        ("Sales@Example.org", "sales@example.org"),
-    ],
-)
-def test_senders(text: str, sender: str) -> None:
-    assert parse_sender(text) == sender
-
-
-@pytest.mark.parametrize("text", ["", "**", "@", "a b", "x@", "sales"])
-def test_what_is_no_sender(text: str) -> None:
-    with pytest.raises(ValueError, match="expected"):
-        parse_sender(text)
 
 
 def test_a_terminal_asks_twice_and_shows_nothing(

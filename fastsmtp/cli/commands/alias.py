@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fastsmtp.cli.accounts_run import managed, parse_alias
+from fastsmtp.cli.accounts_run import managed
 from fastsmtp.cli.options import Stop, json_option, settings_option
 from fastsmtp.cli.parsed import Parsed
+from fastsmtp.routing.account_words import parse_alias
 
 if TYPE_CHECKING:
     from fastsmtp.accounts.base import Names

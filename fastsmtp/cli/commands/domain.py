@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from fastsmtp.cli.accounts_run import managed, parse_domain
+from fastsmtp.cli.accounts_run import managed
 from fastsmtp.cli.options import Stop, json_option, settings_option
 from fastsmtp.cli.parsed import Parsed
+from fastsmtp.routing.account_words import parse_domain
 
 DOMAIN = Parsed("DOMAIN", parse_domain)
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fastsmtp.cli.accounts_run import managed, parse_domain, parse_login, password_option, read_password
+from fastsmtp.cli.accounts_run import managed, password_option, read_password
 from fastsmtp.cli.options import Stop
 from fastsmtp.cli.parsed import Parsed
+from fastsmtp.routing.account_words import parse_domain, parse_login
 
 if TYPE_CHECKING:
     from fastsmtp.process.setup import Plan

@@ -9,8 +9,6 @@ import click
 
 from fastsmtp.cli.accounts_run import (
     managed,
-    parse_login,
-    parse_sender,
     parse_size,
     password_option,
     read_password,
@@ -18,6 +16,7 @@ from fastsmtp.cli.accounts_run import (
 )
 from fastsmtp.cli.options import json_option, settings_option
 from fastsmtp.cli.parsed import Parsed
+from fastsmtp.routing.account_words import parse_login, parse_sender
 
 if TYPE_CHECKING:
     from fastsmtp.accounts.embedded import EmbeddedAccounts, User
