@@ -1,6 +1,5 @@
 """A worker's control socket, and what is answered there."""
 
-import asyncio
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -21,7 +20,7 @@ Shards = Callable[[], Iterable[tuple[int, LmdbSpool, Engine | None]]]
 
 
 class Control:
-    """Lives on ``loop``. ``certificates`` gives the fingerprints of those in use, in the order of the settings."""
+    """``certificates`` gives the fingerprints of those in use, in the order of the settings."""
 
     def __init__(
         self,
@@ -32,11 +31,9 @@ class Control:
         *,
         certificates: Callable[[], list[str]],
         limits: Counter,
-        loop: asyncio.AbstractEventLoop,
         log: MailLog,
         clock: Clock,
     ) -> None:
-        self._loop = loop
         self._path = socket_path(data_dir, slot)
         self._shards = shards
         self._routes = routes
@@ -47,25 +44,19 @@ class Control:
         QueueService(self._desks).register(self._server)
         LimitService(LimitDesk(limits)).register(self._server)
         self._server.register("tls.loaded", type(None), self._loaded)
-        self._starting: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Listen, from the next turn of the loop on. Where that cannot be, mail goes on all the same."""
-        self._starting = self._loop.create_task(self._start())
-
-    async def stop(self) -> None:
-        """Nobody is answered any more."""
-        if self._starting is not None:
-            await self._starting
-        await self._server.stop()
-
-    async def _start(self) -> None:
+    async def start(self) -> None:
+        """Listen. Where that cannot be, mail goes on all the same."""
         try:
             await self._server.start()
         except OSError as error:
             self._event(
                 f"cannot listen at {self._path}: {error.strerror}; `fastsmtp queue` cannot ask this worker"
             )
+
+    async def stop(self) -> None:
+        """Nobody is answered any more."""
+        await self._server.stop()
 
     async def _loaded(self, argument: None) -> list[str]:
         return self._certificates()

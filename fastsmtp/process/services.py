@@ -155,11 +155,9 @@ class MailServices:
             RouteNames(lambda: router),
             certificates=self._fingerprints,
             limits=self._limits,
-            loop=self._loop,
             log=self._log,
             clock=self._clock,
         )
-        self._control.start()
         self._pressure.start()
 
     def _fingerprints(self) -> list[str]:
@@ -173,6 +171,10 @@ class MailServices:
         self, envelope: Envelope, aliases: Sequence[tuple[Recipient, Expansion]], start: bytes, size: int
     ) -> None:
         self._outbound.successes.expanded(envelope, aliases, Original(start, size))
+
+    async def listen(self) -> None:
+        """See `Services.listen`."""
+        await self._control.start()
 
     def factory(self, listener: Listener) -> ProtocolFactory:
         """See `Services.factory`."""

@@ -48,6 +48,9 @@ class Services(Protocol):
         """Open the spool and begin to deliver; ``crashed``: the last worker of this slot ended by a crash.
         May block. Raises `StartError`."""
 
+    async def listen(self) -> None:
+        """Answer who asks about the worker; it is ready only then."""
+
     def factory(self, listener: Listener) -> ProtocolFactory:
         """Makes the protocol of one connection of ``listener``."""
 
@@ -128,6 +131,7 @@ class Worker:
         services.start(self._birth.crashed)
         helpers: list[asyncio.Task[None]] = []
         try:
+            await services.listen()
             await self._accept(loop, services, self._birth.slot)
             for helper in (self._tick(services), self._flush_log(), self._obey(loop, services)):
                 task = loop.create_task(helper)

@@ -126,6 +126,8 @@ class RunningServer:
                 "unknown_users": "create",
             },
             "limits": {"connections_per_ip": 0},
+            # Many servers run in one test run: none sets 100 MB of disk aside.
+            "spool": {"reserve": 16 << 20, "ahead": 16 << 20},
         }
         for key, value in settings.items():
             if isinstance(value, Mapping):

@@ -25,7 +25,6 @@ def control(data_dir: Path, *desks: Desk) -> Control:
         FakeRoutes(),
         certificates=lambda: ["ab", "cd"],
         limits=LimitTable(rules_in_force(()), clock).worker(lambda ip: False),
-        loop=asyncio.get_running_loop(),
         log=MailLog(clock, slot=3),
         clock=clock,
     )
@@ -36,7 +35,7 @@ def test_it_answers_for_the_shards_that_are_open(tmp_path: Path) -> None:
         async with opened(tmp_path / "spool") as one:
             queue_id = await one.submit(far(0))
             made = control(tmp_path, one)
-            made.start()
+            await made.start()
             await asyncio.sleep(0)
             desks, problems = await shards_of(tmp_path, [3])
             assert (sorted(desks), problems) == ([0], [])
@@ -52,7 +51,7 @@ def test_it_answers_for_the_shards_that_are_open(tmp_path: Path) -> None:
 def test_it_tells_which_certificates_are_in_use(tmp_path: Path) -> None:
     async def main() -> None:
         made = control(tmp_path)
-        made.start()
+        await made.start()
         await asyncio.sleep(0)
         assert await ask(socket_path(tmp_path, 3), "tls.loaded", None, list[str]) == ["ab", "cd"]
         await made.stop()
@@ -74,11 +73,10 @@ def test_where_it_cannot_listen_the_worker_goes_on(tmp_path: Path) -> None:
             FakeRoutes(),
             certificates=list,
             limits=LimitTable((), clock).worker(lambda ip: False),
-            loop=asyncio.get_running_loop(),
             log=log,
             clock=clock,
         )
-        made.start()
+        await made.start()
         await made.stop()
         log.flush()
 

@@ -45,6 +45,9 @@ class Plain:
     def start(self, crashed: bool) -> None:
         self._say("crashed " if crashed else "fresh ")
 
+    async def listen(self) -> None:
+        self._say("listen ")
+
     def factory(self, listener: Listener) -> ProtocolFactory:
         return Greeter
 
