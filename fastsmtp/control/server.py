@@ -11,6 +11,7 @@ import socket
 import struct
 import traceback
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -60,16 +61,19 @@ class ControlServer:
         self._path = path
         self._event = event
         self._peer = peer or peer_uid
-        self._handlers: dict[str, tuple[type[Any], Callable[[Any], Awaitable[Any]]]] = {}
+        self._handlers: dict[str, tuple[type[Any], Callable[[Any], Awaitable[Any]], bool]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._at_work = asyncio.Semaphore(MOST_AT_WORK)
         self._server: asyncio.AbstractServer | None = None
         self._file: tuple[int, int] | None = None
 
-    def register(self, verb: str, form: type[Any], handler: Callable[[Any], Awaitable[Any]]) -> None:
+    def register(
+        self, verb: str, form: type[Any], handler: Callable[[Any], Awaitable[Any]], *, waits: bool = False
+    ) -> None:
         """From now on ``handler`` answers ``verb``: it is called on the loop with a value of ``form``, and what it
-        returns is sent. It may raise `Refused`."""
-        self._handlers[verb] = (form, handler)
+        returns is sent. It may raise `Refused`. ``waits``: it mostly waits for others, and is none of the
+        `MOST_AT_WORK`."""
+        self._handlers[verb] = (form, handler, waits)
 
     async def start(self) -> None:
         """Listen. A file that another process left at this place is replaced. Raises OSError."""
@@ -132,7 +136,7 @@ class ControlServer:
             async with asyncio.timeout(PATIENCE):
                 length = body_length(await reader.readexactly(HEAD_BYTES), MOST_REQUEST)
                 request = unpacked(await reader.readexactly(length), Request)
-            form, handler = self._handlers[request.verb]
+            form, handler, waits = self._handlers[request.verb]
             argument = unpacked(request.body, form)
         except asyncio.IncompleteReadError:
             return None
@@ -140,13 +144,13 @@ class ControlServer:
             return _fault("version" if error.version else "request", str(error))
         except KeyError:
             return _fault("verb", "the server does not know this request")
-        return await self._handled(request.verb, handler, argument)
+        return await self._handled(request.verb, handler, argument, waits)
 
     async def _handled(
-        self, verb: str, handler: Callable[[Any], Awaitable[Any]], argument: object
+        self, verb: str, handler: Callable[[Any], Awaitable[Any]], argument: object, waits: bool
     ) -> Response:
         try:
-            async with self._at_work:
+            async with nullcontext() if waits else self._at_work:
                 return Response(packed(await handler(argument)))
         except Refused as refused:
             return _fault(refused.fault, str(refused))

@@ -113,6 +113,7 @@ class Session:
     __slots__ = (
         "_aliases",
         "_asked",
+        "_carrier",
         "_client",
         "_context",
         "_extended",
@@ -126,6 +127,7 @@ class Session:
         "_recipients",
         "_seen",
         "_sender",
+        "_sender_known",
         "_tls",
         "_wire",
         "_with",
@@ -151,6 +153,13 @@ class Session:
         self._incoming: Incoming | None = None
         self._aliases: list[Alias] = []
         self._asked: _Asked | None = None
+        self._carrier = ""  # what brings a message instead of SMTP
+        self._sender_known = False
+
+    @property
+    def queue_id(self) -> str:
+        """Of the message whose body is on its way; empty when there is none."""
+        return "" if self._incoming is None else self._incoming.envelope.id
 
     @property
     def asking(self) -> bool:
@@ -225,6 +234,13 @@ class Session:
         self._client = "" if not relays else self._ip if identity is None else None
         self._with = ("S" if self._tls else "") + ("A" if identity else "")
 
+    def vouched(self, identity: Identity, carrier: str, *, sender_known: bool) -> None:
+        """Who it is was proven elsewhere, and mail comes by ``carrier``, as Received is to name it; ``sender_known``: it
+        is known, too, that it may send as whomever it says."""
+        self._authenticated(identity)
+        self._carrier = carrier
+        self._sender_known = sender_known
+
     def on_xclient(self, attributes: dict[str, str]) -> Reply | None:
         """See `Handler`."""
         ip = attributes.get("ADDR")
@@ -266,6 +282,8 @@ class Session:
 
     def _may_send(self, identity: Identity, sender: Address) -> bool:
         """The null sender is everybody's who may send at all: clients acknowledge mail with it (RFC 8098 §2.1)."""
+        if self._sender_known:
+            return True
         local, domain = sender.local, sender.domain
         if not sender.text:
             local, _, domain = identity.login.rpartition("@")
@@ -397,6 +415,8 @@ class Session:
 
     def _protocol_name(self) -> str:
         """For Received's "with" and the log (RFC 3848, RFC 6531 §4.3)."""
+        if self._carrier:
+            return self._carrier
         utf8 = self._parameters is not None and "SMTPUTF8" in self._parameters
         if self._listener.profile.lmtp:
             return ("UTF8LMTP" if utf8 else "LMTP") + self._with

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
-from fastsmtp.config.secrets import PasswordText, SecretStruct
+from fastsmtp.config.secrets import SecretStruct
 from fastsmtp.config.values import Duration, Endpoint, parse_endpoint, parse_network
 
 Right = Literal["admin", "send"]
@@ -18,6 +18,14 @@ _FILE = (
     "A file whose first line is the {}, or `credential:NAME`, of systemd's `LoadCredential=`. "
     "Either this or `{}`."
 )
+_Text = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        description="The same itself, for a settings file that nobody else can read.",
+        extra={"secret": True},
+    ),
+]
 Name = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,31}$")]
 
 
@@ -42,7 +50,7 @@ class TokenSettings(SecretStruct, frozen=True, kw_only=True):
         ]
         | None
     ) = None
-    token: PasswordText | None = None
+    token: _Text | None = None
     may: Annotated[
         tuple[Right, ...],
         Meta(description="`admin`: everything below /v1 but sending; `send`: `POST /v1/messages`."),
@@ -76,8 +84,8 @@ class HttpSettings(Struct, frozen=True, kw_only=True):
     tls: Annotated[
         bool,
         Meta(
-            description="Whether it is HTTPS, with the certificates of `[tls]`. Without, tokens and passwords are taken "
-            "from this machine only."
+            description="Whether it is HTTPS, with the certificates of `[tls]`. Without, tokens and passwords are "
+            "taken from this machine only."
         ),
     ] = False
     networks: Annotated[
@@ -137,7 +145,7 @@ class WebhookSettings(SecretStruct, frozen=True, kw_only=True):
         ]
         | None
     ) = None
-    secret: PasswordText | None = None
+    secret: _Text | None = None
     events: Annotated[
         tuple[Kind, ...],
         Meta(min_length=1, description="The kinds of events it is told."),
