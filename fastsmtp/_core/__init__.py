@@ -13,7 +13,18 @@ COMPILED = _CHOICE == "c"
 if _CHOICE == "c":
     try:
         # all of them, so that a half-built core shows here
-        from fastsmtp._core import about, body, client, dialog, fsio, net, outgoing, outgoing_session, stuff  # noqa: F401
+        from fastsmtp._core import (  # noqa: F401
+            about,
+            body,
+            cells,
+            client,
+            dialog,
+            fsio,
+            net,
+            outgoing,
+            outgoing_session,
+            stuff,
+        )
     except ImportError as error:
         # Of a module that is not there, Python says that there is a circular import.
         _why = "is missing" if "circular import" in str(error) else f"cannot be loaded ({error})"
@@ -22,6 +33,7 @@ if _CHOICE == "c":
         ) from None
     DEBUG = about.DEBUG
 elif _CHOICE == "py":
+    from fastsmtp._core import _py_cells as cells  # type: ignore[no-redef]
     from fastsmtp._core import _py_fsio as fsio  # type: ignore[no-redef]
     from fastsmtp._core import _py_net as net  # type: ignore[no-redef]
 
@@ -29,4 +41,4 @@ elif _CHOICE == "py":
 else:
     raise ImportError(f"FASTSMTP_CORE is {_CHOICE!r}; it may be c or py")
 
-__all__ = ["COMPILED", "DEBUG", "fsio", "net"]
+__all__ = ["COMPILED", "DEBUG", "cells", "fsio", "net"]
