@@ -6,6 +6,7 @@ canonical throughout. LMDB lets one process write at a time.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from secrets import token_bytes
 from typing import Any, TypeVar
@@ -173,17 +174,19 @@ class EmbeddedAccounts:
         found = self._get(_USERS, login)
         return None if found is None else msgspec.msgpack.decode(found, type=User)
 
-    def users(self) -> dict[str, User]:
-        """All accounts in the order of their logins."""
-        return {login: msgspec.msgpack.decode(value, type=User) for login, value in self._all(_USERS)}
+    def users(self, after: str = "", limit: int | None = None) -> dict[str, User]:
+        """Accounts in the order of their logins, ``limit`` of them that come behind ``after``; as a rule all."""
+        found = self._all(_USERS, after, limit)
+        return {login: msgspec.msgpack.decode(value, type=User) for login, value in found}
 
     def domains(self) -> list[str]:
         """All domains in their order."""
         return [domain for domain, _ in self._all(_DOMAINS)]
 
-    def aliases(self) -> dict[str, tuple[str, ...]]:
-        """All aliases in the order of their addresses."""
-        return {name: msgspec.msgpack.decode(value, type=tuple[str, ...]) for name, value in self._all(_ALIASES)}
+    def aliases(self, after: str = "", limit: int | None = None) -> dict[str, tuple[str, ...]]:
+        """Aliases in the order of their addresses; see `users`."""
+        found = self._all(_ALIASES, after, limit)
+        return {name: msgspec.msgpack.decode(value, type=tuple[str, ...]) for name, value in found}
 
     # --- what they change ---------------------------------------------------------------------
 
@@ -202,10 +205,15 @@ class EmbeddedAccounts:
         key = _key(name)
         return self._once(lambda txn: _get(txn, self._store.db[database], key))
 
-    def _all(self, database: bytes) -> list[tuple[str, bytes]]:
+    def _all(self, database: bytes, after: str = "", limit: int | None = None) -> list[tuple[str, bytes]]:
+        start = after.encode("utf-8", "surrogatepass")
+
         def read(txn: Any) -> list[tuple[str, bytes]]:
             with txn.cursor(db=self._store.db[database]) as cursor:
-                return [(bytes(key).decode(), bytes(value)) for key, value in cursor]
+                if start and not cursor.set_range(start[:_LONGEST_KEY]):
+                    return []
+                behind = (row for row in cursor if bytes(row[0]) != start)
+                return [(bytes(key).decode(), bytes(value)) for key, value in islice(behind, limit)]
 
         return self._once(read)
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 from msgspec import Struct
 
-VERSION = 2
+VERSION = 3
 MOST_REQUEST = 64 << 10
 """Octets of a request."""
 MOST_RESPONSE = 16 << 20
@@ -19,9 +19,9 @@ MOST_RESPONSE = 16 << 20
 _HEAD = struct.Struct("!BI")
 HEAD_BYTES = _HEAD.size
 
-Fault = Literal["version", "verb", "request", "permission", "busy", "gone", "impossible", "failed"]
+Fault = Literal["version", "verb", "request", "permission", "busy", "gone", "missing", "impossible", "failed"]
 """Why a request was not carried out: an unknown version, verb or form; not allowed; too many at once; the shard is
-not here any more; the server cannot do that; a defect of the server."""
+not here any more; what is asked for is not there; the server cannot do that; a defect of the server."""
 
 
 class Request(Struct, array_like=True):

@@ -72,8 +72,8 @@ class Submit(Struct, array_like=True):
 
 
 class Submitted(Struct, array_like=True):
-    """``reply`` is positive when the message is on stable storage, under ``id``; ``recipients`` has the reply to each,
-    in their order, where it came so far."""
+    """``reply`` is positive when the message is on stable storage, under ``id``; ``recipients`` has the reply to
+    each, in their order, where it came so far."""
 
     reply: Said
     id: str = ""

@@ -235,8 +235,8 @@ class Session:
         self._with = ("S" if self._tls else "") + ("A" if identity else "")
 
     def vouched(self, identity: Identity, carrier: str, *, sender_known: bool) -> None:
-        """Who it is was proven elsewhere, and mail comes by ``carrier``, as Received is to name it; ``sender_known``: it
-        is known, too, that it may send as whomever it says."""
+        """Who it is was proven elsewhere, and mail comes by ``carrier``, as Received is to name it;
+        ``sender_known``: it is known, too, that it may send as whomever it says."""
         self._authenticated(identity)
         self._carrier = carrier
         self._sender_known = sender_known
@@ -394,7 +394,9 @@ class Session:
             protocol=self._protocol_name(),
             parameters=self._parameters,
             resume=self._resume_body,
-            tls="" if tls is None else f"\r\n\t(using {tls.version} with cipher {tls.cipher} ({tls.bits} bits))",
+            tls=""
+            if tls is None
+            else f"\r\n\t(using {tls.version} with cipher {tls.cipher} ({tls.bits} bits))",
             hidden=submitted and listener.hide_client,
             complete=listener.profile.completes,
         )

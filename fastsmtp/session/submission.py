@@ -4,7 +4,7 @@ Whoever brings it has proven who the sender is. What SMTP's dialogue checks besi
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Literal, TypeVar
 
 from msgspec import Struct
@@ -20,6 +20,7 @@ from fastsmtp.mail.reply import (
     TOO_BIG,
     TOO_MANY_RECIPIENTS,
     Reply,
+    queued_as,
 )
 from fastsmtp.session.listener import Listener
 from fastsmtp.session.session import Context, Session
@@ -29,8 +30,8 @@ T = TypeVar("T")
 
 
 class Submitter(Struct, frozen=True, kw_only=True):
-    """Who brings a message: ``identity`` as an account, or a program that shows a token, whose ``senders`` are all that
-    it may send as (canonical: ``user@domain``, ``@domain``, ``*``). ``carrier`` is for Received's "with"."""
+    """Who brings a message: ``identity`` as an account, or a program that shows a token, whose ``senders`` are all
+    that it may send as (canonical: ``user@domain``, ``@domain``, ``*``). ``carrier`` is for Received's "with"."""
 
     identity: Identity
     ip: str
@@ -47,12 +48,15 @@ class Submitter(Struct, frozen=True, kw_only=True):
 
 
 class Outcome(Struct):
-    """What became of it: ``reply`` is positive when it is stored, under ``id``; then, and when all of them were refused,
-    ``recipients`` has the reply to each in the order they were given."""
+    """What became of it: ``reply`` is positive when it is stored, under ``id``; then, and when all of them were
+    refused, ``recipients`` has the reply to each in the order they were given."""
 
     reply: Reply
     id: str = ""
     recipients: Sequence[Reply] = ()
+
+
+Named = Callable[[Outcome], Awaitable[None]]
 
 
 class _Wire:
@@ -115,10 +119,11 @@ class Submission:
         parameters: dict[str, str],
         size: int,
         body: AsyncIterator[bytes],
+        named: Named | None = None,
     ) -> Outcome:
-        """Bring it in; returns when it is on stable storage, or refused. ``parameters`` are those of MAIL, ``body`` has
-        ``size`` octets, each line ended by CRLF. When it is cancelled nothing comes of the message, unless its body
-        was complete."""
+        """Bring it in; returns when it is on stable storage, or refused. ``parameters`` are those of MAIL, ``body``
+        has ``size`` octets, each line ended by CRLF; ``named`` is told what will be its outcome, before it can be.
+        When it is cancelled nothing comes of the message, unless its body was complete."""
         session, settled = self._session, self._wire.settled
         refused = self._refused(sender, canonical_sender, len(recipients), size)
         if refused is not None:
@@ -139,6 +144,8 @@ class Submission:
             async for piece in body:
                 session.on_body(piece)
                 await self._wire.flowing()
+            if named is not None:
+                await named(Outcome(queued_as(queue_id), queue_id, replies))
             reply = await settled(session.on_body_end()) or OK
         finally:
             # Nothing is left of what did not come to its end; what did has nothing left.
@@ -157,4 +164,6 @@ class Submission:
 def _of_all(replies: Sequence[Reply]) -> Reply:
     """The reply to a message that has no recipient left: a temporary one where that of one is, so that it is tried
     again."""
-    return next((one for one in replies if one.code < 500), replies[0] if len(replies) == 1 else NO_VALID_RECIPIENTS)
+    return next(
+        (one for one in replies if one.code < 500), replies[0] if len(replies) == 1 else NO_VALID_RECIPIENTS
+    )

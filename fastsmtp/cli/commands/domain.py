@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from fastsmtp.cli.accounts_run import managed
-from fastsmtp.cli.options import Stop, json_option, settings_option
+from fastsmtp.cli.options import json_option, settings_option
 from fastsmtp.cli.parsed import Parsed
 from fastsmtp.routing.account_words import parse_domain
 
@@ -37,17 +37,10 @@ def add(domain: str, file: Path | None) -> int:
     Example:
       fastsmtp domain add example.org -c /etc/fastsmtp.toml
     """
-    from fastsmtp.accounts.names import canonical_domain
-    from fastsmtp.routing.relay import RelayRules
+    from fastsmtp.process.account_rules import add_domain
 
     with managed(file) as (settings, accounts):
-        if domain in map(canonical_domain, settings.mailboxes.domains):
-            raise Stop(os.EX_DATAERR, f"{domain} stands in mailboxes.domains already")
-        if RelayRules(settings.relay).covers(domain):
-            raise Stop(os.EX_DATAERR, f"{domain} is among relay.domains: its mail ends elsewhere")
-        new = accounts.change(lambda change: change.put_domain(domain))
-    if not new:
-        raise Stop(os.EX_DATAERR, f"{domain} is there already")
+        add_domain(settings, accounts, domain)
     click.echo(f"domain {domain} added: mail for it is taken from now on")
     return os.EX_OK
 
@@ -63,12 +56,11 @@ def ls(file: Path | None, as_json: bool) -> int:
       fastsmtp domain ls -c /etc/fastsmtp.toml
       fastsmtp domain ls --json | jq -r '.[].domain'
     """
-    from fastsmtp.accounts.names import canonical_domain
+    from fastsmtp.process.account_rules import domains
 
     with managed(file) as (settings, accounts):
-        found = dict.fromkeys(accounts.domains(), "accounts")
-        found |= dict.fromkeys(map(canonical_domain, settings.mailboxes.domains), "settings")
-    rows = [{"domain": domain, "place": found[domain]} for domain in sorted(found)]
+        found = domains(settings, accounts)
+    rows = [{"domain": domain, "place": place} for domain, place in found.items()]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return os.EX_OK
@@ -89,12 +81,9 @@ def rm(domain: str, file: Path | None) -> int:
     Example:
       fastsmtp domain rm example.org -c /etc/fastsmtp.toml
     """
-    from fastsmtp.accounts import manage
-    from fastsmtp.accounts.names import canonical_domain
+    from fastsmtp.process.account_rules import remove_domain
 
     with managed(file) as (settings, accounts):
-        if domain in map(canonical_domain, settings.mailboxes.domains):
-            raise Stop(os.EX_DATAERR, f"{domain} stands in mailboxes.domains; remove it there")
-        manage.remove_domain(accounts, domain)
+        remove_domain(settings, accounts, domain)
     click.echo(f"domain {domain} removed")
     return os.EX_OK

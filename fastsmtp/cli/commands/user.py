@@ -19,8 +19,7 @@ from fastsmtp.cli.parsed import Parsed
 from fastsmtp.routing.account_words import parse_login, parse_sender
 
 if TYPE_CHECKING:
-    from fastsmtp.accounts.embedded import EmbeddedAccounts, User
-    from fastsmtp.process.settings import Settings
+    from fastsmtp.accounts.embedded import User
 
 LOGIN = Parsed("LOGIN", parse_login)
 SIZE = Parsed("SIZE", parse_size)
@@ -45,7 +44,9 @@ def command() -> None:
 @command.command("add")
 @click.argument("login", type=LOGIN)
 @password_option()
-@click.option("--quota", type=SIZE, default="none", help="Bytes of its mailbox, such as 2G; see docs/accounts.md.")
+@click.option(
+    "--quota", type=SIZE, default="none", help="Bytes of its mailbox, such as 2G; see docs/accounts.md."
+)
 @click.option(
     "--sender",
     "senders",
@@ -63,24 +64,15 @@ def add(login: str, from_stdin: bool, quota: int, senders: tuple[str, ...], file
       echo secret | fastsmtp user add bob@example.org --password-stdin --quota 2G -c /etc/fastsmtp.toml
       fastsmtp user add shop@example.org --sender news@example.org --sender @shop.example
     """
-    from fastsmtp.accounts import manage
-    from fastsmtp.accounts.embedded import User
-    from fastsmtp.accounts.names import canonical_domain
-    from fastsmtp.routing.relay import RelayRules
+    from fastsmtp.process.account_rules import add_account, check_new_account
 
     with managed(file) as (settings, accounts):
-        if accounts.user(login) is not None:
-            raise manage.ManageError(f"{login} exists; fastsmtp user passwd {login} gives it another password")
-        domain = login.rpartition("@")[2]
-        known = {canonical_domain(one) for one in settings.mailboxes.domains}
-        if RelayRules(settings.relay).covers(domain):
-            known.add(domain)
-        _alone(login, settings, accounts)
+        check_new_account(settings, accounts, login)
         password = read_password(from_stdin)
-        user = manage.with_password(User("", quota, senders=senders), password, settings.accounts)
-        new = manage.add_user(accounts, login, user, known=known)
+        new = add_account(settings, accounts, login, password, quota=quota, senders=senders)
     click.echo(f"account {login} added")
     if new:
+        domain = login.rpartition("@")[2]
         click.echo(f"domain {domain} added: mail for it is taken from now on")
     return os.EX_OK
 
@@ -257,21 +249,6 @@ def _words(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return ", ".join(value) or "none" if isinstance(value, list) else str(value)
-
-
-def _alone(login: str, settings: "Settings", accounts: "EmbeddedAccounts") -> None:
-    """Whether nobody of the same name in another domain would share the mailbox; raises `ManageError`."""
-    from fastsmtp.accounts.manage import ManageError
-
-    if "{domain}" in settings.mailboxes.path:
-        return
-    local, _, domain = login.rpartition("@")
-    for other in [*accounts.users(), *settings.mailboxes.users]:
-        name, at, home = other.lower().rpartition("@")
-        if at and name == local and home != domain:
-            raise ManageError(
-                f"{login} and {other} would share one mailbox, as mailboxes.path lacks {{domain}}; add it there"
-            )
 
 
 def _change(file: Path | None, login: str, **changes: object) -> None:
