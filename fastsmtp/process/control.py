@@ -39,16 +39,17 @@ class Control:
         self._routes = routes
         self._event = log.event
         self._clock = clock
-        self._server = ControlServer(self._path, log.event)
+        self.server = ControlServer(self._path, log.event)
+        """Where others may register what they answer, before `start`."""
         self._certificates = certificates
-        QueueService(self._desks).register(self._server)
-        LimitService(LimitDesk(limits)).register(self._server)
-        self._server.register("tls.loaded", type(None), self._loaded)
+        QueueService(self._desks).register(self.server)
+        LimitService(LimitDesk(limits)).register(self.server)
+        self.server.register("tls.loaded", type(None), self._loaded)
 
     async def start(self) -> None:
         """Listen. Where that cannot be, mail goes on all the same."""
         try:
-            await self._server.start()
+            await self.server.start()
         except OSError as error:
             self._event(
                 f"cannot listen at {self._path}: {error.strerror}; `fastsmtp queue` cannot ask this worker"
@@ -56,7 +57,7 @@ class Control:
 
     async def stop(self) -> None:
         """Nobody is answered any more."""
-        await self._server.stop()
+        await self.server.stop()
 
     async def _loaded(self, argument: None) -> list[str]:
         return self._certificates()

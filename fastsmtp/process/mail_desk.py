@@ -8,15 +8,18 @@ from pathlib import Path
 import msgspec
 
 from fastsmtp.accounts.base import Identity
+from fastsmtp.clock import Clock
 from fastsmtp.control.mail import INCOMING, LoginAnswer, LoginAsked, Said, Submit, Submitted
 from fastsmtp.control.server import Refused
 from fastsmtp.limits.guard import is_loopback, network_of
 from fastsmtp.limits.settings import LimitSettings
 from fastsmtp.mail.reply import AUTHENTICATED, BAD_RECIPIENT_SYNTAX, BAD_SENDER_SYNTAX, LOCAL_ERROR, Reply
+from fastsmtp.process.settings import Settings
 from fastsmtp.routing.account_words import parse_sender
 from fastsmtp.routing.addresses import parse_address
 from fastsmtp.session.auth import Channel, Logins, Step
 from fastsmtp.session.listener import Listener
+from fastsmtp.session.listener_settings import ListenerSettings
 from fastsmtp.session.session import Context
 from fastsmtp.session.submission import Named, Outcome, Submission, Submitter
 from fastsmtp.web.replay import write_named
@@ -125,6 +128,27 @@ class WorkerMailDesk:
                 os.close(file)
         if left:
             raise Refused("request", "the message has another size than was said")
+
+
+def make_mail_desk(
+    settings: Settings, context: Context, logins: Logins, clock: Clock, event: Callable[[str], object]
+) -> WorkerMailDesk:
+    """The desk of a worker, whose sessions share ``context``: what comes by it is as mail of users is."""
+    users = Listener(
+        ListenerSettings(address="127.0.0.1:0", protocol="submission"),
+        settings.session,
+        clock=clock,
+        certificates=None,
+        logins=logins,
+    )
+    return WorkerMailDesk(
+        settings.data_dir,
+        context=context,
+        listener=users,
+        limits=settings.limits,
+        logins=logins,
+        event=event,
+    )
 
 
 def _octets(text: str) -> bytes:

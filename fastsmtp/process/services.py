@@ -14,14 +14,17 @@ from fastsmtp.accounts.base import AccountsError
 from fastsmtp.bounce.original import Original
 from fastsmtp.clock import Clock
 from fastsmtp.config.errors import SettingsError
+from fastsmtp.control import accounts, mail
 from fastsmtp.intake.intake import Intake
 from fastsmtp.limits.counter import Counter, LimitTable
 from fastsmtp.limits.guard import ConnectionGuard
 from fastsmtp.limits.pressure import Pressure, PressureBoard
 from fastsmtp.limits.sites import SiteTable
 from fastsmtp.mail.envelope import Envelope, Recipient
+from fastsmtp.process.account_desk import EmbeddedDesk
 from fastsmtp.process.control import Control
 from fastsmtp.process.errors import StartError
+from fastsmtp.process.mail_desk import make_mail_desk
 from fastsmtp.process.oauth import Tokens, make_tokens
 from fastsmtp.process.outbound import Outbound
 from fastsmtp.process.route_names import RouteNames
@@ -126,6 +129,14 @@ class MailServices:
             clock=self._clock,
         )
         self._begin(spool, self._slot, crashed)
+        logins = Logins(
+            settings.auth,
+            self._accounts.authenticator,
+            self._tokens.verifier if self._tokens else None,
+            log=self._log,
+            later=SessionService.call_later,
+            penalties=self._limits,
+        )
         self._sessions = SessionService(
             settings=settings.session,
             listeners=settings.listeners,
@@ -139,14 +150,7 @@ class MailServices:
             expanded=self._expanded,
             verifier=self._outbound.verifier,
             certificates=self._certificates,
-            logins=Logins(
-                settings.auth,
-                self._accounts.authenticator,
-                self._tokens.verifier if self._tokens else None,
-                log=self._log,
-                later=SessionService.call_later,
-                penalties=self._limits,
-            ),
+            logins=logins,
         )
         self._control = Control(
             settings.data_dir,
@@ -158,6 +162,9 @@ class MailServices:
             log=self._log,
             clock=self._clock,
         )
+        desk = make_mail_desk(settings, self._sessions.context, logins, self._clock, self._log.event)
+        mail.register(self._control.server, desk)
+        accounts.register(self._control.server, EmbeddedDesk(settings, self._accounts.names))
         self._pressure.start()
 
     def _fingerprints(self) -> list[str]:
