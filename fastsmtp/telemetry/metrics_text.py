@@ -96,11 +96,11 @@ def _samples(metric: Metric, labels: str, values: Sequence[int]) -> Iterator[str
 
 
 def _sites(lines: list[str], sites: Iterable[SiteLoad], openmetrics: bool) -> None:
-    sites = [(_escaped(site.name), site) for site in sites]
+    named = [(_escaped(site.name), site) for site in sites]
     for metric in SITES:
         unit = "seconds" if metric.name.endswith("_seconds") else ""
         _head(lines, metric.name, "gauge", metric.help, unit, openmetrics)
-        lines += [f'{metric.name}{{site="{name}"}} {getattr(site, metric.field)}' for name, site in sites]
+        lines += [f'{metric.name}{{site="{name}"}} {getattr(site, metric.field)}' for name, site in named]
 
 
 def _about(lines: list[str], table: MetricTable, openmetrics: bool) -> None:
