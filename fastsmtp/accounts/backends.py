@@ -19,6 +19,7 @@ from fastsmtp.accounts.dovecot import DovecotAuthenticator
 from fastsmtp.accounts.embedded import EmbeddedAccounts
 from fastsmtp.accounts.hashing import decoy_hash
 from fastsmtp.accounts.ldap import LdapAccounts
+from fastsmtp.accounts.pam import PamAccounts
 from fastsmtp.accounts.passwd_file import PasswdFile
 from fastsmtp.accounts.passwords import Passwords
 from fastsmtp.accounts.pool import Post, ThreadPool
@@ -230,6 +231,28 @@ class LdapBackend:
         self._pool.stop()
 
 
+class PamBackend:
+    """PAM has the accounts; who receives mail stands in the settings."""
+
+    def __init__(self, pam: PamAccounts, pool: ThreadPool) -> None:
+        self._pam = pam
+        self._pool = pool
+        self.names: Names = NoNames()
+        self.authenticator: Authenticator = pam
+
+    def start(self) -> None:
+        """See `Backend.start`."""
+        self._pam.start()
+
+    def tick(self) -> None:
+        """See `Backend.tick`."""
+        self._pam.tick()
+
+    def stop(self) -> None:
+        """See `Backend.stop`."""
+        self._pool.stop()
+
+
 def make_backend(
     settings: AccountSettings, data_dir: Path, loop: asyncio.AbstractEventLoop, clock: Clock, event: Event
 ) -> Backend:
@@ -252,6 +275,8 @@ def make_backend(
     if settings.ldap is not None and settings.backend == "ldap":
         ldap = LdapAccounts(settings.ldap, settings.home, pool, clock, event)
         return LdapBackend(ldap, pool)
+    if settings.backend == "pam":
+        return PamBackend(PamAccounts(settings.pam, settings.home, pool, clock), pool)
     if settings.backend == "dovecot":
         return DovecotBackend(settings, loop, clock)
     return StaticBackend()

@@ -9,7 +9,7 @@ from fastsmtp.accounts.names import canonical_domain
 from fastsmtp.config.secrets import PasswordText, SecretStruct
 from fastsmtp.config.values import Duration, check_hostname, parse_ip
 
-Backend = Literal["static", "embedded", "passwd-file", "sqlite", "postgresql", "ldap", "dovecot"]
+Backend = Literal["static", "embedded", "passwd-file", "sqlite", "postgresql", "ldap", "dovecot", "pam"]
 
 
 class HashSettings(Struct, frozen=True, kw_only=True):
@@ -179,6 +179,18 @@ class DovecotSettings(Struct, frozen=True, kw_only=True):
     ] = "/run/dovecot/auth-client"
 
 
+class PamSettings(Struct, frozen=True, kw_only=True):
+    """Whom the backend `pam` asks; needs the extra of that name."""
+
+    service: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$",
+            description="PAM's service: a file of that name in `/etc/pam.d`.",
+        ),
+    ] = "fastsmtp"
+
+
 class AccountSettings(Struct, frozen=True, kw_only=True):
     """Who may log in, and where accounts are kept. See docs/accounts.md."""
 
@@ -187,7 +199,7 @@ class AccountSettings(Struct, frozen=True, kw_only=True):
         Meta(
             description="`static`: those of `mailboxes.users`, none of whom can log in. `embedded`: a database in "
             "`data_dir`, kept by `fastsmtp user`, `domain` and `alias`. `passwd-file`: a file that Dovecot reads "
-            "too. `sqlite`, `postgresql`: a table of your own. `ldap`: a directory. `dovecot`: Dovecot is asked.",
+            "too. `sqlite`, `postgresql`: a table of your own. `ldap`: a directory. `dovecot`, `pam`: are asked.",
             examples=["embedded"],
         ),
     ] = "static"
@@ -217,6 +229,7 @@ class AccountSettings(Struct, frozen=True, kw_only=True):
     postgresql: PostgresqlSettings | None = None
     ldap: LdapSettings | None = None
     dovecot: DovecotSettings = DovecotSettings()
+    pam: PamSettings = PamSettings()
 
     def __post_init__(self) -> None:
         needed = {"passwd-file": "file", "sqlite": "sqlite", "postgresql": "postgresql", "ldap": "ldap"}

@@ -9,6 +9,7 @@ from pathlib import Path
 from fastsmtp.accounts.backends import embedded
 from fastsmtp.accounts.base import AccountsError, Names
 from fastsmtp.accounts.embedded import DIRECTORY, EmbeddedAccounts
+from fastsmtp.accounts.pam import find_service, load
 from fastsmtp.accounts.passwd_file import read
 from fastsmtp.process.privileges import Identity, acting_as, drop, find_user, make_directory
 from fastsmtp.process.settings import Settings
@@ -54,8 +55,11 @@ def accounts_problem(settings: Settings) -> str:
             read(Path(accounts.file), accounts.home)
         elif accounts.backend == "sqlite" and accounts.sqlite is not None:
             Path(accounts.sqlite.file).open("rb").close()
+        elif accounts.backend == "pam":
+            load()
+            find_service(accounts.pam.service)
     except AccountsError as error:
-        return f"accounts.file: {error}"
+        return f"accounts.file: {error}" if accounts.backend == "passwd-file" else str(error)
     except OSError as error:
         return f"accounts.sqlite.file: {error.filename}: {error.strerror}"
     return ""

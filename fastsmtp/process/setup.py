@@ -154,8 +154,8 @@ def make_files(plan: Plan, identity: Identity | None) -> None:
 
 @contextmanager
 def taken_back(plan: Plan) -> Iterator[None]:
-    """When what is done within fails, whatever of ``plan`` was not there before goes again: the next try finds its way
-    free."""
+    """When what is done within fails, whatever of ``plan`` was not there before goes again: the next try finds
+    nothing in its way."""
     missing = [path for path in dict.fromkeys(plan.made) if not os.path.lexists(path)]
     try:
         yield

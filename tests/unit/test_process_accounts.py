@@ -51,3 +51,9 @@ def test_files_that_are_not_there_are_told_before_the_start(tmp_path: Path) -> N
         (tmp_path / "no").touch()
         assert accounts_problem(settings) == ""
         (tmp_path / "no").unlink()
+
+
+def test_a_service_that_pam_does_not_know_is_told_before_the_start(tmp_path: Path) -> None:
+    settings = settings_with(tmp_path, 'backend = "pam"\npam = { service = "fastsmtp-none" }')
+    (problem,) = (one for one in machine_problems(settings) if "pam" in one)
+    assert problem.startswith("accounts.pam.service: there is no /etc/pam.d/fastsmtp-none; make it")
