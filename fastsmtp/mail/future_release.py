@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 HOLDFOR, HOLDUNTIL = "HOLDFOR", "HOLDUNTIL"
 
-_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
+_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def release_at(params: Mapping[str, str] | None, received_at: float) -> float | None:

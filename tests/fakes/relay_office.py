@@ -297,12 +297,17 @@ class RelayOffice(PostOffice):
         return [one.address for number, one in enumerate(recipients) if number not in left]
 
     def send(
-        self, n: int, *recipients: Recipient, large: bool = False, sender: str = "alice@example.org"
+        self,
+        n: int,
+        *recipients: Recipient,
+        large: bool = False,
+        sender: str = "alice@example.org",
+        params: dict[str, str] | None = None,
     ) -> None:
         """Message ``n`` comes in; its 250 is recorded."""
         queue_id = self.spool.new_id()
         envelope = Envelope(
-            queue_id, sender, list(recipients), "192.0.2.1", "client", "ESMTP", self.clock.now()
+            queue_id, sender, list(recipients), "192.0.2.1", "client", "ESMTP", self.clock.now(), params
         )
         content: Any = body(n, large=large)
         if large:

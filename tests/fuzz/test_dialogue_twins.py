@@ -32,6 +32,9 @@ SEEDS = {
     path.stem: path.read_text().replace("\n", "").encode("ascii").decode("unicode_escape").encode("latin-1")
     for path in sorted((Path(__file__).parent / "seeds").glob("*.session"))
 }
+FUTURE = ServerRules(
+    hostname="mx.test", size=10_000, recipients=5, errors=8, future_release="86400 2026-11-24T13:30:00Z"
+)
 TIGHT = ServerRules(hostname="mx.test", size=40, recipients=2, errors=3)
 
 pytestmark = pytest.mark.skipif("c" not in IMPLEMENTATIONS, reason="the compiled core is not in use")
@@ -51,6 +54,8 @@ PARAMETERS = [
     b" BODY=BINARYMIME",
     b" SMTPUTF8", b" SMTPUTF8=1", b" RET=HDRS ENVID=a+2Bb", b" SIZE=1 SIZE=2", b" FOO=1", b" NOTIFY=NEVER",
     b" NOTIFY=SUCCESS,DELAY", b" ORCPT=rfc822;a@b", b"  size=1  ", b" =",
+    b" HOLDFOR=60", b" holdfor=0", b" HOLDFOR=9999999999", b" HOLDUNTIL=2026-11-24T13:30:00Z", b" HOLDUNTIL=x",
+    b" HOLDFOR=60 HOLDUNTIL=2026-11-24T13:30:00Z",
 ]  # fmt: skip
 BODIES = [
     b"Subject: x\r\n\r\nhello\r\n", b"..dot\r\n", b".\n", b".\r", b"\n.\r\n", b"\r.\r\n", b"\r\n.\n", b"\n.\n",
@@ -73,22 +78,52 @@ data = st.builds(
     st.lists(st.sampled_from(BODIES), max_size=8),
     st.sampled_from([b"\r\n.\r\n", b".\r\n", b"", b"\r\n.\r\n"]),
 )
-other = st.sampled_from([
-    b"EHLO c.test\r\n", b"HELO c\r\n", b"EHLO\r\n", b"EHLO (x)\r\n", b"RSET\r\n", b"NOOP\r\n", b"NOOP x\r\n",
-    b"QUIT\r\n",
-    b"VRFY x\r\n", b"VRFY\r\n", b"VRFY \xc3\xbc\r\n", b"HELP\r\n", b"DATA x\r\n", b"FOO\r\n", b"\r\n",
-    b"NOOP\n", b"NO\rOP\r\n",
-    b"NO\0OP\r\n", b"NOOP \xff\r\n", b"GET / HTTP/1.1\r\n", b"\x16\x03\x01", b"BDAT\r\n", b"BDAT x\r\n",
-    b"BDAT 3\r\nabc",
-    b"NOOP " + b"x" * 505 + b"\r\n", b"NOOP " + b"x" * 506 + b"\r\n", b"NOOP " + b"x" * 2050 + b"\r\n",
-    b"ehlo c\r\n",
-    b"MAIL FROM:<a@b.test>" + b" " * 700 + b"\r\n", b"RCPT TO:<" + b"a" * 1000 + b"@b.test>\r\n",
-    b"BDAT 9" + b"9" * 17 + b"\r\n",
-    b"BDAT 1" + b"0" * 18 + b"\r\n", b"x" * 70_000 + b"\r\n", b"mail from: <a@b.test>\r\n", b"NOOP \r\n",
-    b"EHLO a b\r\n",
-    b"LHLO c\r\n", b"STARTTLS\r\n", b"starttls x\r\n", b"XCLIENT ADDR=192.0.2.1\r\n", b"xclient NAME=refuse\r\n",
-    b"XCLIENT\r\n",
-])
+other = st.sampled_from(
+    [
+        b"EHLO c.test\r\n",
+        b"HELO c\r\n",
+        b"EHLO\r\n",
+        b"EHLO (x)\r\n",
+        b"RSET\r\n",
+        b"NOOP\r\n",
+        b"NOOP x\r\n",
+        b"QUIT\r\n",
+        b"VRFY x\r\n",
+        b"VRFY\r\n",
+        b"VRFY \xc3\xbc\r\n",
+        b"HELP\r\n",
+        b"DATA x\r\n",
+        b"FOO\r\n",
+        b"\r\n",
+        b"NOOP\n",
+        b"NO\rOP\r\n",
+        b"NO\0OP\r\n",
+        b"NOOP \xff\r\n",
+        b"GET / HTTP/1.1\r\n",
+        b"\x16\x03\x01",
+        b"BDAT\r\n",
+        b"BDAT x\r\n",
+        b"BDAT 3\r\nabc",
+        b"NOOP " + b"x" * 505 + b"\r\n",
+        b"NOOP " + b"x" * 506 + b"\r\n",
+        b"NOOP " + b"x" * 2050 + b"\r\n",
+        b"ehlo c\r\n",
+        b"MAIL FROM:<a@b.test>" + b" " * 700 + b"\r\n",
+        b"RCPT TO:<" + b"a" * 1000 + b"@b.test>\r\n",
+        b"BDAT 9" + b"9" * 17 + b"\r\n",
+        b"BDAT 1" + b"0" * 18 + b"\r\n",
+        b"x" * 70_000 + b"\r\n",
+        b"mail from: <a@b.test>\r\n",
+        b"NOOP \r\n",
+        b"EHLO a b\r\n",
+        b"LHLO c\r\n",
+        b"STARTTLS\r\n",
+        b"starttls x\r\n",
+        b"XCLIENT ADDR=192.0.2.1\r\n",
+        b"xclient NAME=refuse\r\n",
+        b"XCLIENT\r\n",
+    ]
+)
 auth = st.builds(
     lambda argument, answers: b"AUTH " + argument + b"\r\n" + b"".join(answers),
     st.sampled_from([
@@ -100,12 +135,14 @@ auth = st.builds(
         b"A" * 12_286 + b"\r\n", b"A" * 12_287 + b"\r\n",
     ]), max_size=3),
 )  # fmt: skip
-script = st.lists(st.one_of(mail, rcpt, data, chunk, other, auth, good_start, st.binary(max_size=12)), max_size=14)
+script = st.lists(
+    st.one_of(mail, rcpt, data, chunk, other, auth, good_start, st.binary(max_size=12)), max_size=14
+)
 scripts = st.builds(
     lambda good, rest: b"".join([good, *rest] if good else rest), st.one_of(st.none(), good_start), script
 )
 cuts = st.lists(st.integers(0, 1 << 20), max_size=12)
-rules = st.sampled_from([RULES, TIGHT, CLEAR, SECURED, FRONT, LMTP])
+rules = st.sampled_from([RULES, TIGHT, CLEAR, SECURED, FRONT, LMTP, FUTURE])
 
 
 @fuzzed

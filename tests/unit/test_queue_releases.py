@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from fastsmtp.mail.envelope import Recipient
 from fastsmtp.queue.plan.clock import QueueClock
 from fastsmtp.spool.relay import Defer, Finish
 from fastsmtp.spool.waiting import RcptState, Waiting
@@ -125,6 +126,52 @@ def test_one_held_by_hand_before_it_was_looked_at_waits_for_its_time() -> None:
     assert not world.hosts.jobs
     world.run(110)
     assert world.hosts.taken == [(queue_id, "b@far.test")]
+
+
+@pytest.mark.parametrize("jump", [365 * DAY, -365 * DAY])
+@pytest.mark.parametrize("keyword", ["HOLDFOR", "HOLDUNTIL"])
+def test_a_clock_that_is_set_meanwhile_moves_nothing(keyword: str, jump: float) -> None:
+    world = RemoteWorld().start()
+    wish = "7200" if keyword == "HOLDFOR" else until(world, 7200)
+    queue_id = world.send("b@far.test", "alice@example.org", **{keyword: wish})
+    world.run(60)
+    world.clock.wall += jump
+    world.run(7100)
+    assert not world.hosts.jobs
+    assert not world.home.stored
+    world.run(100)
+    assert world.hosts.taken == [(queue_id, "b@far.test")]
+    assert len(world.home.stored) == 1
+
+
+@pytest.mark.parametrize(("jump", "after"), [(-365 * DAY, 7140), (-600, 7140), (600, 6540), (365 * DAY, 0)])
+def test_a_clock_that_is_set_between_a_stop_and_a_start(jump: float, after: float) -> None:
+    """The time by the clock holds where that comes first."""
+    world = RemoteWorld().start()
+    queue_id = world.send("b@far.test", HOLDFOR="7200")
+    world.run(60)
+    world.runner.stop()
+    saved = world.time.reading(world.clock.now(), world.clock.monotonic())
+    world.clock.wall += jump
+    world.time = QueueClock(world.clock.now(), world.clock.monotonic(), saved)
+    world.make()
+    world.start()
+    world.run(max(after - 10, 0))
+    assert not world.hosts.jobs
+    world.run(20)
+    assert world.hosts.taken == [(queue_id, "b@far.test")]
+
+
+def test_who_asked_to_be_told_of_it_hears_of_each_once() -> None:
+    """Of a mailbox here whoever delivers into it tells (RFC 3461 §4.1)."""
+    world = RemoteWorld().start()
+    always = {"NOTIFY": "SUCCESS,FAILURE"}
+    to = ["alice@example.org", "b@far.test", "nobody@example.org"]
+    queue_id = world.send(*(Recipient(one, "", always) for one in to), HOLDFOR="7200")
+    world.run(7300)
+    assert world.teller.notices("succeeded") == [(queue_id, "b@far.test")]
+    assert world.teller.notices("failed") == [(queue_id, "nobody@example.org")]
+    assert [one.params for one in world.home.stored[0][0].recipients] == [always]
 
 
 def test_it_is_given_up_or_removed_before_its_time() -> None:
