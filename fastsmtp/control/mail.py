@@ -52,8 +52,8 @@ class LoginAnswer(Struct, array_like=True):
 
 class Submit(Struct, array_like=True):
     """Of ``mail.submit``. ``login`` and ``login_senders`` as in `LoginAnswer`, or the name of a token, and in
-    ``senders`` what it may send as. The message is ``start``, then what is in the file of the name ``file`` from
-    ``offset`` on, each line ended by CRLF; no file: there is no more."""
+    ``senders`` what it may send as. The message is ``start``, then what is in the file of the name ``file``, if there is
+    one, each line ended by CRLF."""
 
     ip: Text
     carrier: Carrier
@@ -66,7 +66,6 @@ class Submit(Struct, array_like=True):
     size: Annotated[int, Meta(ge=0)]
     utf8: bool = False
     file: Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")] = ""
-    offset: Annotated[int, Meta(ge=0)] = 0
     record: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")] = ""
     """The name of a record that gets the queue id before anything is promised; see `fastsmtp.web.replay`."""
 

@@ -119,7 +119,7 @@ class WorkerMailDesk:
                 os.open, self._data_dir / INCOMING / asked.file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
             )
             try:
-                at = asked.offset
+                at = 0
                 while piece := await asyncio.to_thread(os.pread, file, _PIECE, at):
                     at += len(piece)
                     left -= len(piece)

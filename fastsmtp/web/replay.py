@@ -46,14 +46,10 @@ class Record:
         self.name = path.name
         self._path = path
         self._now = now
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        self._file = _locked(path)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.past = self._read()
             self.named = _content(_beside(path)) if self.past is not None else b""
-        except BlockingIOError:
-            os.close(self._file)
-            raise Busy from None
         except BaseException:
             os.close(self._file)
             raise
@@ -121,6 +117,20 @@ def sweep(directory: Path, now: float) -> None:
             with suppress(OSError):
                 if entry.stat(follow_symlinks=False).st_mtime + KEPT < now:
                     os.unlink(entry.path)
+
+
+def _locked(path: Path) -> int:
+    """The file, open and locked. Raises `Busy`, OSError."""
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(file).st_nlink:
+                return file
+        except BlockingIOError:
+            os.close(file)
+            raise Busy from None
+        os.close(file)  # its last owner has removed it in between
 
 
 def _beside(path: Path) -> Path:

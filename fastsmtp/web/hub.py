@@ -1,0 +1,100 @@
+"""The workers, as the HTTP process asks them by their control sockets."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from fastsmtp.control.client import ControlError, NotThere, RemoteDesk, ask, shards_of
+from fastsmtp.control.place import shards, slots, socket_path
+from fastsmtp.control.queue import NotPossible
+from fastsmtp.web.problem import Problem, later
+
+_AT_ONCE = 12
+"""Requests that one worker is asked at a time: it answers 32 connections, and commands come too."""
+_STATUS = {"missing": 404, "impossible": 409, "request": 422}
+"""HTTP status of what a worker does not do."""
+
+
+class Hub:
+    """Asks those that live in ``data_dir``."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        self._turn = count()
+        self._room: dict[int, asyncio.Semaphore] = {}
+
+    async def any(self, verb: str, argument: object, form: Any) -> Any:
+        """What a worker answers, each in its turn; the next one where one is not there. Raises `Problem`."""
+        found = self._slots()
+        first = next(self._turn)
+        for number in range(len(found)):
+            slot = found[(first + number) % len(found)]
+            try:
+                async with self._room.setdefault(slot, asyncio.Semaphore(_AT_ONCE)):
+                    return await ask(socket_path(self._data_dir, slot), verb, argument, form)
+            except NotThere:
+                self._room.pop(slot, None)
+            except (ControlError, NotPossible) as error:
+                raise problem_of(error) from None
+        raise later("no worker of the server answers")
+
+    async def all(self, verb: str, argument: object, form: Any) -> dict[int, Any]:
+        """What each worker answers, by its slot; those that do not answer are left out. Raises `Problem` where one
+        refuses."""
+        found = self._slots()
+        answers = await asyncio.gather(
+            *(ask(socket_path(self._data_dir, slot), verb, argument, form) for slot in found),
+            return_exceptions=True,
+        )
+        given = {}
+        for slot, answer in zip(found, answers, strict=True):
+            if isinstance(answer, (ControlError, NotPossible)):
+                if isinstance(answer, NotPossible) or answer.fault is not None:
+                    raise problem_of(answer)
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                given[slot] = answer
+        return given
+
+    async def named(self, name: str, verb: str, argument: object, form: Any) -> Any:
+        """What the process whose socket has this name answers. Raises `Problem`."""
+        try:
+            return await ask(self._data_dir / "control" / name, verb, argument, form)
+        except NotThere:
+            raise later(f"the server's {name} does not answer") from None
+        except (ControlError, NotPossible) as error:
+            raise problem_of(error) from None
+
+    @asynccontextmanager
+    async def queue(self) -> AsyncIterator[tuple[Mapping[int, RemoteDesk], bool]]:
+        """The desks of the queue, and whether they are all there are. Raises `Problem`, also for what goes wrong
+        while they are in use."""
+        try:
+            desks, _ = await shards_of(self._data_dir, self._slots())
+            if not desks:
+                raise later("no worker of the server answers")
+            yield desks, not set(shards(self._data_dir)) - set(desks)
+        except (ControlError, NotPossible) as error:
+            raise problem_of(error) from None
+
+    def _slots(self) -> list[int]:
+        try:
+            return slots(self._data_dir)
+        except OSError as error:
+            raise later(f"{error.filename}: {error.strerror}") from None
+
+
+def problem_of(error: ControlError | NotPossible) -> Problem:
+    """What a worker said, for the client; where its socket lies is no matter of his."""
+    if isinstance(error, NotPossible):
+        return Problem(409, str(error))
+    text = str(error).partition(": ")[2] or str(error)
+    if error.fault in _STATUS:
+        return Problem(_STATUS[error.fault], text)
+    if error.fault == "failed":
+        return Problem(500, text)
+    return later(text)
