@@ -35,9 +35,6 @@ TICK = 1.0
 ORPHAN_GRACE = 2.0
 """Seconds that sessions get to finish when the master is gone."""
 
-LOG_FLUSH = 0.2
-"""Seconds a log line may wait."""
-
 ProtocolFactory = Callable[[], asyncio.BaseProtocol]
 
 
@@ -127,13 +124,14 @@ class Worker:
         loop.add_signal_handler(signal.SIGTERM, self._end.set)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
         loop.add_reader(self._birth.channel, self._on_channel)
+        self._log.run_on(loop)
         services = self._build(self._birth.slot, loop, self._log)
         services.start(self._birth.crashed)
         helpers: list[asyncio.Task[None]] = []
         try:
             await services.listen()
             await self._accept(loop, services, self._birth.slot)
-            for helper in (self._tick(services), self._flush_log(), self._obey(loop, services)):
+            for helper in (self._tick(services), self._obey(loop, services)):
                 task = loop.create_task(helper)
                 task.add_done_callback(self._helper_ended)
                 helpers.append(task)
@@ -245,8 +243,3 @@ class Worker:
             self._beats.beat(self._birth.slot, self._clock.monotonic())
             services.tick()
             await asyncio.sleep(TICK)
-
-    async def _flush_log(self) -> None:
-        while True:
-            self._log.flush()
-            await asyncio.sleep(LOG_FLUSH)

@@ -52,12 +52,13 @@ class Received(Message, tag="received"):
     helo: Annotated[str, Meta(description="what the client called itself")]
     protocol: Annotated[str, Meta(description="how it came, as in Received (RFC 3848)")]
     sync: Annotated[float, Meta(description="seconds from the last octet to stable storage")] = 0.0
-    message_id: Annotated[str, Meta(description="Message-ID in the header, with its brackets")] = ""
+    message_id: Annotated[str, Meta(description="Message-ID in the header, without its brackets")] = ""
     login: Annotated[str, Meta(description="the account that sent it")] = ""
     tls: Annotated[str, Meta(description="version and cipher of the session")] = ""
     aliases: Annotated[
         Sequence[str], Meta(description="addresses given by the client that stood for others")
     ] = ()
+    more: Annotated[int, Meta(description="recipients beyond the first 1,000, which `to` leaves out")] = 0
 
 
 class Rejected(Event, tag="rejected"):

@@ -1,54 +1,114 @@
-"""The mail log: one line for each event in a message's life, as ``key=value`` text.
+"""The recorder of a process: makes an event of whatever happens, and brings it to the log and to the sinks.
 
-A line reads ``2026-11-24T05:35:00.123Z fastsmtp[71/0] received id=… from=<a@b> to=<c@d> size=4096 …``, the
-bracket naming process and worker slot. Whatever a client said cannot begin a line or a key of its own: a
-value with a blank, a quote, a control or a non-ASCII byte stands in double quotes with backslash escapes.
+Events are kept in memory and leave together: in a worker on the loop's thread, at once when the loop is idle and
+every `SPACING` seconds under load; elsewhere by `flush`, and when many wait. A batch is encoded once, and the same
+octets are the JSON log's and the sinks'.
 
-Lines are kept in memory and leave together by `flush` (outlet.py), which the worker calls at short intervals;
-when many wait it happens by itself. All methods may be called from any thread. None ever raises because of where
-the log goes, and none but `finish` waits for it: what cannot be written in time is dropped and counted.
+All methods may be called from any thread. None ever raises because of where the log goes, and none but `finish`
+waits for it: what cannot be written in time is dropped, counted and told.
 """
 
+import asyncio
 import os
 import threading
-import time
 from collections.abc import Sequence
 from typing import Literal
 
 from fastsmtp.clock import Clock
 from fastsmtp.mail.reply import Reply
-from fastsmtp.telemetry.outlet import Outlet
+from fastsmtp.telemetry.events import (
+    VERSION,
+    Authenticated,
+    Bounced,
+    Changed,
+    Closed,
+    Deferred,
+    Delivered,
+    Event,
+    Expired,
+    Failed,
+    LoginFailed,
+    Lost,
+    Notified,
+    Received,
+    Rejected,
+    Routed,
+    Sent,
+    Server,
+    Sink,
+    Untold,
+    Verified,
+    encode,
+)
+from fastsmtp.telemetry.meter import Meter, unseen
+from fastsmtp.telemetry.stream import StreamWriter, Writer
+from fastsmtp.telemetry.text import TextForm
 
-FLUSH_LINES = 512
-"""Waiting lines above which a line's writer flushes itself."""
-KEEP_BYTES = 1 << 20
-"""What is kept at most for a reader that is slower than the log."""
-KEEP_LINES = 16 * FLUSH_LINES
-"""Lines that wait at most while another thread writes."""
+SPACING = 0.005
+"""Seconds between two batches of a busy worker."""
+SLOW = 0.1
+"""Seconds until a slow reader is tried again."""
+FLUSH_EVENTS = 512
+"""Waiting events above which they are flushed where no loop does it."""
+KEEP_EVENTS = 1 << 15
+"""Events that wait at most while the loop, or a write, hangs."""
 FINISH_WAIT = 1.0
 """Seconds that a slow reader gets at the end of the process."""
 LONGEST_LOGIN = 320
 """Characters of what a client called itself, at most."""
-_NAMED = 10
+MOST_RECIPIENTS = 1000
+"""Recipients that one event names."""
+
+Result = Literal["sent", "deferred", "bounced", "expired"]
+_COUNTED: dict[Result, Literal["delivered", "deferred", "bounced"]] = {
+    "sent": "delivered",
+    "deferred": "deferred",
+    "bounced": "bounced",
+    "expired": "bounced",
+}
 
 
 class MailLog:
-    """Writes events to the file descriptor ``fd``; ``slot`` is the worker's, None for the master."""
+    """``slot`` is the worker's, None for the master. The log goes to ``writer``, by default as text to the descriptor
+    ``fd``."""
 
-    __slots__ = ("_at", "_counting", "_dropped", "_lines", "_lock", "_monotonic", "_now", "_outlet",
-                 "_rest", "_who")  # fmt: skip
-
-    def __init__(self, clock: Clock, *, slot: int | None, fd: int = 2) -> None:
-        self._now = clock.now
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        slot: int | None,
+        fd: int = 2,
+        writer: Writer | None = None,
+        meter: Meter | None = None,
+    ) -> None:
+        self.meter = unseen(clock.monotonic) if meter is None else meter
+        """What the process counts; events are counted here."""
+        self.now = clock.now
+        """The clock of events."""
         self._monotonic = clock.monotonic
-        self._outlet = Outlet(fd)
-        self._who = f"Z fastsmtp[{os.getpid()}/{'master' if slot is None else slot}] "
-        self._lines: list[str] = []
-        self._lock = threading.Lock()
-        self._rest = b""
+        self._slot = slot
+        self._pid = os.getpid()
+        self._writer = StreamWriter(fd, TextForm()) if writer is None else writer
+        self._sinks: list[Sink] = []
+        self._events: list[Event] = []
+        self._writing = threading.Lock()
         self._counting = threading.Lock()
         self._dropped = 0
-        self._at = (-1, "")
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0
+        self._due = False
+        self._flushed_at = 0.0
+
+    def attach(self, sink: Sink) -> None:
+        """From now on ``sink`` gets every batch. Where there is a sink, a loop is run on."""
+        self._sinks.append(sink)
+
+    def run_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        """From now on, until `finish`, batches leave on ``loop``, whose thread calls this."""
+        self._loop = loop
+        self._thread = threading.get_ident()
+
+    # --- what happens -------------------------------------------------------------------------
 
     def received(
         self,
@@ -60,155 +120,221 @@ class MailLog:
         client: str,
         helo: str,
         protocol: str,
+        sync: float = 0.0,
+        message_id: str = "",
+        login: str = "",
+        tls: str = "",
+        aliases: Sequence[str] = (),
     ) -> None:
-        """A message was accepted and is on stable storage; ``size`` in bytes, ``protocol`` as in Received."""
-        to = recipients[0] if len(recipients) == 1 else _several(recipients)
-        line = f"from=<{sender}> to=<{to}> size={size} client={client} helo={helo} with={protocol}"
-        if not (line.isascii() and line.isprintable() and line.count(" ") == 5 and '"' not in line):
-            line = (
-                f"from={quoted(f'<{sender}>')} to={quoted(f'<{to}>')} size={size} client={quoted(client)} "
-                f"helo={quoted(helo)} with={protocol}"
+        """See `Received`; ``recipients`` are all of them."""
+        self.meter.received(size, len(recipients))
+        more = len(recipients) - MOST_RECIPIENTS
+        self._put(
+            Received(
+                VERSION,
+                self.now(),
+                self._slot,
+                self._pid,
+                queue_id,
+                sender,
+                recipients if more <= 0 else recipients[:MOST_RECIPIENTS],
+                size,
+                client,
+                helo,
+                protocol,
+                sync,
+                message_id,
+                login,
+                tls,
+                aliases,
+                more if more > 0 else 0,
             )
-        self._put(f"received id={queue_id} {line}")
+        )
 
     def rejected(
-        self, *, client: str, stage: str, sender: str | None, recipient: str | None, reply: Reply
+        self,
+        *,
+        client: str,
+        stage: str,
+        sender: str | None,
+        recipient: str | None,
+        reply: Reply,
+        helo: str = "",
+        protocol: str = "",
     ) -> None:
-        """A command was refused: ``stage`` is its verb or ``connect``; sender and recipient as far as
-        given."""
-        line = f"rejected stage={stage} client={quoted(client)}"
-        if sender is not None:
-            line += f" from={quoted(f'<{sender}>')}"
-        if recipient is not None:
-            line += f" to={quoted(f'<{recipient}>')}"
-        self._put(f'{line} reply="{reply.code} {reply.status} {" ".join(reply.text)}"')
+        """See `Rejected`; sender and recipient as far as given."""
+        self.meter.rejected(stage, reply)
+        words = " ".join(reply.text)
+        self._put(
+            Rejected(
+                *self._head(),
+                client,
+                stage,
+                reply.code,
+                reply.status,
+                words,
+                sender,
+                recipient,
+                helo,
+                protocol,
+            )
+        )
 
     def login(self, *, client: str, mechanism: str, login: str, reason: str | None) -> None:
         """Somebody has logged in as ``login``, or not, for ``reason``; then ``login`` is what the client said."""
-        line = f"client={quoted(client)} mechanism={mechanism} login={quoted(login[:LONGEST_LOGIN])}"
-        self._put(f"authenticated {line}" if reason is None else f"login-failed {line} reason={quoted(reason)}")
+        self.meter.login(mechanism, reason is None)
+        login = login[:LONGEST_LOGIN]
+        if reason is None:
+            self._put(Authenticated(*self._head(), client, mechanism, login))
+        else:
+            self._put(LoginFailed(*self._head(), client, mechanism, login, reason))
 
-    def unverified(self, *, to: str, relay: str, reply: str) -> None:
-        """The host ``relay``, asked whether a recipient exists, refused it or gave no answer, with its words or the
-        reason in ``reply``."""
-        self._put(
-            f"unverified to={quoted(f'<{to}>')} relay={quoted(relay or 'none')} reply={quoted(reply)}"
-        )
+    def verified(self, *, to: str, relay: str, exists: bool, reply: str) -> None:
+        """See `Verified`."""
+        self._put(Verified(*self._head(), to, relay, exists, reply))
+
+    def routed(self, queue_id: str, *, to: Sequence[str], route: str, hops: Sequence[str], site: str) -> None:
+        """See `Routed`."""
+        self._put(Routed(*self._head(), queue_id, to[:MOST_RECIPIENTS], route, hops, site))
 
     def delivered(self, queue_id: str, *, to: str, mailbox: str, delay: float) -> None:
-        """The message stands in a mailbox, durable; ``delay`` in seconds since it was received."""
-        line = f"to=<{to}> mailbox={mailbox} delay={delay:.2f}"
-        if not (line.isascii() and line.isprintable() and line.count(" ") == 2 and '"' not in line):
-            line = f"to={quoted(f'<{to}>')} mailbox={quoted(mailbox)} delay={delay:.2f}"
-        self._put(f"delivered id={queue_id} {line}")
+        """See `Delivered`."""
+        self.meter.delivery("local", "delivered", delay)
+        self._put(Delivered(VERSION, self.now(), self._slot, self._pid, queue_id, to, mailbox, delay))
 
     def attempted(
         self,
         queue_id: str,
-        what: Literal["sent", "deferred", "bounced"],
+        what: Result,
         *,
         to: str,
         relay: str,
+        code: int = 0,
+        enhanced: str = "",
         reply: str,
         delay: float,
+        duration: float = 0.0,
+        tls: str = "",
+        next_at: float = 0.0,
     ) -> None:
-        """What became of a recipient elsewhere: taken by the host ``relay``, put off, or given up, with the remote's
-        words or the reason in ``reply``; ``delay`` in seconds since it was received."""
-        line = f'to=<{to}> relay={relay} delay={delay:.2f} reply="{reply}"'
-        plain = line.isascii() and line.isprintable() and '"' not in to + relay + reply
-        if not (plain and "\\" not in reply and relay and " " not in to + relay):
-            line = f"to={quoted(f'<{to}>')} relay={quoted(relay or 'none')} delay={delay:.2f} reply={quoted(reply)}"
-        self._put(f"{what} id={queue_id} {line}")
+        """What became of a recipient elsewhere: see `Attempt`."""
+        self.meter.delivery("remote", _COUNTED[what], delay)
+        head = (VERSION, self.now(), self._slot, self._pid, queue_id, to, relay, code, enhanced, reply, delay)
+        if what == "sent":
+            self._put(Sent(*head, duration, tls))
+        elif what == "deferred":
+            self._put(Deferred(*head, duration, tls, next_at))
+        else:
+            self._put((Bounced if what == "bounced" else Expired)(*head, duration, tls))
 
     def notified(self, queue_id: str, *, about: str, to: str, kind: str, recipients: int) -> None:
-        """A notification of ours was stored under an id of its own, ``about`` another message."""
-        self._put(
-            f"notified id={queue_id} about={about} to={quoted(f'<{to}>')} kind={kind} recipients={recipients}"
-        )
+        """See `Notified`."""
+        self.meter.notified(kind)
+        self._put(Notified(*self._head(), queue_id, about, to, kind, recipients))
+
+    def untold(self, queue_id: str, *, to: str, reason: str) -> None:
+        """See `Untold`."""
+        self._put(Untold(*self._head(), queue_id, to, reason))
 
     def failed(self, queue_id: str, *, to: str, reason: str) -> None:
-        """A delivery did not succeed and will not be tried again."""
-        self._put(f"failed id={queue_id} to={quoted(f'<{to}>')} reason={quoted(reason)}")
+        """See `Failed`."""
+        self.meter.delivery("local", "bounced", 0.0)
+        self._put(Failed(*self._head(), queue_id, to, reason))
+
+    def changed(
+        self,
+        queue_id: str,
+        action: Literal["retry", "hold", "release", "reroute", "remove", "bounce"],
+        hops: Sequence[str] = (),
+    ) -> None:
+        """See `Changed`."""
+        self._put(Changed(*self._head(), queue_id, action, hops))
+
+    def closed(self, *, client: str, reason: str) -> None:
+        """See `Closed`."""
+        self._put(Closed(*self._head(), client, reason))
 
     def event(self, text: str) -> None:
         """Something about the server itself, in words."""
-        self._put(f"event {_one_line(text)}")
+        self._put(Server(*self._head(), text))
+
+    def lost(self, sink: Literal["log", "ledger"], count: int) -> None:
+        """``count`` events did not get into ``sink``."""
+        self.meter.lost(sink, count)
+        self._put(Lost(*self._head(), sink, count))
+
+    def _head(self) -> tuple[int, float, int | None, int]:
+        return VERSION, self.now(), self._slot, self._pid
+
+    # --- where it goes ------------------------------------------------------------------------
 
     def flush(self) -> None:
-        """Write what waits. A slow reader's rest is kept up to `KEEP_BYTES`, beyond that lines are
-        dropped."""
-        with self._lock:
+        """Write what waits. In a worker it is called on the loop's thread alone."""
+        self._due = False
+        with self._writing:
             # Taken from the front of a list that is never exchanged: another thread may append meanwhile.
-            count = len(self._lines)
-            data = self._rest
-            if count:
-                data += "".join(self._lines[:count]).encode("ascii")
-                del self._lines[:count]
-            if data:
-                self._rest = self._write(data)
+            events = self._events
+            count = len(events)
+            batch = events[:count]
+            del events[:count]
+            self._write(batch)
+        if self._writer.waiting and self._loop is not None:
+            self._wake(SLOW)
 
     def finish(self) -> None:
         """The last flush of a process: a reader that is slow, but reads, gets up to `FINISH_WAIT` seconds."""
+        self._loop = None
         deadline = self._monotonic() + FINISH_WAIT
         self.flush()
-        while self._rest and (left := deadline - self._monotonic()) > 0:
-            self._outlet.wait(left)
+        while self._writer.waiting and (left := deadline - self._monotonic()) > 0:
+            self._writer.wait(left)
             self.flush()
 
-    def _put(self, text: str) -> None:
-        now = self._now()
-        second = int(now)
-        at, stamp = self._at  # one tuple: a thread never sees a new second beside an old stamp
-        if at != second:
-            stamp = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
-            self._at = (second, stamp)
-        lines = self._lines
-        waiting = len(lines)
-        if waiting >= KEEP_LINES:
+    def _put(self, event: Event) -> None:
+        events = self._events
+        if len(events) >= KEEP_EVENTS:
             self._drop(1)
             return
-        lines.append(f"{stamp}{int((now - second) * 1000):03d}{self._who}{text}\n")
-        if waiting + 1 >= FLUSH_LINES and not self._lock.locked():
+        events.append(event)
+        if not self._due:
+            self._wake(0.0)
+
+    def _wake(self, delay: float) -> None:
+        """Let what waits be written soon."""
+        loop = self._loop
+        if loop is None:
+            if len(self._events) >= FLUSH_EVENTS and not self._writing.locked():
+                self.flush()
+            return
+        self._due = True
+        if threading.get_ident() == self._thread:
+            loop.call_later(max(delay, self._flushed_at + SPACING - loop.time()), self._turn)
+            return
+        try:
+            loop.call_soon_threadsafe(self._turn)
+        except RuntimeError:  # the loop has ended: `finish` comes
+            self._due = False
+
+    def _turn(self) -> None:
+        loop = self._loop
+        if loop is not None:
+            self._flushed_at = loop.time()
             self.flush()
 
-    def _drop(self, lines: int) -> None:
-        with self._counting:
-            self._dropped += lines
-
-    def _write(self, data: bytes) -> bytes:
-        """Write ``data``; returns what the reader is to get later."""
+    def _write(self, batch: list[Event]) -> None:
         with self._counting:
             dropped, self._dropped = self._dropped, 0
-        if dropped:
-            data += f"fastsmtp: {dropped} log lines were dropped\n".encode("ascii")
-        try:
-            rest = data[self._outlet.write(data) :]
-        except OSError:
-            self._drop(dropped + data.count(b"\n") - (dropped > 0))  # less the line that says so
-            return b""
-        if len(rest) <= KEEP_BYTES:
-            return rest
-        # Cut behind a line's end: the line that is half out is finished, or its rest would spoil the next.
-        keep = rest.rindex(b"\n", 0, KEEP_BYTES) + 1
-        self._drop(dropped + rest.count(b"\n", keep) - (dropped > 0))
-        return rest[:keep]
+        if not batch and not dropped and not self._writer.waiting:
+            return
+        lines = encode(batch) if self._sinks or self._writer.json else b""
+        if batch:
+            for sink in self._sinks:
+                sink.append(lines, len(batch))
+        lost = Lost(*self._head(), "log", dropped) if dropped else None
+        self._drop(self._writer.write(batch, lines, lost))
 
-
-def quoted(value: str) -> str:
-    """``value`` as it may stand behind a key: unchanged when plain, else in quotes with escapes."""
-    if value and value.isascii() and value.isprintable() and " " not in value and '"' not in value:
-        return value
-    return '"' + _one_line(value).replace('"', '\\"') + '"'
-
-
-def _one_line(text: str) -> str:
-    if text.isascii() and text.isprintable() and "\\" not in text:
-        return text
-    return text.encode("unicode_escape").decode("ascii")
-
-
-def _several(recipients: Sequence[str]) -> str:
-    """The first recipients as one value; a message to a thousand does not make a line of 300 KB."""
-    named = ">,<".join(recipients[:_NAMED])
-    more = len(recipients) - _NAMED
-    return f"{named}>,<and-{more}-more" if more > 0 else named
+    def _drop(self, count: int) -> None:
+        if count:
+            self.meter.lost("log", count)
+            with self._counting:
+                self._dropped += count

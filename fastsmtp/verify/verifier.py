@@ -142,7 +142,7 @@ class Verifier:
             self._serve(site)
         if self._told > TOLD:
             self._log.event(
-                f"{self._told - TOLD} more recipients were not verified by next hops within a second"
+                f"{self._told - TOLD} more recipients were asked for at next hops within a second"
             )
         self._told = 0
 
@@ -206,8 +206,9 @@ class Verifier:
 
     def _answered(self, question: _Question, remote: str, outcome: Outcome) -> None:
         answer, about = judge(outcome)
-        if answer is not None:
-            self._note(question, remote, f"{outcome.code or outcome.enhanced} {outcome.text}")
+        self._note(
+            question, remote, f"{outcome.code or outcome.enhanced} {outcome.text}", exists=answer is None
+        )
         self._remember(question, answer, about)
         self._settle(question, answer)
 
@@ -265,7 +266,7 @@ class Verifier:
         if len(self._lost) > MOST_SITES:
             self._lost.clear()
 
-    def _note(self, question: _Question, remote: str, reply: str) -> None:
+    def _note(self, question: _Question, remote: str, reply: str, *, exists: bool = False) -> None:
         self._told += 1
         if self._told <= TOLD:
-            self._log.unverified(to=question.address, relay=remote, reply=reply)
+            self._log.verified(to=question.address, relay=remote, exists=exists, reply=reply)

@@ -50,7 +50,7 @@ def test_a_reader_that_comes_back_is_told_what_he_missed(tmp_path: Path) -> None
             text += os.read(reader, 1 << 20)
         except BlockingIOError:
             pass
-        return b"log lines were dropped" in text
+        return b"lost where=log" in text
 
     try:
         with server, server.connect() as client, client.makefile("rb") as lines:

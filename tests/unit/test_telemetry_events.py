@@ -28,10 +28,10 @@ def received(**changed: object) -> Received:
 
 
 def test_the_canonical_line() -> None:
-    assert events.encode([received(message_id="<1@x>")]) == (
+    assert events.encode([received(message_id="1@x")]) == (
         b'{"kind":"received","v":1,"at":1795498500.125,"worker":3,"pid":71,"id":"0abcdefghijkl",'
         b'"from":"a@example.org","to":["b@example.net"],"size":4096,"client":"192.0.2.1",'
-        b'"helo":"mail.example.org","protocol":"ESMTP","message_id":"<1@x>"}\n'
+        b'"helo":"mail.example.org","protocol":"ESMTP","message_id":"1@x"}\n'
     )
 
 

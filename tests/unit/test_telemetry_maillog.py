@@ -9,8 +9,9 @@ import pytest
 
 from fastsmtp.clock import SystemClock
 from fastsmtp.mail.reply import MAILBOX_UNKNOWN
-from fastsmtp.telemetry import maillog
-from fastsmtp.telemetry.maillog import MailLog, quoted
+from fastsmtp.telemetry import maillog, stream
+from fastsmtp.telemetry.maillog import MailLog
+from fastsmtp.telemetry.text import quoted
 
 
 class StillClock:
@@ -215,12 +216,12 @@ def test_quoted(value: str, text: str) -> None:
 
 
 def test_flushes_itself_when_many_wait(pipe: Pipe) -> None:
-    for _ in range(maillog.FLUSH_LINES - 1):
+    for _ in range(maillog.FLUSH_EVENTS - 1):
         pipe.log.event("x")
     with pytest.raises(BlockingIOError):
         os.read(pipe.end, 1)
     pipe.log.event("x")
-    assert len(os.read(pipe.end, 1 << 20).splitlines()) == maillog.FLUSH_LINES
+    assert len(os.read(pipe.end, 1 << 20).splitlines()) == maillog.FLUSH_EVENTS
 
 
 def replace_write(patch: pytest.MonkeyPatch, pipe: Pipe, write: Callable[[bytes], int]) -> None:
@@ -254,7 +255,7 @@ def test_a_reader_that_stops_costs_lines_but_no_time_and_is_told(
 ) -> None:
     """The descriptor is a blocking one, as standard error is: not one of these calls may wait for it."""
     assert os.get_blocking(pipe.fd)
-    monkeypatch.setattr(maillog, "KEEP_BYTES", 10_000)
+    monkeypatch.setattr(stream, "KEEP_BYTES", 10_000)
     total = 5000
     for i in range(total):
         pipe.log.event(f"{i:05} " + "x" * 100)
@@ -264,16 +265,17 @@ def test_a_reader_that_stops_costs_lines_but_no_time_and_is_told(
     while part := pipe.read():
         text += part
     lines = text.splitlines()
-    dropped = [line for line in lines if "were dropped" in line]
+    dropped = [line for line in lines if "lost where=log" in line]
     kept = [line for line in lines if line.endswith("x" * 100)]
     assert dropped
     assert len(kept) + len(dropped) == len(lines)
-    assert len(kept) + sum(int(line.split()[1]) for line in dropped) == total
+    assert len(kept) + sum(int(line.rpartition("=")[2]) for line in dropped) == total
     assert os.get_blocking(pipe.fd)  # it is not ours alone
 
 
 def test_what_waits_behind_a_hanging_write_is_bounded(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file on a disk that hangs: one thread is in its write, the others go on."""
+    monkeypatch.setattr(maillog, "KEEP_EVENTS", 1000)
     writing, go_on = threading.Event(), threading.Event()
 
     def hang(data: bytes) -> int:
@@ -287,15 +289,15 @@ def test_what_waits_behind_a_hanging_write_is_bounded(pipe: Pipe, monkeypatch: p
         thread = threading.Thread(target=pipe.log.flush)
         thread.start()
         assert writing.wait(20)
-        for _ in range(maillog.KEEP_LINES + 7):
+        for _ in range(maillog.KEEP_EVENTS + 7):
             pipe.log.event("x")
         go_on.set()
         thread.join()
     text = ""
     while part := pipe.read():
         text += part
-    assert text.count("event x\n") == maillog.KEEP_LINES
-    assert text.endswith("fastsmtp: 7 log lines were dropped\n")
+    assert text.count("event x\n") == maillog.KEEP_EVENTS
+    assert text.endswith("] lost where=log count=7\n")
 
 
 def test_the_last_flush_waits_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -334,7 +336,7 @@ def test_write_errors_never_raise(pipe: Pipe, monkeypatch: pytest.MonkeyPatch, n
         pipe.log.event("lost")
         pipe.log.flush()
     pipe.log.event("back")
-    assert pipe.read().endswith("event back\nfastsmtp: 3 log lines were dropped\n")
+    assert pipe.events()[-2:] == ["event back", "lost where=log count=3"]
 
 
 def test_closed_descriptor_never_raises(pipe: Pipe) -> None:

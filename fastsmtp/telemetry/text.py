@@ -1,0 +1,225 @@
+"""Events as ``key=value`` text, for people and for `grep`.
+
+A line reads ``2026-11-24T05:35:00.123Z fastsmtp[71/0] received id=… from=<a@b> to=<c@d> size=4096 …``, the bracket
+naming process and worker slot. Whatever a client said cannot begin a line or a key of its own: a value with a blank,
+a quote, a control or a non-ASCII byte stands in double quotes with backslash escapes.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fastsmtp.telemetry import events
+from fastsmtp.telemetry.events import Event
+
+_NAMED = 10
+
+
+class Stamps:
+    """Seconds since 1970 UTC as ``2026-11-24T05:35:00.123Z``; what they share is made once a second."""
+
+    __slots__ = ("_second", "_stamp")
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._stamp = ""
+
+    def of(self, at: float) -> str:
+        """``at`` as text, cut to milliseconds."""
+        second = int(at)
+        if second != self._second:
+            self._second = second
+            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+        return f"{self._stamp}{int((at - second) * 1000):03d}Z"
+
+
+class TextForm:
+    """Events as lines of text. One thread at a time."""
+
+    def __init__(self) -> None:
+        self._stamps = Stamps()
+
+    def __call__(self, batch: Sequence[Event], lines: bytes) -> bytes:
+        """See `Form`."""
+        stamp, found = self._stamps.of, []
+        for event in batch:
+            slot = "master" if event.worker is None else event.worker
+            found.append(f"{stamp(event.at)} fastsmtp[{event.pid}/{slot}] {TEXTS[type(event)](event)}\n")
+        return "".join(found).encode("ascii")
+
+
+def text(event: Event) -> str:
+    """The event as one line, without its time and process."""
+    return TEXTS[type(event)](event)
+
+
+def quoted(value: str) -> str:
+    """``value`` as it may stand behind a key: unchanged when plain, else in quotes with escapes."""
+    if value and value.isascii() and value.isprintable() and " " not in value and '"' not in value:
+        return value
+    return '"' + one_line(value).replace('"', '\\"') + '"'
+
+
+def one_line(value: str) -> str:
+    """``value`` in printable ASCII."""
+    if value.isascii() and value.isprintable() and "\\" not in value:
+        return value
+    return value.encode("unicode_escape").decode("ascii")
+
+
+def _received(event: events.Received) -> str:
+    to = event.to[0] if len(event.to) == 1 else _several(event.to, event.more)
+    line = (
+        f"received id={event.id} from=<{event.sender}> to=<{to}> size={event.size} client={event.client} "
+        f"helo={event.helo} with={event.protocol}"
+    )
+    if not (line.isascii() and line.isprintable() and line.count(" ") == 7 and '"' not in line):
+        line = (
+            f"received id={event.id} from={quoted(f'<{event.sender}>')} to={quoted(f'<{to}>')} "
+            f"size={event.size} client={quoted(event.client)} helo={quoted(event.helo)} with={event.protocol}"
+        )
+    message_id = event.message_id
+    if message_id:
+        line += f" message-id={message_id if _plain(message_id) else quoted(message_id)}"
+    if event.login:
+        line += f" login={quoted(event.login)}"
+    if event.tls:
+        line += f" tls={quoted(event.tls)}"
+    if event.aliases:
+        line += f" alias={quoted(f'<{_several(event.aliases)}>')}"
+    return f"{line} sync={event.sync:.4f}" if event.sync else line
+
+
+def _rejected(event: events.Rejected) -> str:
+    line = f"rejected stage={event.stage} client={quoted(event.client)}"
+    if event.sender is not None:
+        line += f" from={quoted(f'<{event.sender}>')}"
+    if event.to is not None:
+        line += f" to={quoted(f'<{event.to}>')}"
+    if event.helo:
+        line += f" helo={quoted(event.helo)}"
+    return f'{line} reply="{event.code} {event.enhanced} {event.reply}"'
+
+
+def _authenticated(event: events.Authenticated) -> str:
+    return (
+        f"authenticated client={quoted(event.client)} mechanism={event.mechanism} login={quoted(event.login)}"
+    )
+
+
+def _login_failed(event: events.LoginFailed) -> str:
+    return (
+        f"login-failed client={quoted(event.client)} mechanism={event.mechanism} login={quoted(event.login)} "
+        f"reason={quoted(event.reason)}"
+    )
+
+
+def _verified(event: events.Verified) -> str:
+    word = "verified" if event.exists else "unverified"
+    return f"{word} to={quoted(f'<{event.to}>')} relay={quoted(event.relay or 'none')} reply={quoted(event.reply)}"
+
+
+def _routed(event: events.Routed) -> str:
+    line = f"routed id={event.id} to={quoted(f'<{_several(event.to)}>')} route={quoted(event.route)}"
+    line += f" hops={quoted(','.join(event.hops))}"
+    return f"{line} site={quoted(event.site)}" if event.site else line
+
+
+def _delivered(event: events.Delivered) -> str:
+    line = f"delivered id={event.id} to=<{event.to}> mailbox={event.mailbox} delay={event.delay:.2f}"
+    if line.isascii() and line.isprintable() and line.count(" ") == 4 and '"' not in line:
+        return line
+    return (
+        f"delivered id={event.id} to={quoted(f'<{event.to}>')} mailbox={quoted(event.mailbox)} "
+        f"delay={event.delay:.2f}"
+    )
+
+
+def _attempt(word: str) -> Callable[[Any], str]:
+    def line(event: events.Attempt) -> str:
+        said = reply_of(event)
+        line = (
+            f'{word} id={event.id} to=<{event.to}> relay={event.relay} delay={event.delay:.2f} reply="{said}"'
+        )
+        plain = line.isascii() and line.isprintable() and '"' not in event.to + event.relay + said
+        if not (plain and "\\" not in said and event.relay and " " not in event.to + event.relay):
+            line = (
+                f"{word} id={event.id} to={quoted(f'<{event.to}>')} relay={quoted(event.relay or 'none')} "
+                f"delay={event.delay:.2f} reply={quoted(said)}"
+            )
+        if event.tls:
+            line += f" tls={quoted(event.tls)}"
+        return f"{line} took={event.duration:.3f}" if event.duration else line
+
+    return line
+
+
+def reply_of(event: events.Attempt) -> str:
+    """What the remote said, or our reason."""
+    return f"{event.code} {event.reply}" if event.code else event.reply
+
+
+def _notified(event: events.Notified) -> str:
+    return (
+        f"notified id={event.id} about={event.about} to={quoted(f'<{event.to}>')} kind={event.notice} "
+        f"recipients={event.recipients}"
+    )
+
+
+def _untold(event: events.Untold) -> str:
+    about = f" to={quoted(f'<{event.to}>')}" if event.to else ""
+    return f"untold id={event.id}{about} reason={quoted(event.reason)}"
+
+
+def _failed(event: events.Failed) -> str:
+    return f"failed id={event.id} to={quoted(f'<{event.to}>')} reason={quoted(event.reason)}"
+
+
+def _changed(event: events.Changed) -> str:
+    hops = f" hops={quoted(','.join(event.hops))}" if event.hops else ""
+    return f"changed id={event.id} action={event.action}{hops}"
+
+
+def _closed(event: events.Closed) -> str:
+    return f"closed client={quoted(event.client)} reason={quoted(event.reason)}"
+
+
+def _server(event: events.Server) -> str:
+    return f"event {one_line(event.text)}"
+
+
+def _lost(event: events.Lost) -> str:
+    return f"lost where={event.sink} count={event.count}"
+
+
+TEXTS: dict[type[Event], Callable[[Any], str]] = {
+    events.Received: _received,
+    events.Rejected: _rejected,
+    events.Authenticated: _authenticated,
+    events.LoginFailed: _login_failed,
+    events.Verified: _verified,
+    events.Routed: _routed,
+    events.Delivered: _delivered,
+    events.Sent: _attempt("sent"),
+    events.Deferred: _attempt("deferred"),
+    events.Bounced: _attempt("bounced"),
+    events.Expired: _attempt("expired"),
+    events.Notified: _notified,
+    events.Untold: _untold,
+    events.Failed: _failed,
+    events.Changed: _changed,
+    events.Closed: _closed,
+    events.Server: _server,
+    events.Lost: _lost,
+}
+
+
+def _plain(value: str) -> bool:
+    return value.isascii() and value.isprintable() and " " not in value and '"' not in value
+
+
+def _several(addresses: Sequence[str], more: int = 0) -> str:
+    """The first of these as one value; a message to a thousand does not make a line of 300 KB."""
+    named = ">,<".join(addresses[:_NAMED])
+    more += max(len(addresses) - _NAMED, 0)
+    return f"{named}>,<and-{more}-more" if more else named
