@@ -16,7 +16,7 @@ Action = Literal["hold", "release", "retry", "reroute", "remove"]
 again, released and due now; ``remove``: gone, and nobody is told."""
 
 PIECE: dict[Action, int] = {"hold": 200, "release": 200, "retry": 60, "reroute": 60, "remove": 40}
-"""Messages of one commit; some 3 ms of the writer's time."""
+"""Messages of one commit; one or two milliseconds of the writer's time."""
 MOST = 5000
 """About the messages of one call. The engine looks at them in pieces of its own."""
 _CALL = 0.2
@@ -145,23 +145,19 @@ class Bulk:
                 made += [one for one, fresh in ids if fresh and start_waiting(changes, one, held=True)]
             return made
         if action == "retry":
-            return [queue_id for queue_id, _ in ids if try_now(changes, queue_id, None)]
+            return try_now(changes, [queue_id for queue_id, _ in ids], None)
         if action == "reroute":
-            return [queue_id for queue_id, fresh in ids if self._reroute(changes, queue_id, hops, fresh)]
-        made = []
-        for queue_id, _ in ids:
-            was, its_file = remove(changes, queue_id)
-            if was:
-                made.append(queue_id)
-            if its_file:
-                gone.append(queue_id)
+            made = try_now(changes, [queue_id for queue_id, _ in ids], hops)
+            if hops:
+                made += [one for one, fresh in ids if fresh and self._start(changes, one, hops)]
+            return made
+        made, files = remove(changes, [queue_id for queue_id, _ in ids])
+        gone += files
         return made
 
     @staticmethod
-    def _reroute(changes: Changes, queue_id: str, hops: tuple[str, ...], fresh: bool) -> bool:
-        if try_now(changes, queue_id, hops):
-            return True
-        return fresh and bool(hops) and start_waiting(changes, queue_id, held=False, due=AT_ONCE, hops=hops)
+    def _start(changes: Changes, queue_id: str, hops: tuple[str, ...]) -> bool:
+        return start_waiting(changes, queue_id, held=False, due=AT_ONCE, hops=hops)
 
     def _committed(self, ids: list[str], error: SpoolError | None) -> None:
         self._committing -= 1

@@ -38,6 +38,10 @@ class Changes:
         """See `Tables.reading`: as it was before this commit."""
         return self._tables.reading(table, key)
 
+    def many(self, table: bytes, keys: Sequence[bytes]) -> AbstractContextManager[list[Any]]:
+        """See `Tables.many`: as they were before this commit."""
+        return self._tables.many(table, keys)
+
     def current(self, table: bytes, key: bytes) -> bytes | None:
         """The value as it is after the changes made so far, copied."""
         made = (table, key)

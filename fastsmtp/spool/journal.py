@@ -38,8 +38,8 @@ LEAST_REGIONS = 4
 
 class Region:
     """A part of the file. ``live``: how many entries of the tables stand in it; ``pins``: who is looking at it.
-    ``keys``, by table: those whose last change may stand in it. These belong to tables.py. ``index`` is its place in
-    the file, ``end`` where its next frame may begin."""
+    ``keys``, by table: those whose last change may stand in it, in pieces. These belong to tables.py. ``index`` is
+    its place in the file, ``end`` where its next frame may begin."""
 
     __slots__ = ("end", "index", "keys", "live", "pins", "view")
 
@@ -49,7 +49,7 @@ class Region:
         self.end = 0
         self.live = 0
         self.pins = 0
-        self.keys: dict[int, list[bytes]] = {}
+        self.keys: dict[int, list[tuple[bytes, ...]]] = {}
 
 
 class Change(NamedTuple):

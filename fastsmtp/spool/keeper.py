@@ -9,20 +9,26 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from fastsmtp.clock import Clock
 from fastsmtp.spool.base import SpoolError, SpoolFailed, SpoolFull
 from fastsmtp.spool.faults import told
 from fastsmtp.spool.growth import Growth
 from fastsmtp.spool.journal import Journal, Region
+from fastsmtp.spool.order import PIECE
 from fastsmtp.spool.tables import APPLIED, DATABASES, STATE, Batch, Tables
 from fastsmtp.store import CORRUPTED, MapFull, StorageError, Store, StoreError
-from fastsmtp.threads import make_way
+from fastsmtp.threads import let_in, make_way
 
 _AHEAD = 3
 """Regions the writer can go on in, with which there is nothing to do."""
 _MOST = 8000
 """Changes of one transaction, at most: each may change a page, and these stand in memory meanwhile."""
+_LEAST = 500
+_LONG = 0.02
+"""Seconds a transaction may take. After a longer one the next has fewer changes, `_LEAST` at least: while the device
+writes its pages, the journal waits for the device too, and with it new mail."""
 _MOST_KEYS = 250_000
 """Keys whose last change stands in the journal alone: beyond them its oldest region is moved early, as they take
 memory."""
@@ -56,6 +62,7 @@ class Keeper:
         self._event = event
         self._clock = clock
         self._fault = fault
+        self._most = _MOST
         self._high = 0
         self._changed = threading.Condition()
         self._woken = False
@@ -183,7 +190,7 @@ class Keeper:
         """Empty a region; whether it could be done."""
         self._tables.arrange(region)
         while True:
-            batch = self._tables.next_to_move(region, self._most_bytes, _MOST)
+            batch = self._tables.next_to_move(region, self._most_bytes, self._most)
             done = False
             try:
                 done = not batch or self._write(batch, None)
@@ -203,13 +210,11 @@ class Keeper:
             if not store.is_open:
                 self._reopen()
             self._growth.settle()  # its zeros and the pages of a transaction must never meet
+            begun = self._clock.monotonic()
             with store.write() as txn:
-                for table, key, entry in batch:
-                    db = store.db[DATABASES[table]]
-                    if entry.end < 0:
-                        txn.delete(key, db=db)
-                    else:
-                        txn.put(key, entry.region.view[entry.start : entry.end], db=db)
+                for at in range(0, len(batch), PIECE):
+                    self._put(txn, batch[at : at + PIECE])
+                    let_in()
                 if applied is not None:
                     txn.put(APPLIED, applied.to_bytes(8, "big"), db=store.db[STATE])
                 elif not batch:
@@ -224,7 +229,24 @@ class Keeper:
             return False
         self._high = store.high_water()
         self._growth.grow(self._high)
+        self._pace(len(batch), self._clock.monotonic() - begun)
         return True
+
+    def _put(self, txn: Any, batch: Batch) -> None:
+        databases = self._store.db
+        for table, key, entry in batch:
+            db = databases[DATABASES[table]]
+            if entry.end < 0:
+                txn.delete(key, db=db)
+            else:
+                txn.put(key, entry.region.view[entry.start : entry.end], db=db)
+
+    def _pace(self, changes: int, seconds: float) -> None:
+        """A transaction of so many took so long: how many the next may have."""
+        if seconds > _LONG:
+            self._most = max(_LEAST, int(min(changes, self._most) * _LONG / seconds))
+        else:
+            self._most = min(_MOST, self._most + self._most // 4)
 
     def _broken(self, problem: BaseException) -> None:
         path = self._store.path

@@ -39,7 +39,9 @@ PIECE = 100
 """Changes of one job, at most; some 4 ms of the writer's time, which new mail may have to wait for."""
 _DUE_PAGE = 500
 _LOOK = 5000
-"""Rows one call looks at, at most; about 10 ms."""
+"""Rows one call looks at, at most ..."""
+_TURN = 0.002
+"""... and the seconds after which it looks at no more: everything else on the loop has its turn."""
 _MOST_FRESH = 100_000
 """Fresh records kept in mind; of more than that, all are looked for on the disk."""
 _FREED_PER_BYTE = 8
@@ -195,13 +197,13 @@ class RelayBox:
         gone: list[str] = []
 
         def apply(changes: Changes) -> None:
-            gone.clear()
+            finished: list[str] = []
             for change in piece:
                 if isinstance(change, Finish):
-                    if remove(changes, change.id)[1]:
-                        gone.append(change.id)
+                    finished.append(change.id)
                 else:
                     wait(changes, change.id, change.waiting)
+            gone[:] = remove(changes, finished)[1]
 
         def done(error: SpoolError | None) -> None:
             if error is None:
@@ -291,7 +293,10 @@ class RelayBox:
         found: list[bytes] = []
         following: bytes | None = position
         looked = 0
+        until = self._clock.monotonic() + _TURN
         while following is not None and len(found) < limit and looked < _LOOK:
+            if looked and self._clock.monotonic() > until:
+                break
             start = following
             with self._tables.page(RELAY, start, limit=2 * limit) as (records, following):
                 keys = [key for key, _ in records]
@@ -351,7 +356,10 @@ class RelayBox:
         found: dict[str, None] = {}
         following: bytes | None = max(position, start)
         looked = 0
+        until = self._clock.monotonic() + _TURN
         while following is not None and len(found) < limit and looked < _LOOK:
+            if looked and self._clock.monotonic() > until:
+                break
             with self._tables.page(BY_DOMAIN, following, end, limit) as (rows, following):
                 ids = [id_of(key) for key, value in rows if not len(value) or not value[0] & OWN_DUE]
             looked += limit

@@ -3,8 +3,9 @@
 Called on the writer's thread, for a commit that is being made.
 """
 
+import contextlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastsmtp.mail.envelope import Envelope
 from fastsmtp.spool.changes import Changes
@@ -26,6 +27,16 @@ AT_ONCE = 1.0
 """A due time that has come, however the queue's own time and the clock's lie apart."""
 
 
+class _Found(NamedTuple):
+    """A message that is there. ``envelope``: None when it cannot be read; ``row``: None as long as it is fresh;
+    ``filed``: its content is a file."""
+
+    id: str
+    envelope: Envelope | None
+    row: Waiting | None
+    filed: bool
+
+
 def wait(changes: Changes, queue_id: str, waiting: Waiting) -> None:
     """The message waits; nothing happens when it is gone. What an operator has said of it stands."""
     key = queue_id.encode()
@@ -38,21 +49,22 @@ def wait(changes: Changes, queue_id: str, waiting: Waiting) -> None:
     _change(changes, envelope, old, waiting)
 
 
-def remove(changes: Changes, queue_id: str) -> tuple[bool, bool]:
-    """The message goes, with all that is known of it: whether it was there, and whether its body file may go too."""
-    key = queue_id.encode()
-    if not changes.holds(RELAY, key):
-        return False, False
-    row = _row(changes, key)
-    filed = False
-    with changes.reading(RELAY, key) as value:
-        try:
-            envelope, _, filed = read_envelope(value)
-            _change(changes, envelope, row, None)
-        except Damaged:  # its index rows stay, and lead to nobody
+def remove(changes: Changes, ids: Sequence[str]) -> tuple[list[str], list[str]]:
+    """These messages go, with all that is known of them: those that were there, and those of them whose body file may
+    go too."""
+    gone: list[str] = []
+    files: list[str] = []
+    for found in _found(changes, ids):
+        key = found.id.encode()
+        if found.envelope is not None:
+            _change(changes, found.envelope, found.row, None)
+        else:  # its index rows stay, and lead to nobody
             changes.delete(WAIT, key)
-    changes.delete(RELAY, key)
-    return True, filed and changes.release(queue_id)
+        changes.delete(RELAY, key)
+        gone.append(found.id)
+        if found.filed and changes.release(found.id):
+            files.append(found.id)
+    return gone, files
 
 
 def hold(changes: Changes, ids: Sequence[str], *, held: bool) -> list[str]:
@@ -77,21 +89,21 @@ def hold(changes: Changes, ids: Sequence[str], *, held: bool) -> list[str]:
     return changed
 
 
-def try_now(changes: Changes, queue_id: str, hops: tuple[str, ...] | None) -> bool:
-    """A message that waits is due; ``hops`` other than None: by these, held or not. Whether that changes it."""
-    key = queue_id.encode()
-    old = _row(changes, key)
-    if old is None or (old.held if hops is None else not (hops or old.hops)):
-        return False
-    envelope = _envelope(changes, key)
-    if envelope is None:
-        return False
-    rcpts = [rcpt.moved(AT_ONCE) for rcpt in old.rcpts]
-    row = Waiting(old.queued_at, old.noticed, False, rcpts, old.hops if hops is None else hops)
-    domains = domain_rows(envelope, row)
-    _change_rows(changes, flag_rows(envelope, old, domains), flag_rows(envelope, row, domains))
-    changes.put(WAIT, key, encode_waiting(row))
-    return True
+def try_now(changes: Changes, ids: Sequence[str], hops: tuple[str, ...] | None) -> list[str]:
+    """Those of these that wait are due; ``hops`` other than None: by these, held or not. The ids of those that this
+    changes."""
+    changed = []
+    for found in _found(changes, ids):
+        envelope, old = found.envelope, found.row
+        if envelope is None or old is None or (old.held if hops is None else not (hops or old.hops)):
+            continue
+        rcpts = [rcpt.moved(AT_ONCE) for rcpt in old.rcpts]
+        row = Waiting(old.queued_at, old.noticed, False, rcpts, old.hops if hops is None else hops)
+        domains = domain_rows(envelope, row)
+        _change_rows(changes, flag_rows(envelope, old, domains), flag_rows(envelope, row, domains))
+        changes.put(WAIT, found.id.encode(), encode_waiting(row))
+        changed.append(found.id)
+    return changed
 
 
 def start_waiting(
@@ -125,6 +137,26 @@ def _change_rows(changes: Changes, before: dict[Row, bytes], after: dict[Row, by
     for at, value in after.items():
         if before.get(at) != value:
             changes.put(*at, value, new=at not in before)
+
+
+def _found(changes: Changes, ids: Sequence[str]) -> list[_Found]:
+    """Those of these that are there: what is known of each, read table by table, which is half the work."""
+    ids = list(dict.fromkeys(ids))
+    keys = [queue_id.encode() for queue_id in ids]
+    found = []
+    rows = zip(
+        ids, changes.which(RELAY, keys), changes.which(HELD, keys), changes.several(WAIT, keys), strict=True
+    )
+    with changes.many(RELAY, keys) as values:
+        for (queue_id, there, held, value), record in zip(rows, values, strict=True):
+            if not there:
+                continue
+            envelope, filed = None, False
+            with contextlib.suppress(Damaged):  # whoever reads it sets it aside
+                envelope, _, filed = read_envelope(record)
+            row = None if value is None else decode_waiting(value, held=held)
+            found.append(_Found(queue_id, envelope, row, filed))
+    return found
 
 
 def _envelope(changes: Changes, key: bytes) -> Envelope | None:

@@ -8,13 +8,16 @@ pin keeps from being written over. Mail delivered at once never enters the tree:
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from msgspec import Struct
 
 from fastsmtp.spool.journal import Change, Journal, Region
-from fastsmtp.spool.order import Order, in_order
+from fastsmtp.spool.order import PIECE, Order, in_order
 from fastsmtp.store import Store
+from fastsmtp.threads import let_in
 
 PACK, INTENT, MAIL, BODY, STATE = b"pack", b"intent", b"mail", b"body", b"journal"
 RELAY, WAIT = b"relay", b"wait"
@@ -27,8 +30,6 @@ _PAGE = 4096
 _SMALL = 1024
 """Bytes of a value that shares its page with others; pages are half full at worst, and so count double."""
 _ROW = 1024
-_TURN = 500
-"""Keys that are looked at before others may have the lock."""
 _NODE = 96
 """About the bytes of a key, and of what the tree keeps beside it."""
 NUMBER = {name: number for number, name in enumerate(DATABASES)}
@@ -68,7 +69,7 @@ class Tables:
     def apply(self, region: Region, at: int, changes: Sequence[Change]) -> None:
         """A frame that begins at ``at`` of ``region`` is durable."""
         counts = self._counts
-        keys = region.keys
+        ours: dict[int, list[bytes]] = {}
         same: dict[int, Entry] = {}  # index rows are many, and there are few different ones of them
         with self._lock:
             for table, key, start, end, new in changes:
@@ -100,10 +101,12 @@ class Tables:
                     self.bytes += _weight(entry)
                 entries[key] = entry
                 region.live += 1
-                if table in keys:
-                    keys[table].append(key)
+                if table in ours:
+                    ours[table].append(key)
                 else:
-                    keys[table] = [key]
+                    ours[table] = [key]
+            for table, keys in ours.items():
+                region.keys.setdefault(table, []).append(tuple(keys))
 
     def keys_in_mind(self) -> int:
         """How many entries there are: a removal, or the row of an index, takes few bytes of the journal, but some 200
@@ -111,15 +114,13 @@ class Tables:
         return sum(map(len, self._entries))
 
     def arrange(self, region: Region) -> None:
-        """``region`` is to be moved: small rows go by table and key, so that a transaction changes pages that
-        lie together, each of them once. The keeper's."""
+        """``region`` is to be moved: by table and key, so that a transaction changes pages that lie together, each of
+        them once. The keeper's."""
         with self._lock:
             waiting, region.keys = region.keys, {}
-        for table, keys in waiting.items():
-            if table >= NUMBER[WAIT]:
-                waiting[table] = in_order(keys)[::-1]
+        ordered = {table: in_order(pieces)[::-1] for table, pieces in waiting.items()}
         with self._lock:
-            region.keys = waiting
+            region.keys = ordered
 
     def next_to_move(self, region: Region, most_bytes: int, most: int) -> Batch:
         """Some of what stands in ``region`` and is to be moved into the tree, of the last table first; pinned until
@@ -129,31 +130,37 @@ class Tables:
         with self._lock:
             region.pins += 1
         for table in sorted(region.keys, reverse=True):
-            keys, entries = region.keys[table], self._entries[table]
-            while keys and len(batch) < most and size < most_bytes:
+            pieces, entries = region.keys[table], self._entries[table]
+            while pieces and len(batch) < most and size < most_bytes:
+                piece = pieces.pop()
+                looked = 0
                 with self._lock:
-                    for _ in range(min(_TURN, len(keys), most - len(batch))):
-                        key = keys.pop()
+                    for key in piece:
+                        if len(batch) >= most or size >= most_bytes:
+                            break
+                        looked += 1
                         entry = entries.get(key)
                         if entry is not None and entry.region is region:
                             entry.new = False
                             size += pages((table, key, entry))
                             batch.append((table, key, entry))
-                            if size >= most_bytes:
-                                break
+                if looked < len(piece):
+                    pieces.append(piece[looked:])
+                let_in()
         return batch
 
     def moved(self, region: Region, batch: Batch) -> None:
         """The tree has them, durably."""
-        for at in range(0, len(batch), _TURN):
+        for at in range(0, len(batch), PIECE):
             with self._lock:
-                for table, key, entry in batch[at : at + _TURN]:
+                for table, key, entry in batch[at : at + PIECE]:
                     entries = self._entries[table]
                     if entries.get(key) is entry:
                         del entries[key]
                         self._order[table].gone()
                         region.live -= 1
                         self.bytes -= _weight(entry)
+            let_in()
         with self._lock:
             region.pins -= 1
 
@@ -161,8 +168,8 @@ class Tables:
         """The tree could not take them."""
         with self._lock:
             region.pins -= 1
-            for table, key, _ in reversed(batch):
-                region.keys[table].append(key)
+            for table, changes in groupby(batch, key=itemgetter(0)):
+                region.keys[table].append(tuple(key for _, key, _ in changes))
 
     # --- reading ------------------------------------------------------------------------------------
     @contextmanager

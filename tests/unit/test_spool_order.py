@@ -1,11 +1,12 @@
 """The order of a table's entries, against sorting them each time."""
 
+import gc
 import random
 
 import pytest
 
 from fastsmtp.spool import order as module
-from fastsmtp.spool.order import Order
+from fastsmtp.spool.order import PIECE, Order, in_order
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -62,3 +63,37 @@ def test_what_comes_and_goes_again_and_again_takes_no_memory(monkeypatch: pytest
             del keys[b"%d" % n]
             order.gone()
     assert order.first(b"", None, 5) == []
+
+
+def test_a_reader_passes_what_is_gone_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.Order, "_clean", lambda self: None)
+    keys: dict[bytes, None] = {}
+    order = Order(keys)
+    for n in range(100_000):
+        keys[b"%06d" % n] = None
+        order.added(b"%06d" % n)
+    for n in range(99_000):
+        del keys[b"%06d" % n]
+        order.gone()
+    for _ in range(3):
+        assert order.first(b"", None, 2) == [b"099000", b"099001"]
+    assert sum(map(len, order._runs)) < 3000
+
+
+@pytest.mark.parametrize("count", [0, 1, 500, 501, 10_000])
+def test_pieces_are_sorted_together(count: int) -> None:
+    keys = [b"%06d" % (n * 7919 % 100_003) for n in range(count)]
+    pieces = in_order([tuple(keys[at : at + 33]) for at in range(0, count, 33)])
+    assert [key for piece in pieces for key in piece] == sorted(keys)
+    assert all(0 < len(piece) <= PIECE for piece in pieces)
+
+
+def test_what_is_kept_for_long_is_not_looked_through_by_the_collector_of_cycles() -> None:
+    keys: dict[bytes, None] = {}
+    order = Order(keys)
+    for n in range(10_000):
+        keys[b"%06d" % n] = None
+        order.added(b"%06d" % n)
+    pieces = in_order([tuple(keys)])
+    gc.collect()
+    assert not any(map(gc.is_tracked, (*order._runs, *pieces)))
