@@ -144,6 +144,11 @@ class Store:
         """Give up what processes that have died were reading, so that its pages can be used again."""
         self._ours().reader_check()
 
+    def readers(self) -> int:
+        """Slots for readers that are taken, by whichever process."""
+        with self._looking:
+            return int(self._ours().info()["num_readers"])
+
     def high_water(self) -> int:
         """Bytes of the data file that hold pages, used or free."""
         page: int = self._page

@@ -62,17 +62,23 @@ class LimitTable:
         # All workers are forked from one process, so str's hash is the same in each of them.
         return hash((self.seed, rule.number, key)) & _MASK or 1
 
-    def worker(self, trusts: Callable[[str], bool]) -> "Counter":
-        """The view of a worker; whom it ``trusts`` is never refused, and not counted."""
-        return Counter(self, trusts)
+    def worker(
+        self, trusts: Callable[[str], bool], told: Callable[[Count], None] | None = None
+    ) -> "Counter":
+        """The view of a worker; whom it ``trusts`` is never refused, and not counted. ``told`` hears of each refusal
+        what its rule counts."""
+        return Counter(self, trusts, told)
 
 
 class Counter:
     """See the head of this file. ``ip`` is the client's address, "" when it has none; ``account`` who has logged in,
     or ""; ``sender`` the address of MAIL."""
 
-    def __init__(self, table: LimitTable, trusts: Callable[[str], bool]) -> None:
+    def __init__(
+        self, table: LimitTable, trusts: Callable[[str], bool], told: Callable[[Count], None] | None = None
+    ) -> None:
         self.table = table
+        self._told = told
         self._trusts = trusts
         self._now = table.clock.monotonic
         self._networks: dict[str, str] = {}
@@ -185,6 +191,8 @@ class Counter:
                 seconds = rule.buckets.wait(mark, now)
                 if seconds:
                     table.refused.note(mark, rule.number, key, table.clock.now())
+                    if self._told is not None:
+                        self._told(rule.count)
                     return limited(code, detail, f"{rule.settings.what} {_FROM[rule.per]}", seconds)
                 if rule.count == count:
                     found.append((rule.buckets, mark))

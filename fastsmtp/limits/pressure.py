@@ -106,6 +106,11 @@ class Pressure:
             return None
         return NO_ROOM_FOR_SIZE
 
+    @property
+    def short(self) -> list[str]:
+        """What mail is put off for, by its setting."""
+        return [mark.key for mark in self._marks if mark.crossed]
+
     def start(self) -> None:
         """Begin to look at the file systems, in threads nobody waits for: they may hang."""
         for place, marks in self.disks:

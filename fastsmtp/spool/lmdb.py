@@ -18,13 +18,14 @@ from fastsmtp.spool.growth import Growth
 from fastsmtp.spool.insert import Insert
 from fastsmtp.spool.journal import Journal
 from fastsmtp.spool.keeper import Keeper
+from fastsmtp.spool.load import SpoolLoad
 from fastsmtp.spool.outbox import Outbox
 from fastsmtp.spool.record import FORMAT
 from fastsmtp.spool.recover import keep_bodies, named_bodies, remove_orphans
 from fastsmtp.spool.relay import RelayBox
 from fastsmtp.spool.search import Search
 from fastsmtp.spool.settings import JOURNAL_REGIONS, Durability, SpoolSettings
-from fastsmtp.spool.tables import APPLIED, DATABASES, MAIL, PACK, RELAY, STATE, Tables
+from fastsmtp.spool.tables import APPLIED, DATABASES, HELD, MAIL, PACK, RELAY, STATE, WAIT, Tables
 from fastsmtp.spool.writer import Writer, most_bytes
 from fastsmtp.store import StorageError, Store, StoreError
 from fastsmtp.telemetry.maillog import MailLog
@@ -146,7 +147,7 @@ class LmdbSpool:
         try:
             self._bodies.start()
             sequence = self._replay()
-            self._tables.recount(PACK, MAIL, RELAY)
+            self._tables.recount(PACK, MAIL, RELAY, WAIT, HELD)
             orphans = remove_orphans(self._tables, self._bodies.path)
             self._keeper.start()
             self._writer.start(sequence)
@@ -189,8 +190,26 @@ class LmdbSpool:
     def messages(self) -> int:
         """How many messages wait, one for mailboxes and other hosts twice. What an earlier run has left for
         mailboxes, or is held from them, counts by the commits it came in."""
+        return self._local() + self._tables.count(RELAY)
+
+    def load(self) -> SpoolLoad:
+        """How full it is now. Raises `StorageError` while the tree is not open."""
         count = self._tables.count
-        return max(count(PACK), self.outbox.backlog()[0]) + count(MAIL) + count(RELAY)
+        waiting, held = count(WAIT), count(HELD)
+        return SpoolLoad(
+            local=self._local(),
+            fresh=max(0, count(RELAY) - waiting),
+            deferred=max(0, waiting - held),
+            held=held,
+            used=self._store.high_water(),
+            most=self._store.map_size,
+            readers=self._store.readers(),
+            trouble=self._writer.trouble is not None,
+        )
+
+    def _local(self) -> int:
+        count = self._tables.count
+        return max(count(PACK), self.outbox.backlog()[0]) + count(MAIL)
 
     @property
     def inline_limit(self) -> int:

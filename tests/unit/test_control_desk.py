@@ -49,6 +49,7 @@ class FakeEngine:
                 reason="r",
                 since=20.0,
                 attempts=2,
+                seconds=0.5,
             )
             for name in reversed(self.names)
         ]

@@ -169,6 +169,8 @@ class SiteBoard:
         site = slot.site
         self._claims.release(site.name, used=outcome is not Outcome.NOTHING)
         site.full_until = now  # there is room for one again
+        if outcome is not Outcome.NOTHING:
+            site.took(now - slot.began_at)
         if now - slot.began_at >= PATIENCE:
             site.slow = True
         elif outcome is Outcome.DONE or outcome is Outcome.PUT_OFF:

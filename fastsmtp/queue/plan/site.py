@@ -25,6 +25,9 @@ STRIKES = 3
 """Mails in a row, one after the other, that have to break off in the middle before it is the site that is paused: one
 or two of them may be at fault themselves."""
 
+_REMEMBERED = 8
+"""Deliveries over which their length is averaged."""
+
 Health = Literal["new", "working", "failing"]
 """``new``: never tried; ``working``: answered last; ``failing``: did not, or would not take mail."""
 
@@ -39,7 +42,8 @@ class SiteLimits(Struct, frozen=True, kw_only=True):
 class SiteState(Struct, frozen=True, kw_only=True):
     """A site as it is shown. ``next_at``: queue time before which nothing is begun, None when it may be at any
     moment; ``reason``: why there is not more at once, with the remote's words, empty when nothing is in the way;
-    ``since``: since when it is in this health; ``attempts``: failed ones in a row."""
+    ``since``: since when it is in this health; ``attempts``: failed ones in a row; ``seconds``: how long its last
+    deliveries took on average."""
 
     name: str
     health: Health
@@ -50,6 +54,7 @@ class SiteState(Struct, frozen=True, kw_only=True):
     reason: str
     since: float
     attempts: int
+    seconds: float
 
 
 class Site:
@@ -73,6 +78,7 @@ class Site:
         "in_flight",
         "name",
         "place",
+        "seconds",
         "since",
         "slow",
         "timer",
@@ -100,6 +106,8 @@ class Site:
         """Counts the reductions of the window: a delivery that was begun before the last one tells nothing new."""
         self.slow = False
         """Whether a delivery lingered and none was quick since."""
+        self.seconds = 0.0
+        """How long a delivery takes, as the average of the last ones."""
         self.place = -1
         self.timer = 0.0
         self._limits = limits
@@ -157,6 +165,10 @@ class Site:
         elif current:
             self._complains(outcome, words, now, schedule, rng)
 
+    def took(self, seconds: float) -> None:
+        """A delivery was over after so long; what came of it does not matter."""
+        self.seconds += (seconds - self.seconds) / _REMEMBERED if self.seconds else seconds
+
     def resume(self, now: float) -> None:
         """End its pause: somebody asks for an attempt now."""
         self.until = min(self.until, now)
@@ -185,6 +197,7 @@ class Site:
             reason=self._reason(at > now, self.full_until > now),
             since=self.since,
             attempts=self.attempts,
+            seconds=self.seconds,
         )
 
     def _works(self, now: float, success: bool) -> None:
