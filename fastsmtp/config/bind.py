@@ -59,7 +59,8 @@ def _fields(cls: type[msgspec.Struct]) -> dict[str, tuple[msgspec.structs.FieldI
 
 
 def bind(table: Mapping[str, Any], into: type[T]) -> T:
-    """The struct ``into`` filled from ``table``; raises `SettingsError` naming every fault."""
+    """The struct ``into`` filled from ``table``; raises `SettingsError` naming every fault. A struct's ``REPLACED``
+    says of keys that are no more what to write instead."""
     problems: list[str] = []
     bound = _table(table, into, "", into, problems)
     if problems:
@@ -79,7 +80,8 @@ def _table(
     fields = _fields(into)
     for key in table:
         if key not in fields:
-            problems.append(f"{_join(path, key)}: no such key; {_suggest(key, list(fields), path, root)}")
+            mend = getattr(into, "REPLACED", {}).get(key) or _suggest(key, list(fields), path, root)
+            problems.append(f"{_join(path, key)}: no such key; {mend}")
     values = {}
     for key, (field, shape) in fields.items():
         full = _join(path, key)

@@ -1,4 +1,4 @@
-"""Counts connections and messages over all workers, in memory that the master maps before it forks.
+"""Counts connections over all workers, in memory that the master maps before it forks.
 
 Every worker writes only its own counters and reads those of all, so nothing is locked; a limit may be passed
 by the few connections that arrive in several workers at the same instant. An address falls into one of 65,536
@@ -11,9 +11,8 @@ import mmap
 import secrets
 import socket
 
-from fastsmtp.clock import Clock
 from fastsmtp.limits.settings import LimitSettings
-from fastsmtp.mail.reply import TOO_MANY_CONNECTIONS, TOO_MANY_FROM_HOST, TOO_MANY_MESSAGES, Reply
+from fastsmtp.mail.reply import TOO_MANY_CONNECTIONS, TOO_MANY_FROM_HOST, Reply
 
 BUCKETS = 65_536
 EXEMPT = -1
@@ -23,16 +22,13 @@ _CACHED = 10_000
 class ConnectionGuard:
     """The shared counters. The master makes it before the first fork and hands each worker its view."""
 
-    def __init__(self, workers: int, settings: LimitSettings, clock: Clock) -> None:
+    def __init__(self, workers: int, settings: LimitSettings) -> None:
         self.workers = workers
         self.settings = settings
-        self.clock = clock
         self.seed = secrets.randbits(64)
         # Bucket by bucket, each with one counter per worker side by side: a sum reads one cache line.
         self.open = _shared(2 * BUCKETS * workers).cast("H")
-        self.sent = _shared(2 * BUCKETS * workers).cast("H")
         self.total = _shared(4 * workers).cast("I")
-        self.minute = _shared(4 * workers).cast("I")
 
     def worker(self, slot: int) -> "WorkerGuard":
         """The view of the worker in ``slot``, counted from 0."""
@@ -42,7 +38,6 @@ class ConnectionGuard:
         """Forget what the worker in ``slot`` had counted: it is dead, and its connections with it."""
         zeros = memoryview(bytes(2 * BUCKETS)).cast("H")
         self.open[slot :: self.workers] = zeros
-        self.sent[slot :: self.workers] = zeros
         self.total[slot] = 0
 
 
@@ -55,13 +50,9 @@ class WorkerGuard:
         self._slot = slot
         self._workers = guard.workers
         self._open = guard.open
-        self._sent = guard.sent
         self._total = guard.total
-        self._minute = guard.minute
-        self._now = guard.clock.monotonic
         self._limit_total = settings.connections
         self._limit_open = settings.connections_per_ip
-        self._limit_sent = settings.messages_per_ip_per_minute
         self._exempt = settings.loopback_exempt
         self._places: dict[str, int] = {}
 
@@ -91,30 +82,6 @@ class WorkerGuard:
                 place = self._find(ip)
             if place != EXEMPT and self._open[place + self._slot]:
                 self._open[place + self._slot] -= 1
-
-    def message(self, ip: str) -> Reply | None:
-        """A message from ``ip`` begins. None: it is counted. Otherwise the 450 to answer MAIL with.
-
-        Minutes are counted one by one, so that up to twice the limit may come around their border."""
-        limit = self._limit_sent
-        if not limit:
-            return None
-        place = self._places.get(ip)
-        if place is None:
-            place = self._find(ip)
-        if place == EXEMPT:
-            return None
-        minute = int(self._now() // 60) & 0xFFFF_FFFF
-        minutes = self._minute
-        if minutes[self._slot] != minute:
-            self._sent[self._slot :: self._workers] = memoryview(bytes(2 * BUCKETS)).cast("H")
-            minutes[self._slot] = minute
-        # A worker that has been idle still shows an earlier minute's counts.
-        sent = sum(self._sent[place + i] for i in range(self._workers) if minutes[i] == minute)
-        if sent >= limit:
-            return TOO_MANY_MESSAGES
-        self._sent[place + self._slot] += 1
-        return None
 
     def _find(self, ip: str) -> int:
         """The index of the first counter of the bucket of ``ip``, or EXEMPT."""

@@ -1,6 +1,6 @@
 """The ``[limits]`` and ``[pressure]`` tables."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
@@ -10,6 +10,10 @@ from fastsmtp.limits.rule_settings import RuleSettings
 
 class LimitSettings(Struct, frozen=True, kw_only=True):
     """How much one message, one session, one client and all clients together may take."""
+
+    REPLACED: ClassVar[dict[str, str]] = {
+        "messages_per_ip_per_minute": 'write [[limits.rules]] with count = "messages", per = "ip", rate = "30/1m"'
+    }
 
     message_size: Annotated[
         int,
@@ -37,17 +41,9 @@ class LimitSettings(Struct, frozen=True, kw_only=True):
             description="Connections at the same time from one address (IPv6: one /64); 0 = no limit.",
         ),
     ] = 50
-    messages_per_ip_per_minute: Annotated[
-        int,
-        Meta(
-            ge=0,
-            le=60_000,
-            description="Messages from one address (IPv6: one /64) in a minute; 0 = no limit.",
-        ),
-    ] = 0
     loopback_exempt: Annotated[
         bool,
-        Meta(description="Whether the two limits above and the rules below leave out 127.0.0.0/8 and ::1."),
+        Meta(description="Whether the limit above and the rules below leave out 127.0.0.0/8 and ::1."),
     ] = False
     rules: tuple[RuleSettings, ...] = ()
     hops: Annotated[

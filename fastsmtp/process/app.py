@@ -97,7 +97,7 @@ def _serve(settings: Settings, file: Path | None, read: Signature, clock: Clock,
         names = ", ".join(map(str, leftovers))
         log.event(f"spool shards {names} are of more workers than there are now: they are drained")
     beats = Heartbeats(settings.workers)
-    guard = ConnectionGuard(settings.workers, limits, clock)
+    guard = ConnectionGuard(settings.workers, limits)
     sites = SiteTable(
         settings.workers,
         settings.queue.connections_per_site,

@@ -260,7 +260,6 @@ class Session:
             self._listener.held_too_long(parameters)
             or context.intake.refusal()
             or context.pressure.refusal(parameters)
-            or context.guard.message(self._ip)
         )
         if refused is None and self._identity is not None and not self._may_send(self._identity, sender):
             refused = NOT_YOUR_ADDRESS

@@ -132,7 +132,6 @@ def walk(store: CertificateStore, door: Door, who: str, **more: Any) -> Walk:
         certificates=store,
         authenticator=accounts,
         errors=10_000,
-        messages_per_ip_per_minute=0,
     )
     settings: dict[str, Any] = {
         "domains": ("example.org", "bücher.test"),

@@ -79,7 +79,7 @@ class World:
         self.spool = MemorySpool(post)
         self._log_fd = os.memfd_create("log")
         self.log = MailLog(self.clock, slot=0, fd=self._log_fd)
-        self.guard = ConnectionGuard(1, settings, self.clock)
+        self.guard = ConnectionGuard(1, settings)
         self.machine = FakeMachine()
         router = Router(self.tables, self.clock, Srs(b"secret", "local.test"))
         self.limits = LimitTable(rules_in_force(settings.rules), self.clock).worker(router.trusts)

@@ -1,4 +1,4 @@
-"""Connections and messages are counted over all workers, also after one has died."""
+"""Connections are counted over all workers, also after one has died."""
 
 import os
 
@@ -6,38 +6,25 @@ import pytest
 
 from fastsmtp.limits.guard import ConnectionGuard, WorkerGuard, is_loopback, network_of
 from fastsmtp.limits.settings import LimitSettings
-from fastsmtp.mail.reply import TOO_MANY_CONNECTIONS, TOO_MANY_FROM_HOST, TOO_MANY_MESSAGES
+from fastsmtp.mail.reply import TOO_MANY_CONNECTIONS, TOO_MANY_FROM_HOST
 
 ONE, TWO = "192.0.2.1", "198.51.100.7"
 
 
-class HandClock:
-    def __init__(self) -> None:
-        self.time = 1000.0
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
-
-
 def make(
-    workers: int = 3, *, connections: int = 1000, per_ip: int = 0, messages: int = 0, exempt: bool = False
-) -> tuple[ConnectionGuard, list[WorkerGuard], HandClock]:
-    clock = HandClock()
+    workers: int = 3, *, connections: int = 1000, per_ip: int = 0, exempt: bool = False
+) -> tuple[ConnectionGuard, list[WorkerGuard]]:
     settings = LimitSettings(
         connections=connections,
         connections_per_ip=per_ip,
-        messages_per_ip_per_minute=messages,
         loopback_exempt=exempt,
     )
-    guard = ConnectionGuard(workers, settings, clock)
-    return guard, [guard.worker(slot) for slot in range(workers)], clock
+    guard = ConnectionGuard(workers, settings)
+    return guard, [guard.worker(slot) for slot in range(workers)]
 
 
 def test_all_connections_together() -> None:
-    guard, (a, b, c), _ = make(connections=3)
+    guard, (a, b, c) = make(connections=3)
     assert a.enter(ONE) is None
     assert b.enter(TWO) is None
     assert c.enter(ONE) is None
@@ -49,7 +36,7 @@ def test_all_connections_together() -> None:
 
 
 def test_connections_of_one_address() -> None:
-    guard, (a, b, c), _ = make(per_ip=2)
+    guard, (a, b, c) = make(per_ip=2)
     assert a.enter(ONE) is None
     assert b.enter(ONE) is None
     assert c.enter(ONE) is TOO_MANY_FROM_HOST
@@ -60,13 +47,12 @@ def test_connections_of_one_address() -> None:
 
 
 def test_zero_is_no_limit() -> None:
-    _, (a, *_), _ = make()
+    _, (a, *_) = make()
     assert all(a.enter(ONE) is None for _ in range(500))
-    assert all(a.message(ONE) is None for _ in range(500))
 
 
 def test_leave_never_goes_below_nothing() -> None:
-    guard, (a, *_), _ = make(per_ip=1)
+    guard, (a, *_) = make(per_ip=1)
     a.leave(ONE)
     assert sum(guard.total) == 0
     assert a.enter(ONE) is None
@@ -75,48 +61,32 @@ def test_leave_never_goes_below_nothing() -> None:
 
 def test_loopback_may_be_left_out() -> None:
     for ip in ("127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"):
-        guard, (a, *_), _ = make(per_ip=1, messages=1, exempt=True)
+        guard, (a, *_) = make(per_ip=1, exempt=True)
         assert [a.enter(ip) for _ in range(3)] == [None] * 3
-        assert [a.message(ip) for _ in range(3)] == [None] * 3
         a.leave(ip)
         assert sum(guard.total) == 2
-        _, (b, *_), _ = make(per_ip=1)
+        _, (b, *_) = make(per_ip=1)
         assert [b.enter(ip) for _ in range(2)] == [None, TOO_MANY_FROM_HOST]
 
 
 def test_ipv6_counts_by_its_64() -> None:
-    _, (a, *_), _ = make(per_ip=1)
+    _, (a, *_) = make(per_ip=1)
     assert a.enter("2001:db8:1:2::1") is None
     assert a.enter("2001:db8:1:2:ffff::9") is TOO_MANY_FROM_HOST
     assert a.enter("2001:db8:1:3::1") is None
 
 
-def test_messages_in_a_minute() -> None:
-    _, (a, b, _), clock = make(messages=3)
-    assert [a.message(ONE), b.message(ONE), b.message(ONE)] == [None] * 3
-    assert a.message(ONE) is TOO_MANY_MESSAGES
-    assert b.message(ONE) is TOO_MANY_MESSAGES
-    assert a.message(TWO) is None
-    clock.time += 60
-    assert a.message(ONE) is None, (
-        "b's counts of the minute before do not count, though b has not cleared them"
-    )
-    assert [b.message(ONE), b.message(ONE)] == [None] * 2
-    assert b.message(ONE) is TOO_MANY_MESSAGES
-
-
 def test_a_dead_worker_is_forgotten() -> None:
-    guard, (a, b, _), _ = make(per_ip=2, messages=2, connections=2)
-    assert [a.enter(ONE), b.enter(ONE), a.message(ONE), b.message(ONE)] == [None] * 4
+    guard, (a, b, _) = make(per_ip=2, connections=2)
+    assert [a.enter(ONE), b.enter(ONE)] == [None] * 2
     guard.clear(0)
     assert sum(guard.total) == 1
-    assert b.message(ONE) is None
     assert b.enter(ONE) is None
     assert b.enter(ONE) is TOO_MANY_CONNECTIONS
 
 
 def test_counts_are_seen_in_other_processes() -> None:
-    guard, (a, b, _), _ = make(per_ip=1)
+    guard, (a, b, _) = make(per_ip=1)
     pid = os.fork()
     if pid == 0:
         os._exit(0 if a.enter(ONE) is None else 1)
@@ -126,7 +96,7 @@ def test_counts_are_seen_in_other_processes() -> None:
 
 
 def test_more_addresses_than_are_remembered() -> None:
-    _, (a, *_), _ = make(workers=1, per_ip=1, connections=1_000_000)
+    _, (a, *_) = make(workers=1, per_ip=1, connections=1_000_000)
     assert a.enter(ONE) is None
     for i in range(10_001):
         a.enter(f"10.{i >> 16}.{i >> 8 & 255}.{i & 255}")

@@ -45,7 +45,7 @@ async def running(settings: Settings, slot: int = 0) -> AsyncIterator[MailServic
         MailLog(clock, slot=slot, fd=os.open(os.devnull, os.O_WRONLY)),
         settings=settings,
         source=SettingsSource(None, settings, None),
-        guard=ConnectionGuard(2, settings.limits, clock),
+        guard=ConnectionGuard(2, settings.limits),
         pressure=PressureBoard([0, 1]),
         limits=LimitTable((), clock),
         sites=SiteTable(2, 20, 0, clock),

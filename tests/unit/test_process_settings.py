@@ -46,7 +46,6 @@ recipients = 1000
 errors = 20
 connections = 10_000
 connections_per_ip = 50
-messages_per_ip_per_minute = 0
 command_timeout = 300
 """
 
@@ -264,3 +263,14 @@ def test_names_are_folded(tmp_path: Path) -> None:
 )
 def test_where_all_mailboxes_lie(tmp_path: Path, path: str, root: str) -> None:
     assert mailbox_root(load(tmp_path, small(mailboxes=f'path = "{path}"'))) == Path(root)
+
+
+def test_a_key_that_was_replaced_says_by_what(tmp_path: Path) -> None:
+    text = SMALL.format(top="", mailboxes="", tables="[limits]\nmessages_per_ip_per_minute = 30")
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, text)
+    (problem,) = caught.value.problems
+    assert problem.endswith(
+        "limits.messages_per_ip_per_minute: no such key; "
+        'write [[limits.rules]] with count = "messages", per = "ip", rate = "30/1m"'
+    )

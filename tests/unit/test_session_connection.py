@@ -483,7 +483,7 @@ def test_a_defect_after_the_spool_s_answer(
     client.feed(MESSAGE + MAIL)
     client.take()
     with monkeypatch.context() as patch:
-        patch.setattr(world.service.context.guard, "message", broken)
+        patch.setattr(world.service.context.limits, "mail", broken)
         world.spool.commit()
     assert client.take() == reply.LOCAL_ERROR.wire
     assert client.closing
