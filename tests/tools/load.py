@@ -24,7 +24,8 @@ class Sent:
 @dataclass(frozen=True)
 class Mix:
     """What the load is made of: one message in ``large_every`` has ``large`` bytes, the others up to
-    ``small``; each goes to one to ``most_recipients`` of ``mailboxes``."""
+    ``small``; each goes to one to ``most_recipients`` of ``mailboxes``. Each session rests for ``rest`` seconds
+    after a message."""
 
     mailboxes: tuple[str, ...]
     small: int = 6_000
@@ -33,6 +34,7 @@ class Mix:
     most_recipients: int = 3
     per_connection: int = 10
     chunked_every: int = 4
+    rest: float = 0.0
 
 
 def content(token: str, size: int, chance: random.Random) -> bytes:
@@ -98,6 +100,8 @@ class Load:
                         count += 1
                         if not self._one(wire, f"load-{self.seed}-{number}-{count}", count, chance):
                             break
+                        if self.mix.rest:
+                            self._stopping.wait(self.mix.rest)
             except (Gone, OSError):
                 time.sleep(0.02)
             except AssertionError as error:
