@@ -21,7 +21,9 @@ V6, V4, OTHER = "2001:db8::1", "192.0.2.1", "192.0.2.2"
 Outcome = Connected | Unreachable
 
 
-def race(net: FakeNetwork, *addresses: str, each: float = 30, total: float = 60) -> tuple[Race, list[Outcome]]:
+def race(
+    net: FakeNetwork, *addresses: str, each: float = 30, total: float = 60
+) -> tuple[Race, list[Outcome]]:
     outcomes: list[Outcome] = []
     one = Race(addresses, 25, net, outcomes.append, each=each, total=total)
     one.start()

@@ -235,7 +235,13 @@ def test_a_connection_given_up_before_it_is_made() -> None:
 
 
 def test_timeouts_come_from_the_settings() -> None:
-    times = {"greeting_timeout": 1, "command_timeout": 2, "data_timeout": 3, "end_timeout": 4, "block_timeout": 5}
+    times = {
+        "greeting_timeout": 1,
+        "command_timeout": 2,
+        "data_timeout": 3,
+        "end_timeout": 4,
+        "block_timeout": 5,
+    }
     settings = OutboundSettings(**{key: Duration(value) for key, value in times.items()})  # type: ignore[arg-type]
     lines = Lines(settings, MailLog(FakeClock(), slot=0), 0.0)
     waits = [lines.patience[stage] for stage in ("connect", "helo", "tls", "mail", "rcpt", "data", "body")]

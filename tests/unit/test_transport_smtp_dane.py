@@ -13,7 +13,7 @@ import pytest
 
 from fastsmtp.dns.base import Tlsa
 from fastsmtp.transport.smtp import dane
-from fastsmtp.transport.smtp.dane import anchors_supported, chain_of, check, spki, usable
+from fastsmtp.transport.smtp.dane import chain_of, check, spki, usable
 from tests.tools.chains import Issued
 
 NOW = time.time()
@@ -135,15 +135,14 @@ def test_usable() -> None:
         Tlsa(3, 1, 2, b"x" * 32),
         Tlsa(3, 1, 0, b""),
     ]
-    assert usable([*bad, *good], anchors=True) == tuple(good)
-    assert usable([*bad, *good], anchors=False) == (good[0], good[2])
+    assert usable([*bad, *good]) == tuple(good)
 
 
 def test_of_two_digests_the_stronger_one_counts() -> None:
     """RFC 7671 §9, and only within one usage and selector; a whole certificate always counts."""
     weak, strong, whole = record(3, LEAF, 1, 1), record(3, LEAF, 1, 2), record(3, LEAF, 1, 0)
     other = record(2, ROOT, 1, 1)
-    assert usable([weak, strong, whole, other], anchors=True) == (strong, whole, other)
+    assert usable([weak, strong, whole, other]) == (strong, whole, other)
 
 
 def test_spki_is_found_byte_for_byte() -> None:
@@ -161,10 +160,6 @@ def test_spki_of_anything_else() -> None:
         b"\x30\x84\xff\xff\xff\xff",
     ):
         assert spki(data) is None
-
-
-def test_whether_signatures_can_be_checked() -> None:
-    assert anchors_supported()
 
 
 def handshake(directory: Path) -> ssl.SSLSocket:

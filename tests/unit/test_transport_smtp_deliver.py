@@ -364,7 +364,9 @@ def test_a_delivery_that_is_cancelled(stage: str) -> None:
             await reached(peer, stage)
             delivery.cancel("not now")
             results, site = await future
-            assert {(one.status, one.enhanced, one.text) for one in results} == {("deferred", "4.3.2", "not now")}
+            assert {(one.status, one.enhanced, one.text) for one in results} == {
+                ("deferred", "4.3.2", "not now")
+            }
             assert site is OK
             delivery.cancel("again")
             assert world.transport.active == 0

@@ -33,7 +33,7 @@ def resolver() -> FakeResolver:
 
 
 def place(resolver: FakeResolver, *hops: Hop, **more: Any) -> Place:
-    policies = Policies(TlsPolicySettings(), resolver, None, TlsReport(), anchors=False)
+    policies = Policies(TlsPolicySettings(), resolver, None, TlsReport())
     guide = Guide(Own({"mx.near.test"}), resolver=resolver, policies=policies, rng=Random(1))
     return asyncio.run(guide.place(hops, KNOWN, **more))
 

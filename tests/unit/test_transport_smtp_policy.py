@@ -146,14 +146,6 @@ def test_tlsa_records_that_nobody_can_use_still_mean_tls(tmp_path: Path) -> None
     assert world.failures() == [("far.test", "tlsa", Failure("tlsa-invalid", "mx.far.test"))]
 
 
-def test_without_a_library_for_signatures_usage_2_cannot_be_used(tmp_path: Path) -> None:
-    world = World(tmp_path, anchors=False)
-    world.signed(ANCHOR)
-    assert world.of().level == "encrypt"
-    world.signed(ANCHOR, END_ENTITY)
-    assert world.of().tlsa == (END_ENTITY,)
-
-
 def test_a_host_whose_tlsa_records_cannot_be_had_is_left_alone(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.signed(END_ENTITY)

@@ -1,13 +1,11 @@
 """Whether a server's certificates are the ones its domain names in TLSA records (RFC 6698, RFC 7671, RFC 7672).
 
-Usage 3 needs nothing but hashes. Usage 2 needs signatures, which the standard library cannot check: without the
-package `cryptography` such records count as unusable.
+Usage 3 needs nothing but hashes. Usage 2 needs signatures; the library for them is loaded when there is one to check.
 """
 
 import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from fastsmtp.dns.base import Tlsa
@@ -27,16 +25,10 @@ _DEEPEST = 10
 _SEQUENCE, _VERSION = 0x30, 0xA0
 
 
-def anchors_supported() -> bool:
-    """Whether records of usage 2 can be checked."""
-    return find_spec("cryptography") is not None
-
-
-def usable(records: Sequence[Tlsa], *, anchors: bool) -> tuple[Tlsa, ...]:
+def usable(records: Sequence[Tlsa]) -> tuple[Tlsa, ...]:
     """Those of ``records`` that a certificate can be held against. Usages 0 and 1 mean nothing for SMTP (RFC 7672
-    §3.1.3); of several digests of one thing only the strongest counts (RFC 7671 §9). ``anchors``: whether usage 2
-    is among them."""
-    usages = (TRUST_ANCHOR, DOMAIN_ISSUED) if anchors else (DOMAIN_ISSUED,)
+    §3.1.3); of several digests of one thing only the strongest counts (RFC 7671 §9)."""
+    usages = (TRUST_ANCHOR, DOMAIN_ISSUED)
     good = [record for record in records if record.usage in usages and _well_formed(record)]
     strongest: dict[tuple[int, int], int] = {}
     for record in good:

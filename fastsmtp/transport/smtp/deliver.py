@@ -7,7 +7,7 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any
 
 from msgspec import Struct
 
@@ -15,14 +15,15 @@ from fastsmtp.clock import Clock
 from fastsmtp.mail.envelope import Envelope
 from fastsmtp.mail.result import DeliveryResult
 from fastsmtp.smtp.outgoing_plan import Recipient, refused, wants_whole
-from fastsmtp.smtp.outgoing_values import Event, Outcome
+from fastsmtp.smtp.outgoing_values import Outcome
 from fastsmtp.telemetry.maillog import MailLog
 from fastsmtp.threads import make_way
 from fastsmtp.transport.smtp.connect import LoopOpener, Opener
 from fastsmtp.transport.smtp.connection import Connection, Content, FileContent, Lines
+from fastsmtp.transport.smtp.errand import BEFORE_MAIL, DONE, Errand
 from fastsmtp.transport.smtp.fitting import Fitted, fit
 from fastsmtp.transport.smtp.lenient import failed_by_tls, lenient, says_no
-from fastsmtp.transport.smtp.opening import Failure, Opening, ours
+from fastsmtp.transport.smtp.opening import Failure, ours
 from fastsmtp.transport.smtp.place import Place
 from fastsmtp.transport.smtp.pool import Pool
 from fastsmtp.transport.smtp.probe import Answered, Probe
@@ -31,8 +32,6 @@ from fastsmtp.transport.smtp.tls import Contexts
 from fastsmtp.transport.smtp.tls_report import TlsReport
 from fastsmtp.transport.smtp.verdict import OK, SiteOutcome, result, site, verdict, weight
 
-_DONE: Final = int(Event.DONE)
-_BEFORE_MAIL = ("idle", "rset", "mail")
 _DEEPEST = 16
 _FAREWELLS = 1.0
 """Seconds that QUITs get at the end of the process."""
@@ -168,66 +167,34 @@ class SmtpTransport:
         self._active.discard(one)
 
 
-class Delivery:
+class Delivery(Errand):
     """One job under way. `Owner` of the connection that it uses."""
 
-    __slots__ = (
-        "_asked",
-        "_connection",
-        "_done",
-        "_failures",
-        "_fitted",
-        "_fitting",
-        "_job",
-        "_left",
-        "_opening",
-        "_place",
-        "_results",
-        "_reused",
-        "_transport",
-        "_worst",
-    )
+    __slots__ = ("_asked", "_done", "_fitted", "_fitting", "_job", "_left", "_results", "_worst")
+
+    _transport: SmtpTransport
 
     def __init__(self, transport: SmtpTransport, job: Job, done: Done) -> None:
-        self._transport = transport
+        super().__init__(transport, job.place)
         self._job = job
-        self._place = job.place
         self._done: Done | None = done
         self._left: list[int] = list(job.recipients)
         self._asked: list[int] = []  # of the transaction under way
         self._results: list[DeliveryResult] = []
-        self._connection: Connection | None = None
-        self._opening: Opening | None = None
-        self._failures: list[Failure] = []  # of sessions that were lost in a transaction
-        self._reused = False
         self._worst: Outcome | None = None
         self._fitted: Fitted | None = None
         self._fitting = False  # nothing of the transaction was said yet
 
     def start(self) -> None:
-        """Over a connection that is kept, or a new one."""
-        if self._done is None:
-            return
-        connection = self._transport.pool.take(self._place.key, self._transport.lines.now)
-        if connection is None:
-            self._open()
-        else:
-            self._reused = True
-            self._use(connection)
+        """See `Errand`; nothing when all have a result."""
+        if self._done is not None:
+            super().start()
 
     def cancel(self, reason: str) -> None:
         """Report what has no result as deferred, by ``reason``; nothing when all have one."""
         if self._done is None:
             return
-        opening, connection = self._opening, self._connection
-        self._opening = self._connection = None
-        if opening is not None:
-            opening.cancel()
-        remote = ""
-        if connection is not None:
-            remote = connection.remote
-            connection.owner = None
-            connection.drop(reason)
+        remote, _ = self._abandon(reason)
         self._left += self._asked
         self._asked = []
         self._defer(remote, ours("4.3.2", reason, "plan"))
@@ -235,18 +202,7 @@ class Delivery:
 
     # --- connections ------------------------------------------------------------------------------
 
-    def _open(self) -> None:
-        """A session of our own: the first, or the next after one that was lost."""
-        if self._opening is None:
-            self._opening = Opening(self._transport, self._place, self._opened)
-        self._reused = False
-        self._opening.next()
-
-    def _opened(self, connection: Connection | None) -> None:
-        if connection is not None:
-            self._use(connection)
-            return
-        failures = [*self._failures, *(self._opening.failures if self._opening is not None else ())]
+    def _unreachable(self, failures: list[Failure]) -> None:
         if self._may_do_without(failures):
             self._failures = failures
             self._opening = None
@@ -350,7 +306,7 @@ class Delivery:
         outcomes = [] if self._fitting else connection.protocol.outcomes
         self._fitting = False
         asked, self._asked = self._asked, []
-        if event != _DONE:
+        if event != DONE:
             self._connection = None
             self._lost(connection, asked, outcomes)
             return
@@ -396,8 +352,7 @@ class Delivery:
         )
         if not self._left:
             self._finish()
-        elif self._reused and trouble.stage in _BEFORE_MAIL:
-            # A server may end a session that was idle: that says nothing about the message or the site.
+        elif self._reused and trouble.stage in BEFORE_MAIL:
             self._open()
         elif trouble.code == 421 or trouble.stage != "body":
             self._failures.append(Failure(connection.remote, trouble))

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from fastsmtp.dns.base import DnsTemporary, NoSuchDomain, Resolver, Tlsa, TlsaRecords
 from fastsmtp.routing.route import Hop
-from fastsmtp.transport.smtp.dane import anchors_supported, usable
+from fastsmtp.transport.smtp.dane import usable
 from fastsmtp.transport.smtp.mta_sts import StsPolicies, StsPolicy
 from fastsmtp.transport.smtp.mx import Destination, Host, literal
 from fastsmtp.transport.smtp.tls_report import PolicyType, Result, TlsReport
@@ -54,8 +54,7 @@ class Protection(Struct, frozen=True):
 
 
 class Policies:
-    """Decides for each host that is about to be connected to. ``sts`` is None where MTA-STS is not asked for;
-    ``anchors`` says whether certificates can be checked against TLSA records of usage 2."""
+    """Decides for each host that is about to be connected to. ``sts`` is None where MTA-STS is not asked for."""
 
     def __init__(
         self,
@@ -63,15 +62,12 @@ class Policies:
         resolver: Resolver,
         sts: StsPolicies | None,
         report: TlsReport,
-        *,
-        anchors: bool | None = None,
     ) -> None:
         self._default: Level = settings.default
         self._domains = settings.table()
         self._resolver = resolver
         self._sts = sts if settings.mta_sts else None
         self._report = report
-        self._anchors = anchors_supported() if anchors is None else anchors
 
     async def of(
         self, hop: Hop, destination: Destination, host: Host, *, requiretls: bool = False
@@ -134,7 +130,7 @@ class Policies:
         return None
 
     def _with_tlsa(self, destination: Destination, host: Host, base: str, answer: TlsaRecords) -> Protection:
-        records = usable(answer.records, anchors=self._anchors)
+        records = usable(answer.records)
         if not records:
             # RFC 7672 §2.2: records that none of us can use still say that there is TLS.
             self._report.failure(destination.domain, "tlsa", "tlsa-invalid", host.name)
