@@ -45,6 +45,8 @@ from fastsmtp.routing.reload import Signature
 from fastsmtp.routing.srs import SECRET_FILE, make_secret, read_secret
 from fastsmtp.spool.suspects import SuspectBoard
 from fastsmtp.telemetry.maillog import MailLog
+from fastsmtp.telemetry.meter import Meter
+from fastsmtp.telemetry.metrics_table import MetricTable
 from fastsmtp.tls.settings import TlsSettings
 
 if TYPE_CHECKING:
@@ -96,6 +98,8 @@ def _serve(settings: Settings, file: Path | None, read: Signature, clock: Clock,
     if leftovers:
         names = ", ".join(map(str, leftovers))
         log.event(f"spool shards {names} are of more workers than there are now: they are drained")
+    metrics = MetricTable(clock.now())
+    log.meter = Meter(metrics.claim(), clock.monotonic)
     beats = Heartbeats(settings.workers)
     guard = ConnectionGuard(settings.workers, limits)
     sites = SiteTable(
@@ -116,6 +120,7 @@ def _serve(settings: Settings, file: Path | None, read: Signature, clock: Clock,
         suspects=regions(shards, SuspectBoard.BYTES),
         remote_suspects=regions(shards, Suspects.BYTES),
         certificates=None if keys is None else keys.store,
+        metrics=metrics,
         clock=clock,
     )
 
@@ -134,6 +139,7 @@ def _serve(settings: Settings, file: Path | None, read: Signature, clock: Clock,
     def worker_died(slot: int) -> None:
         guard.clear(slot)
         sites.clear(slot)
+        log.meter.worker_exits.add()
 
     def close_listeners() -> None:
         for listener in listeners:

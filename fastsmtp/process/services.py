@@ -5,7 +5,7 @@ Its own shard takes mail in and is delivered from; an adopted one is only delive
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from fastsmtp.bounce.original import Original
 from fastsmtp.clock import Clock
 from fastsmtp.config.errors import SettingsError
 from fastsmtp.control import accounts, mail
+from fastsmtp.control.metrics import MetricService
 from fastsmtp.intake.intake import Intake
 from fastsmtp.limits.counter import Counter, LimitTable
 from fastsmtp.limits.guard import ConnectionGuard
@@ -24,6 +25,7 @@ from fastsmtp.mail.envelope import Envelope, Recipient
 from fastsmtp.process.account_desk import EmbeddedDesk
 from fastsmtp.process.control import Control
 from fastsmtp.process.errors import StartError
+from fastsmtp.process.gauges import Gauges
 from fastsmtp.process.mail_desk import make_mail_desk
 from fastsmtp.process.oauth import Tokens, make_tokens
 from fastsmtp.process.outbound import Outbound
@@ -42,9 +44,13 @@ from fastsmtp.session.auth import Logins
 from fastsmtp.session.service import SessionService
 from fastsmtp.spool.base import SpoolError, SpoolFull
 from fastsmtp.spool.filter import Filter
+from fastsmtp.spool.load import SpoolLoad
 from fastsmtp.spool.lmdb import LmdbSpool
 from fastsmtp.spool.suspects import SuspectBoard
+from fastsmtp.store import StorageError
 from fastsmtp.telemetry.maillog import MailLog
+from fastsmtp.telemetry.meter import Meter
+from fastsmtp.telemetry.metrics_table import MetricTable
 from fastsmtp.tls.pair import CertificateError, received
 from fastsmtp.tls.store import CertificateStore
 from fastsmtp.transport.maildir import MaildirTransport
@@ -59,6 +65,14 @@ class _Shard(NamedTuple):
     spool: LmdbSpool
     runner: LocalRunner
     remote: RemoteRunner | None
+
+
+def _loads(shards: Iterable[_Shard]) -> Iterator[SpoolLoad]:
+    for shard in shards:
+        try:
+            yield shard.spool.load()
+        except StorageError:
+            pass  # its tree is being opened again
 
 
 class MailServices:
@@ -79,8 +93,12 @@ class MailServices:
         suspects: Mapping[int, memoryview],
         remote_suspects: Mapping[int, memoryview],
         certificates: CertificateStore | None,
+        metrics: MetricTable,
         clock: Clock,
     ) -> None:
+        log.meter = Meter(metrics.claim(), clock.monotonic)
+        self._metrics = metrics
+        self._gauges = Gauges(log.meter, clock)
         self._slot = slot
         self._loop = loop
         self._log = log
@@ -115,7 +133,7 @@ class MailServices:
         self._accounts = self._open_accounts()
         self._tokens = make_tokens(settings, self._clock, self._log.event)
         router = self._router()
-        self._limits = self._limit_table.worker(router.trusts)
+        self._limits = self._limit_table.worker(router.trusts, self._log.meter.limited)
         spool = self._open_spool(self._slot)
         intake = Intake(spool, hostname=settings.hostname, clock=self._clock, hops=settings.limits.hops)
         self._outbound = Outbound(
@@ -164,6 +182,7 @@ class MailServices:
         )
         desk = make_mail_desk(settings, self._sessions.context, logins, self._clock, self._log.event)
         mail.register(self._control.server, desk)
+        MetricService(self._metrics).register(self._control.server)
         accounts.register(self._control.server, EmbeddedDesk(settings, self._accounts.names))
         self._pressure.start()
 
@@ -223,9 +242,26 @@ class MailServices:
         for shard in list(self._shards.values()):
             if shard.remote is not None:
                 shard.remote.tick()
+        self._tell()
+
+    def _tell(self) -> None:
+        """The figures that are looked at, not counted."""
+        shards = list(self._shards.values())
+        pairs = () if self._certificates is None else self._certificates.pairs()
+        self._gauges.tick(
+            connections=len(self._sessions.connections),
+            outbound=self._outbound.transport.active,
+            spools=_loads(shards),
+            short=self._pressure.short,
+            expiry=min((pair.facts.ends for pair in pairs), default=0.0),
+        )
+        self._gauges.sites(
+            state for shard in shards if shard.remote is not None for state in shard.remote.sites()
+        )
 
     async def drain(self, grace: float) -> None:
         """See `Services.drain`."""
+        self._gauges.drain()
         await self._control.stop()
         runners = [shard.remote for shard in list(self._shards.values()) if shard.remote is not None]
         await asyncio.gather(self._sessions.drain(grace), *(runner.end(grace) for runner in runners))

@@ -26,6 +26,7 @@ from fastsmtp.queue.suspects import Suspects
 from fastsmtp.spool.settings import SpoolSettings
 from fastsmtp.spool.suspects import SuspectBoard
 from fastsmtp.telemetry.maillog import MailLog
+from fastsmtp.telemetry.metrics_table import MetricTable
 
 
 @pytest.fixture
@@ -52,6 +53,7 @@ async def running(settings: Settings, slot: int = 0) -> AsyncIterator[MailServic
         suspects=regions([0, 1], SuspectBoard.BYTES),
         remote_suspects=regions([0, 1], Suspects.BYTES),
         certificates=None,
+        metrics=MetricTable(clock.now()),
         clock=clock,
     )
     services.start(crashed=False)
