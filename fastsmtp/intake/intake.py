@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from fastsmtp.clock import Clock
 from fastsmtp.intake.hops import HopCounter, may_circle
+from fastsmtp.intake.message_id import message_id
 from fastsmtp.intake.submitted import missing_fields
 from fastsmtp.intake.trace_fields import TraceFields
 from fastsmtp.mail.envelope import Envelope, Recipient
@@ -40,6 +41,7 @@ class Incoming:
         "_spool",
         "envelope",
         "keep_start",
+        "message_id",
         "size",
         "start",
     )
@@ -50,6 +52,8 @@ class Incoming:
         self.envelope = envelope
         self.size = 0
         """Octets of the body so far."""
+        self.message_id = ""
+        """That of its header, without brackets, once the message is complete."""
         self.keep_start = False
         """Whether `start` is wanted."""
         self.start = b""
@@ -92,6 +96,7 @@ class Incoming:
             self._add_fields(gathered, whole=False)
         if self.keep_start:
             self.start = (self._prefix + gathered)[:START]
+        self.message_id = message_id(self._prefix, gathered)
         self._count(gathered)
         self._file = self._spool.open_body(self.envelope.id, self._prefix)
         self._file.on_drain = self._resume
@@ -105,6 +110,7 @@ class Incoming:
         if file is None:
             if self._complete_as:
                 self._add_fields(self._body, whole=True)
+            self.message_id = message_id(self._prefix, self._body)
             self._count(self._body)
             if self.keep_start:
                 self.start = (self._prefix + self._body)[:START]

@@ -116,6 +116,7 @@ class Session:
         "_carrier",
         "_client",
         "_context",
+        "_ended",
         "_extended",
         "_helo",
         "_identity",
@@ -151,6 +152,7 @@ class Session:
         self._recipients: list[Recipient] | None = None
         self._seen: set[str] | None = None
         self._incoming: Incoming | None = None
+        self._ended = 0.0  # when the last message had come, by the meter's clock
         self._aliases: list[Alias] = []
         self._asked: _Asked | None = None
         self._carrier = ""  # what brings a message instead of SMTP
@@ -436,6 +438,7 @@ class Session:
         incoming, self._incoming = self._incoming, None
         if incoming is None:
             raise RuntimeError("the end of a body that never began")
+        self._ended = self._context.log.meter.now()
         refused = incoming.finish(self._stored)
         self._resume_body()  # its last piece may have stopped the reading, and it will not ask for more
         if refused is not None:
@@ -446,7 +449,8 @@ class Session:
     def _stored(self, incoming: Incoming, refused: Reply | None) -> None:
         envelope = incoming.envelope
         if refused is None:
-            self._context.log.received(
+            log, tls = self._context.log, self._tls
+            log.received(
                 envelope.id,
                 sender=envelope.sender,
                 recipients=[recipient.address for recipient in envelope.recipients],
@@ -454,6 +458,11 @@ class Session:
                 client=envelope.client_ip,
                 helo=envelope.helo,
                 protocol=envelope.protocol,
+                sync=log.meter.now() - self._ended,
+                message_id=incoming.message_id,
+                login=self._account,
+                tls="" if tls is None else f"{tls.version} {tls.cipher}",
+                aliases=_written_to(envelope.recipients),
             )
             self._context.limits.stored(self._ip, self._account, envelope.sender, incoming.size)
             answer = queued_as(envelope.id)
@@ -462,9 +471,7 @@ class Session:
                 self._aliases = []
         else:
             answer = refused
-            self._context.log.rejected(
-                client=self._ip, stage="DATA", sender=envelope.sender, recipient=None, reply=answer
-            )
+            self._log_refusal("DATA", answer, sender=envelope.sender)
         if self._wire is not None:
             self._wire.answer(answer)
 
@@ -494,4 +501,14 @@ class Session:
             sender=self._sender if sender is None else sender,
             recipient=recipient,
             reply=refused,
+            helo=self._helo,
+            protocol=self._protocol_name(),
         )
+
+
+def _written_to(recipients: Sequence[Recipient]) -> Sequence[str]:
+    """The addresses that stood for these, where they were aliases."""
+    if len(recipients) == 1:
+        original = recipients[0].original
+        return () if original is None else (original,)
+    return list(dict.fromkeys(one.original for one in recipients if one.original is not None))

@@ -96,8 +96,6 @@ def _rejected(event: events.Rejected) -> str:
         line += f" from={quoted(f'<{event.sender}>')}"
     if event.to is not None:
         line += f" to={quoted(f'<{event.to}>')}"
-    if event.helo:
-        line += f" helo={quoted(event.helo)}"
     return f'{line} reply="{event.code} {event.enhanced} {event.reply}"'
 
 
