@@ -62,9 +62,7 @@ class LimitTable:
         # All workers are forked from one process, so str's hash is the same in each of them.
         return hash((self.seed, rule.number, key)) & _MASK or 1
 
-    def worker(
-        self, trusts: Callable[[str], bool], told: Callable[[Count], None] | None = None
-    ) -> "Counter":
+    def worker(self, trusts: Callable[[str], bool], told: Callable[[Count], None] | None = None) -> "Counter":
         """The view of a worker; whom it ``trusts`` is never refused, and not counted. ``told`` hears of each refusal
         what its rule counts."""
         return Counter(self, trusts, told)

@@ -44,8 +44,8 @@ from fastsmtp.session.auth import Logins
 from fastsmtp.session.service import SessionService
 from fastsmtp.spool.base import SpoolError, SpoolFull
 from fastsmtp.spool.filter import Filter
-from fastsmtp.spool.load import SpoolLoad
 from fastsmtp.spool.lmdb import LmdbSpool
+from fastsmtp.spool.load import SpoolLoad
 from fastsmtp.spool.suspects import SuspectBoard
 from fastsmtp.store import StorageError
 from fastsmtp.telemetry.maillog import MailLog
