@@ -190,6 +190,8 @@ class Attempts:
         mail.busy.difference_update(part.numbers)
         if self._stopping:  # what was cut off stays as it was
             results = [one for one in results if one.status != "deferred"]
+        if outcome is not Outcome.NOTHING:
+            self._log.meter.attempt(outcome.name.lower(), now - slot.began_at)
         self._board.ended(slot, outcome, now, words)
         site.health = slot.site.health
         stays = outcome.keeps_mail

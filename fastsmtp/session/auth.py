@@ -128,13 +128,14 @@ class Login:
     """One exchange. After `start`, `receive` is called with each message of the client, base64 undone, as long as
     the step before was a challenge."""
 
-    __slots__ = ("_authorization", "_identity", "_ip", "_login", "_logins", "_mechanism", "_name", "_refused",
+    __slots__ = ("_authorization", "_began", "_identity", "_ip", "_login", "_logins", "_mechanism", "_name", "_refused",
                  "_told")  # fmt: skip
 
     def __init__(
         self, logins: Logins, channel: Channel, name: str, plus_offered: bool, told: Callable[[Step], None]
     ) -> None:
         self._logins = logins
+        self._began = logins.log.meter.now()
         self._ip = channel.ip
         self._name = name
         self._told: Callable[[Step], None] | None = told
@@ -243,6 +244,8 @@ class Login:
         return None
 
     def _tell_log(self, reason: str | None) -> None:
+        meter = self._logins.log.meter
+        meter.auth.observe(meter.now() - self._began)
         self._logins.log.login(client=self._ip, mechanism=self._name, login=self._login, reason=reason)
 
     def _later(self, judge: Callable[[T], Step | None]) -> Callable[[T], None]:

@@ -70,6 +70,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet, or refuse with the reason."""
         self._transport = cast("asyncio.Transport", transport)
+        self._service.context.log.meter.connections.add()
         peer = transport.get_extra_info("peername")
         ip = peer[0] if peer else ""
         if self._listener.proxied(ip):
@@ -258,7 +259,7 @@ class Connection(asyncio.BufferedProtocol):
         if certificates is None:
             raise RuntimeError("TLS was offered without a certificate")
         self._phase = _HANDSHAKE
-        self._tls = TlsLayer(certificates)
+        self._tls = TlsLayer(certificates, self._service.context.log.meter.now())
         self._transport = TlsTransport(self._transport, self._tls)
         self._unpause(_WAITING)
 
@@ -277,6 +278,9 @@ class Connection(asyncio.BufferedProtocol):
             transport.close()
             return 0
         if self._phase == _HANDSHAKE and tls.facts is not None:
+            meter = service.context.log.meter
+            meter.tls.observe(meter.now() - tls.began)
+            meter.handshake(tls.facts.version, tls.facts.resumed)
             self._secured(tls.facts)
         transport.flush()
         if tls.finished:

@@ -92,9 +92,12 @@ class SessionService:
         self._refused += 1
         if self._refused <= REFUSALS_TOLD:
             self.context.log.rejected(client=ip, stage="connect", sender=None, recipient=None, reply=reply)
+        else:
+            self.context.log.meter.rejected("connect", reply)
 
     def tls_failed(self, ip: str, why: str) -> None:
         """A session under TLS could not go on; told as refused connections are."""
+        self.context.log.meter.tls_failures.add()
         self._refused += 1
         if self._refused <= REFUSALS_TOLD:
             self.context.log.event(f"connection of {ip} closed: {why}")

@@ -96,11 +96,16 @@ class Wire(Protocol):
 class _Asked:
     """A RCPT that waits: its recipient, the route it was given, and what is still to be asked for it."""
 
-    __slots__ = ("left", "parameters", "recipient", "route")
+    __slots__ = ("began", "left", "parameters", "recipient", "route")
 
     def __init__(
-        self, recipient: Address, parameters: dict[str, str] | None, route: RemoteRoute | Expansion
+        self,
+        recipient: Address,
+        parameters: dict[str, str] | None,
+        route: RemoteRoute | Expansion,
+        began: float,
     ) -> None:
+        self.began = began
         self.recipient = recipient
         self.parameters = parameters
         self.route = route
@@ -116,7 +121,6 @@ class Session:
         "_carrier",
         "_client",
         "_context",
-        "_ended",
         "_extended",
         "_helo",
         "_identity",
@@ -129,6 +133,7 @@ class Session:
         "_seen",
         "_sender",
         "_sender_known",
+        "_since",
         "_tls",
         "_wire",
         "_with",
@@ -152,7 +157,7 @@ class Session:
         self._recipients: list[Recipient] | None = None
         self._seen: set[str] | None = None
         self._incoming: Incoming | None = None
-        self._ended = 0.0  # when the last message had come, by the meter's clock
+        self._since = 0.0  # when the message began, then when all of it had come, by the meter's clock
         self._aliases: list[Alias] = []
         self._asked: _Asked | None = None
         self._carrier = ""  # what brings a message instead of SMTP
@@ -306,7 +311,7 @@ class Session:
             return self._refused(route, recipient)
         elif not route.asked:
             return self._expand(route, recipient, parameters)
-        asked = _Asked(recipient, parameters, route)
+        asked = _Asked(recipient, parameters, route, self._context.log.meter.now())
         return self._taken(asked) if self._context.router.trusts(self._client) else self._ask(asked)
 
     def _refused(self, reply: Reply, recipient: Address) -> Reply:
@@ -344,6 +349,8 @@ class Session:
         else:
             answer = self._ask(asked)
         if answer is not PENDING:
+            meter = self._context.log.meter
+            meter.rcpt.observe(meter.now() - asked.began)
             self._wire.answer(answer)
 
     def _expand(
@@ -404,6 +411,7 @@ class Session:
         if isinstance(incoming, Reply):
             self._log_refusal("DATA", incoming)
             return incoming
+        self._since = self._context.log.meter.now()
         self._incoming = incoming
         incoming.keep_start = bool(self._aliases)
         return None
@@ -438,7 +446,10 @@ class Session:
         incoming, self._incoming = self._incoming, None
         if incoming is None:
             raise RuntimeError("the end of a body that never began")
-        self._ended = self._context.log.meter.now()
+        meter = self._context.log.meter
+        now = meter.now()
+        meter.data.observe(now - self._since)
+        self._since = now
         refused = incoming.finish(self._stored)
         self._resume_body()  # its last piece may have stopped the reading, and it will not ask for more
         if refused is not None:
@@ -458,7 +469,7 @@ class Session:
                 client=envelope.client_ip,
                 helo=envelope.helo,
                 protocol=envelope.protocol,
-                sync=log.meter.now() - self._ended,
+                sync=log.meter.now() - self._since,
                 message_id=incoming.message_id,
                 login=self._account,
                 tls="" if tls is None else f"{tls.version} {tls.cipher}",

@@ -130,6 +130,7 @@ class LmdbSpool:
             committed=self.outbox.note,
             relayed=self.relay.note,
             held_back=self.outbox.held_back,
+            meter=log.meter,
             remove_body=self._remove_body,
             event=log.event,
             clock=clock,

@@ -29,6 +29,7 @@ from fastsmtp.spool.settings import SpoolSettings
 from fastsmtp.spool.tables import BODY, NUMBER, PACK, RELAY, Tables
 from fastsmtp.spool.waiting import brief_size
 from fastsmtp.store import StorageError
+from fastsmtp.telemetry.meter import Meter
 from fastsmtp.threads import make_way
 
 LAZY = 0.2
@@ -71,6 +72,7 @@ class Writer:
         held_back: Callable[[], bool],
         remove_body: Callable[[str], None],
         event: Callable[[str], None],
+        meter: Meter,
         clock: Clock,
         fault: Callable[[str], None],
         sync_later: bool,
@@ -90,6 +92,7 @@ class Writer:
         self._held_back = held_back
         self._remove_body = remove_body
         self._event = event
+        self._meter = meter
         self._clock = clock
         self._fault = fault
         self._sync_later = sync_later
@@ -314,6 +317,7 @@ class Writer:
             self._unsynced_since = self._unsynced_since or self._clock.monotonic()
         if inserts:
             self._answer(inserts, None)
+            self._meter.group.observe(len(inserts))
             if letters:
                 self._committed(key, letters)
             if relays:
@@ -353,7 +357,9 @@ class Writer:
         number = self.sequence
         self.sequence += 1
         data, changes = frame.seal(number, self._journal.mark)
+        began = self._clock.monotonic()
         region, start, error = self._journal.append(data)
+        self._meter.sync.observe(self._clock.monotonic() - began)
         if error:
             raise OSError(error, os.strerror(error))
         return region, start, changes

@@ -127,7 +127,7 @@ class MailLog:
         aliases: Sequence[str] = (),
     ) -> None:
         """See `Received`; ``recipients`` are all of them."""
-        self.meter.received(size, len(recipients))
+        self.meter.received(size, len(recipients), sync)
         more = len(recipients) - MOST_RECIPIENTS
         self._put(
             Received(

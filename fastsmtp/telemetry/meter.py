@@ -87,8 +87,9 @@ class Meter:
 
     # --- clients ------------------------------------------------------------------------------------
 
-    def received(self, size: int, recipients: int) -> None:
-        """A message of ``size`` octets is answered with 250."""
+    def received(self, size: int, recipients: int, seconds: float) -> None:
+        """A message of ``size`` octets is answered with 250, so many ``seconds`` after its end."""
+        self.commit.observe(seconds)
         self.messages.add()
         self.octets.add(size)
         self.recipients.add(recipients)

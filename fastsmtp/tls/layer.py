@@ -48,11 +48,13 @@ class TlsFacts(Struct, frozen=True):
 
 
 class TlsLayer:
-    """The server's side of one connection. After `receive` and `close`, what `take` gives is sent."""
+    """The server's side of one connection, which ``began`` at that time. After `receive` and `close`, what `take`
+    gives is sent."""
 
-    __slots__ = ("_in", "_object", "_out", "facts", "finished")
+    __slots__ = ("_in", "_object", "_out", "began", "facts", "finished")
 
-    def __init__(self, store: CertificateStore) -> None:
+    def __init__(self, store: CertificateStore, began: float = 0.0) -> None:
+        self.began = began
         self._in = ssl.MemoryBIO()
         self._out = ssl.MemoryBIO()
         handshake = store.context().wrap_bio(self._in, self._out, server_side=True)
