@@ -128,8 +128,8 @@ class Login:
     """One exchange. After `start`, `receive` is called with each message of the client, base64 undone, as long as
     the step before was a challenge."""
 
-    __slots__ = ("_authorization", "_began", "_identity", "_ip", "_login", "_logins", "_mechanism", "_name", "_refused",
-                 "_told")  # fmt: skip
+    __slots__ = ("_authorization", "_began", "_identity", "_ip", "_login", "_logins", "_mechanism", "_name",
+                 "_refused", "_told")  # fmt: skip
 
     def __init__(
         self, logins: Logins, channel: Channel, name: str, plus_offered: bool, told: Callable[[Step], None]
