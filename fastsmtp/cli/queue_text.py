@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from fastsmtp.control.queue import QueueRow, RecipientRow, Shown, SiteRow, TryRow
+from fastsmtp.control.queue import QueueRow, RecipientRow, Shown, SiteRow, TlsRow, TryRow
 from fastsmtp.mail.result import printable
 
 NARROWEST = 80
@@ -183,6 +183,21 @@ def _recipient(one: RecipientRow, now: float, page: Page) -> Iterator[str]:
 
 def _params(params: dict[str, str]) -> str:
     return printable(" ".join(f"{name}={value}" if value else name for name, value in sorted(params.items())))
+
+
+def tls_head() -> str:
+    """The line above how TLS went."""
+    return f"{'SECURED':>8} {'FAILED':>8}  {'POLICY':<15}  DOMAIN AND WHAT FAILED"
+
+
+def tls_row(row: TlsRow, page: Page) -> Iterator[str]:
+    """The lines of one domain under one policy."""
+    failed = sum(one.sessions for one in row.failures)
+    start = f"{row.successes:>8,} {failed:>8,}  {row.policy:<15}  "
+    yield from page.fold(start, printable(row.domain, 200), len(start))
+    for one in row.failures:
+        at = f" at {printable(one.host, 200)}" if one.host else ""
+        yield from page.fold(" " * len(start), f"{one.sessions:,} {one.result}{at}", len(start) + 2)
 
 
 def site_head() -> str:

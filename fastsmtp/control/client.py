@@ -27,6 +27,7 @@ from fastsmtp.control.queue import (
     QueuePage,
     Shown,
     SitePage,
+    TlsPage,
 )
 from fastsmtp.control.service import Count, Do, Find, Show, Sites
 
@@ -124,6 +125,10 @@ class RemoteDesk:
     async def sites(self, position: str, limit: int) -> SitePage:
         """See `QueueDesk.sites`."""
         return await self._ask("queue.sites", Sites(self._shard, position, limit), SitePage)
+
+    async def tls(self, position: str, limit: int) -> TlsPage:
+        """See `QueueDesk.tls`."""
+        return await self._ask("queue.tls", Sites(self._shard, position, limit), TlsPage)
 
     async def _ask(self, verb: str, argument: object, form: type[T]) -> T:
         answer: T = await ask(self._path, verb, argument, form)

@@ -18,9 +18,10 @@ from fastsmtp.control.queue import (
     QueuePage,
     Shown,
     SitePage,
+    TlsPage,
     Work,
 )
-from fastsmtp.control.rows import Routes, Rows, Times
+from fastsmtp.control.rows import Routes, Rows, Times, TlsTally, tls_row
 from fastsmtp.queue.plan.site import SiteState
 from fastsmtp.spool.base import SpoolError
 from fastsmtp.spool.bulk import Action
@@ -39,6 +40,9 @@ class Engine(Times, Protocol):
 
     def sites(self) -> Iterable[SiteState]:
         """All sites that are known."""
+
+    def tls(self) -> Iterable[TlsTally]:
+        """How TLS went with each domain; nothing where the engine of another shard tells it."""
 
     async def hurry(self, queue_ids: Sequence[str]) -> None:
         """End the pauses of the sites these messages wait for."""
@@ -121,6 +125,17 @@ class SpoolDesk:
         return SitePage(
             rows=[self._rows.site(one) for one in later[:limit]],
             position=later[limit - 1].name if len(later) > limit else None,
+        )
+
+    async def tls(self, position: str, limit: int) -> TlsPage:
+        """See `QueueDesk.tls`."""
+        if self._engine is None:
+            raise NotPossible("how TLS went is known to a running server only")
+        tallies = {f"{one.domain} {one.policy}": one for one in self._engine.tls()}
+        later = sorted(key for key in tallies if key > position)
+        return TlsPage(
+            rows=[tls_row(tallies[key]) for key in later[:limit]],
+            position=later[limit - 1] if len(later) > limit else None,
         )
 
     # --- changing -----------------------------------------------------------------------------

@@ -184,6 +184,32 @@ class SitePage(Struct, frozen=True, kw_only=True):
     position: str | None
 
 
+class TlsFailure(Struct, frozen=True, kw_only=True):
+    """Sessions that failed in one way: ``result`` as RFC 8460 §4.3 names it, ``host`` the MX, empty when it came to
+    none."""
+
+    result: str
+    host: str
+    sessions: int
+
+
+class TlsRow(Struct, frozen=True, kw_only=True):
+    """How TLS went with one domain under one ``policy`` (RFC 8460 §4.4: ``tlsa``, ``sts``, ``no-policy-found``), in
+    sessions since the start of the worker."""
+
+    domain: str
+    policy: str
+    successes: int
+    failures: list[TlsFailure]
+
+
+class TlsPage(Struct, frozen=True, kw_only=True):
+    """Some of these, in the order of their domains and policies."""
+
+    rows: list[TlsRow]
+    position: str | None
+
+
 class NotPossible(Exception):
     """The desk cannot do what is asked, such as an attempt where no server runs; one line that says why."""
 
@@ -206,3 +232,6 @@ class QueueDesk(Protocol):
 
     async def sites(self, position: str, limit: int) -> SitePage:
         """Up to ``limit`` sites whose names come after ``position``."""
+
+    async def tls(self, position: str, limit: int) -> TlsPage:
+        """How TLS went, up to ``limit`` rows after ``position``; a worker says it for one of its shards."""

@@ -4,7 +4,16 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from fastsmtp.clock import Clock
-from fastsmtp.control.queue import MOST_HEAD, QueueRow, RecipientRow, Shown, SiteRow, TryRow
+from fastsmtp.control.queue import (
+    MOST_HEAD,
+    QueueRow,
+    RecipientRow,
+    Shown,
+    SiteRow,
+    TlsFailure,
+    TlsRow,
+    TryRow,
+)
 from fastsmtp.mail.envelope import Envelope
 from fastsmtp.mail.future_release import date_time, request
 from fastsmtp.queue.plan.site import SiteState
@@ -38,6 +47,37 @@ class Times(Protocol):
 
     def site_of(self, envelope: Envelope, number: int, hops: Sequence[str]) -> SiteState | None:
         """The site that a recipient would be delivered to now; None when that is not known."""
+
+
+class TlsKind(Protocol):
+    """A way to fail; see `TlsFailure`."""
+
+    @property
+    def result(self) -> str: ...
+    @property
+    def host(self) -> str: ...
+
+
+class TlsTally(Protocol):
+    """How TLS went with a domain, as whoever delivers counts it; see `TlsRow`."""
+
+    @property
+    def domain(self) -> str: ...
+    @property
+    def policy(self) -> str: ...
+    @property
+    def successes(self) -> int: ...
+    @property
+    def failures(self) -> Sequence[tuple[TlsKind, int]]: ...
+
+
+def tls_row(tally: TlsTally) -> TlsRow:
+    """For people; what failed most comes first."""
+    failures = [
+        TlsFailure(result=kind.result, host=kind.host, sessions=sessions)
+        for kind, sessions in sorted(tally.failures, key=lambda one: -one[1])
+    ]
+    return TlsRow(domain=tally.domain, policy=tally.policy, successes=tally.successes, failures=failures)
 
 
 class Rows:

@@ -1,6 +1,7 @@
 """The queue's requests of a control socket, answered by the desks of the shards that a worker has open.
 
-Verbs: ``queue.shards``, ``queue.find``, ``queue.count``, ``queue.show``, ``queue.change``, ``queue.sites``.
+Verbs: ``queue.shards``, ``queue.find``, ``queue.count``, ``queue.show``, ``queue.change``, ``queue.sites``,
+``queue.tls``.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ from fastsmtp.control.queue import (
     QueuePage,
     Shown,
     SitePage,
+    TlsPage,
 )
 from fastsmtp.control.server import ControlServer, Refused
 
@@ -61,7 +63,7 @@ class Do(Struct, array_like=True):
 
 
 class Sites(Struct, array_like=True):
-    """Of ``queue.sites``."""
+    """Of ``queue.sites`` and ``queue.tls``."""
 
     shard: int
     position: Annotated[str, Meta(max_length=2000)]
@@ -82,6 +84,7 @@ class QueueService:
         server.register("queue.show", Show, self.show)
         server.register("queue.change", Do, self.change)
         server.register("queue.sites", Sites, self.sites)
+        server.register("queue.tls", Sites, self.tls)
 
     async def shards(self, argument: None) -> list[int]:
         """The shards that are open here."""
@@ -110,6 +113,13 @@ class QueueService:
         """See `QueueDesk.sites`."""
         try:
             return await self._desk(asked.shard).sites(asked.position, asked.limit)
+        except NotPossible as error:
+            raise Refused("impossible", str(error)) from None
+
+    async def tls(self, asked: Sites) -> TlsPage:
+        """See `QueueDesk.tls`."""
+        try:
+            return await self._desk(asked.shard).tls(asked.position, asked.limit)
         except NotPossible as error:
             raise Refused("impossible", str(error)) from None
 

@@ -1,7 +1,7 @@
 """Several shards as one queue: lists in one order, counts and changes over all of them."""
 
 import asyncio
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from heapq import merge
 
@@ -14,6 +14,8 @@ from fastsmtp.control.queue import (
     QueueRow,
     Shown,
     SiteRow,
+    TlsFailure,
+    TlsRow,
     Work,
 )
 
@@ -177,6 +179,34 @@ async def sites(desks: Mapping[int, QueueDesk]) -> AsyncIterator[tuple[int, Site
         key=lambda entry: entry[:2],
     ):
         yield shard, row
+
+
+async def tls(desks: Mapping[int, QueueDesk]) -> list[TlsRow]:
+    """How TLS went with each domain and policy, over all desks, in the order of their names."""
+    successes: Counter[tuple[str, str]] = Counter()
+    failures: defaultdict[tuple[str, str], Counter[tuple[str, str]]] = defaultdict(Counter)
+    for desk in desks.values():
+        position: str | None = ""
+        while position is not None:
+            page = await desk.tls(position, PAGE)
+            position = page.position
+            for row in page.rows:
+                key = row.domain, row.policy
+                successes[key] += row.successes
+                for one in row.failures:
+                    failures[key][one.result, one.host] += one.sessions
+    return [
+        TlsRow(
+            domain=key[0],
+            policy=key[1],
+            successes=successes[key],
+            failures=[
+                TlsFailure(result=result, host=host, sessions=sessions)
+                for (result, host), sessions in failures[key].most_common()
+            ],
+        )
+        for key in sorted(successes)
+    ]
 
 
 def _id(row: QueueRow) -> str:

@@ -93,7 +93,7 @@ class Outbound:
         self._log = log
         self._clock = clock
         self._rng = SystemRandom()
-        report = TlsReport(clock, log.event)
+        report = self._report = TlsReport(clock, log.event)
         resolver = NetworkResolver(servers(settings.dns.servers), clock, settings.dns)
         sts = None
         if settings.tls_policy.mta_sts:
@@ -146,6 +146,7 @@ class Outbound:
             door=self._intake,
             loop=self._loop,
             rng=self._rng,
+            tallies=self._report.snapshot if shard == self._slot else list,
         )
 
     def forget(self, box: RelayBox) -> None:

@@ -36,6 +36,7 @@ from fastsmtp.queue.steps import Steps
 from fastsmtp.queue.suspects import AFTER, Suspects
 from fastsmtp.queue.ways import Ways
 from fastsmtp.telemetry.maillog import MailLog
+from fastsmtp.transport.smtp.tls_report import Tally
 
 
 class Loop(Protocol):
@@ -49,7 +50,8 @@ class Loop(Protocol):
 
 
 class RemoteRunner:
-    """Delivers what ``box`` has, within ``limits`` and what others leave of a site's by ``claims``."""
+    """Delivers what ``box`` has, within ``limits`` and what others leave of a site's by ``claims``. ``tallies`` gives
+    how TLS went with each domain."""
 
     def __init__(
         self,
@@ -68,7 +70,9 @@ class RemoteRunner:
         door: Door,
         loop: Loop,
         rng: Random,
+        tallies: Callable[[], list[Tally]] = list,
     ) -> None:
+        self._tallies = tallies
         self._box = box
         self._ways = ways
         self._claims = claims
@@ -94,6 +98,7 @@ class RemoteRunner:
             judge,
             self._home,
             settings.schedule,
+            log,
             kept=lambda site, part: self._backlog.kept(site, part),
             now=self._now,
             opened=self._pump_soon,
@@ -195,6 +200,10 @@ class RemoteRunner:
     def sites(self) -> Iterator[SiteState]:
         """All sites that are known."""
         return self._board.states(self._now())
+
+    def tls(self) -> list[Tally]:
+        """How TLS went with each domain, where this runner is the one that tells it."""
+        return self._tallies()
 
     def site_of(self, envelope: Envelope, number: int, hops: Sequence[str]) -> SiteState | None:
         """The site that a recipient who waits would be delivered to now; ``hops`` are those of his `Waiting`. None

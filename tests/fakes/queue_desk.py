@@ -17,6 +17,8 @@ from fastsmtp.control.queue import (
     Shown,
     SitePage,
     SiteRow,
+    TlsPage,
+    TlsRow,
     TryRow,
     Work,
 )
@@ -102,12 +104,20 @@ class FakeRoutes:
 class FakeDesk:
     """``piece`` messages are looked at by one call. ``asked`` lists the calls."""
 
-    def __init__(self, rows: list[QueueRow], *, sites: list[SiteRow] | None = None, piece: int = 10) -> None:
+    def __init__(
+        self,
+        rows: list[QueueRow],
+        *,
+        sites: list[SiteRow] | None = None,
+        tls: list[TlsRow] | None = None,
+        piece: int = 10,
+    ) -> None:
         self.rows = {one.id: one for one in rows}
         self.asked: list[str] = []
         self.changes: list[Change] = []
         self.impossible = ""
         self._sites = sites or []
+        self._tls = {f"{one.domain} {one.policy}": one for one in tls or []}
         self._piece = piece
 
     async def find(self, filter: QueueFilter, position: bytes, limit: int) -> QueuePage:
@@ -170,6 +180,14 @@ class FakeDesk:
         later = [one for one in sorted(self._sites, key=lambda one: one.name) if one.name > position]
         more = len(later) > limit
         return SitePage(rows=later[:limit], position=later[limit - 1].name if more else None)
+
+    async def tls(self, position: str, limit: int) -> TlsPage:
+        """See `QueueDesk.tls`."""
+        later = sorted(key for key in self._tls if key > position)
+        more = len(later) > limit
+        return TlsPage(
+            rows=[self._tls[key] for key in later[:limit]], position=later[limit - 1] if more else None
+        )
 
     def _look(
         self, filter: QueueFilter, position: bytes, limit: int

@@ -18,7 +18,7 @@ from fastsmtp.cli.commands import queue as module
 from fastsmtp.cli.main import run
 from fastsmtp.control.client import ControlError, NotAllowed
 from fastsmtp.control.office import NoQueue, Office
-from fastsmtp.control.queue import RecipientRow, SiteRow
+from fastsmtp.control.queue import RecipientRow, SiteRow, TlsFailure, TlsRow
 from tests.fakes.queue_desk import NOW, FakeDesk, row
 
 Capture = pytest.CaptureFixture[str]
@@ -42,9 +42,17 @@ class Queue:
                 attempts=3,
             )
         ]
+        failure = TlsFailure(result="certificate-expired", host="mx.far.test", sessions=2)
+        tls = [
+            TlsRow(domain="far.test", policy="sts", successes=1234, failures=[failure]),
+            TlsRow(domain="near.test", policy="no-policy-found", successes=1, failures=[]),
+        ]
         self.desks = {
             shard: FakeDesk(
-                [one for one in ROWS if one.id.endswith(str(shard))], sites=sites if shard else [], piece=4
+                [one for one in ROWS if one.id.endswith(str(shard))],
+                sites=sites if shard else [],
+                tls=tls if shard else [],
+                piece=4,
             )
             for shard in range(2)
         }
@@ -228,6 +236,26 @@ def test_sites(queue: Queue, capsys: Capture) -> None:
     assert lines(capsys) == ([], ["no site is known"])
 
 
+def test_tls(queue: Queue, capsys: Capture) -> None:
+    assert run(["queue", "tls"]) == os.EX_OK
+    out, _ = lines(capsys)
+    assert [line.split() for line in out[1:]] == [
+        ["1,234", "2", "sts", "far.test"],
+        ["2", "certificate-expired", "at", "mx.far.test"],
+        ["1", "0", "no-policy-found", "near.test"],
+    ]
+    assert run(["queue", "tls", "--failing", "--json"]) == os.EX_OK
+    assert json.loads(capsys.readouterr().out) == {
+        "domain": "far.test",
+        "policy": "sts",
+        "successes": 1234,
+        "failures": [{"result": "certificate-expired", "host": "mx.far.test", "sessions": 2}],
+    }
+    queue.desks = {}
+    assert run(["queue", "tls"]) == os.EX_OK
+    assert lines(capsys) == ([], ["no session was counted yet"])
+
+
 def test_a_dry_run_changes_nothing(queue: Queue, capsys: Capture) -> None:
     assert run(["queue", "hold", "--to-domain", "far.test", "--dry-run"]) == os.EX_OK
     assert lines(capsys) == (["would hold 10 messages"], [])
@@ -320,7 +348,9 @@ def test_a_change_that_is_cut_off_says_how_far_it_came(
         return await change(self, wanted, position)
 
     monkeypatch.setattr(FakeDesk, "change", cut)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests may have it ignored
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # who runs the tests may have it ignored
     try:
         assert run(["queue", "hold", "--everything", "--yes"]) == 130
     finally:
@@ -373,7 +403,7 @@ def test_wrong_settings(tmp_path: Path, capsys: Capture) -> None:
 def test_every_command_has_help_with_examples(capsys: Capture) -> None:
     assert isinstance(module.command, click.Group)
     assert sorted(module.command.commands) == sorted(
-        ["ls", "show", "sites", "retry", "hold", "release", "reroute", "rm", "bounce"]
+        ["ls", "show", "sites", "tls", "retry", "hold", "release", "reroute", "rm", "bounce"]
     )
     for name in module.command.commands:
         assert run(["queue", name, "--help"]) == os.EX_OK

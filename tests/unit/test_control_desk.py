@@ -19,6 +19,8 @@ from fastsmtp.spool.lmdb import LmdbSpool
 from fastsmtp.spool.relay import Defer, Finish
 from fastsmtp.spool.waiting import RcptState, Try, Waiting
 from fastsmtp.telemetry.maillog import MailLog
+from fastsmtp.transport.smtp.tls_report import Failure as TlsFailure
+from fastsmtp.transport.smtp.tls_report import Tally
 from tests.fakes.post_office import SMALL
 from tests.fakes.queue_desk import FakeRoutes
 
@@ -53,6 +55,11 @@ class FakeEngine:
             )
             for name in reversed(self.names)
         ]
+
+    def tls(self) -> list[Tally]:
+        """See `Engine.tls`."""
+        failures = ((TlsFailure("certificate-expired", "mx.b.test"), 1), (TlsFailure("dane-required", ""), 5))
+        return [Tally("b.test", "tlsa", 7, failures), Tally("a.test", "sts", 2, ())]
 
     def wall_time(self, at: float) -> float:
         """See `Engine.wall_time`."""
@@ -384,6 +391,8 @@ def test_what_takes_a_running_server(tmp_path: Path) -> None:
                 await one.desk.change(Change(filter=QueueFilter(), action="bounce"), b"")
             with pytest.raises(NotPossible, match="running server"):
                 await one.desk.sites("", 10)
+            with pytest.raises(NotPossible, match="running server"):
+                await one.desk.tls("", 10)
 
     asyncio.run(main())
 
@@ -406,6 +415,15 @@ def test_with_an_engine(tmp_path: Path) -> None:
             assert page.position == "site2"
             page = await one.desk.sites("site2", 3)
             assert ([row.name for row in page.rows], page.position) == (["site3", "site4"], None)
+            first = await one.desk.tls("", 1)
+            assert ([row.domain for row in first.rows], first.position) == (["a.test"], "a.test sts")
+            rest = await one.desk.tls("a.test sts", 1)
+            assert [(row.domain, row.policy, row.successes) for row in rest.rows] == [("b.test", "tlsa", 7)]
+            assert [(each.result, each.sessions) for each in rest.rows[0].failures] == [
+                ("dane-required", 5),
+                ("certificate-expired", 1),
+            ]
+            assert rest.position is None
 
     asyncio.run(main())
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fastsmtp.control.queue import QueueRow, RecipientRow, Shown, SiteRow, TryRow
+from fastsmtp.control.queue import QueueRow, RecipientRow, Shown, SiteRow, TlsFailure, TlsRow, TryRow
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "control.md"
 
@@ -18,6 +18,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "control.md"
         ("recipient", [RecipientRow]),
         ("attempt", [TryRow]),
         ("site (`sites`)", [SiteRow]),
+        ("TLS (`tls`)", [TlsRow, TlsFailure]),
     ],
 )
 def test_every_field_of_the_json_is_in_the_document(start: str, forms: list[type]) -> None:

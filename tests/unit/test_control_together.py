@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from fastsmtp.control.queue import Change, NotPossible, QueueFilter, QueueRow, SiteRow
-from fastsmtp.control.together import PAGE, Tally, change, count, find, show, sites
+from fastsmtp.control.queue import Change, NotPossible, QueueFilter, QueueRow, SiteRow, TlsFailure, TlsRow
+from fastsmtp.control.together import PAGE, Tally, change, count, find, show, sites, tls
 from tests.fakes.queue_desk import FakeDesk, matches, row
 
 ROWS = [row(i, shard=i % 3, address=f"u{i}@{'far' if i % 2 else 'near'}.test") for i in range(100)]
@@ -114,3 +114,18 @@ def test_sites_of_all_in_order_of_their_names() -> None:
         assert rows[:3] == [(0, "s000"), (1, "s001"), (0, "s002")]
 
     asyncio.run(main())
+
+
+def test_how_tls_went_is_added_up() -> None:
+    def row(domain: str, successes: int, **failed: int) -> TlsRow:
+        failures = [TlsFailure(result=name, host="mx", sessions=count) for name, count in failed.items()]
+        return TlsRow(domain=domain, policy="sts", successes=successes, failures=failures)
+
+    two = {
+        0: FakeDesk([], tls=[row(f"d{i:03d}", 1, expired=1) for i in range(150)]),
+        1: FakeDesk([], tls=[row("d001", 2, expired=1, mismatch=5)]),
+    }
+    rows = asyncio.run(tls(two))
+    assert len(rows) == 150
+    assert rows[1] == row("d001", 3, mismatch=5, expired=2)
+    assert rows[2] == row("d002", 1, expired=1)

@@ -15,7 +15,7 @@ from fastsmtp.cli.options import Stop, json_option, settings_option
 from fastsmtp.cli.queue_change import changing_commands
 from fastsmtp.cli.queue_filter import check_id, filter_of, filter_options
 from fastsmtp.cli.queue_progress import Progress, as_json_line, as_json_text, not_here
-from fastsmtp.cli.queue_text import Page, Rows, message, site, site_head
+from fastsmtp.cli.queue_text import Page, Rows, message, site, site_head, tls_head, tls_row
 from fastsmtp.control import together
 from fastsmtp.control.office import Office
 from fastsmtp.control.queue import QueueFilter
@@ -164,6 +164,36 @@ def sites(failing: bool, file: Path | None, as_json: bool) -> int:
             given += 1
         if not given:
             click.echo("no site is failing" if failing else "no site is known", err=True)
+        return os.EX_OK
+
+    return queue_run.run(file, work)
+
+
+@command.command("tls")
+@click.option("--failing", is_flag=True, help="Only where sessions have failed.")
+@settings_option()
+@json_option()
+def tls(failing: bool, file: Path | None, as_json: bool) -> int:
+    """List how TLS went with each domain that mail was sent to since the start, in sessions: by the policy that held,
+    what failed and with which host; with --json one object a line.
+
+    \b
+    Example:
+      fastsmtp queue tls --failing
+    """
+
+    async def work(found: Office) -> int:
+        rows = [one for one in await together.tls(found.desks) if one.failures or not failing]
+        if as_json:
+            for one in rows:
+                click.echo(as_json_line(msgspec.to_builtins(one)))
+        elif rows:
+            click.echo(tls_head())
+            for one in rows:
+                for line in tls_row(one, Page(_width())):
+                    click.echo(line)
+        if not rows:
+            click.echo("TLS has failed with no domain" if failing else "no session was counted yet", err=True)
         return os.EX_OK
 
     return queue_run.run(file, work)
