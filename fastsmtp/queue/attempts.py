@@ -105,7 +105,7 @@ class Attempts:
     def _next(self, site: SiteQueue) -> Part | None:
         """The next part for the site that is still for it."""
         while True:
-            part = site.queue.popleft() if site.queue else self._backlog.load(site)
+            part = site.queue.pop(0) if site.queue else self._backlog.load(site)
             if part is None:
                 return None
             mail = part.mail
@@ -156,6 +156,7 @@ class Attempts:
             return
 
         over = False
+        began = self._now()
         delivery: Cancellable | None = None
 
         def done(results: Sequence[DeliveryResult], word: SiteOutcome) -> None:
@@ -167,7 +168,7 @@ class Attempts:
             if isinstance(content, FileContent):
                 os.close(content.fd)
             outcome = outcome_of(word.stage, word.code, word.enhanced)
-            self._came_to(slot, site, part, results, outcome, word.reason)
+            self._came_to(slot, site, part, results, outcome, word.reason, self._now() - began)
 
         envelope = without_wishes(mail.envelope) if part.listed else mail.envelope
         delivery = self._transport.deliver(Job(envelope, content, part.numbers, place), done)
@@ -182,8 +183,9 @@ class Attempts:
         results: Sequence[DeliveryResult],
         outcome: Outcome,
         words: str,
+        took: float = 0.0,
     ) -> None:
-        """A delivery is over."""
+        """A delivery is over, or did not come about."""
         now = self._now()
         mail = part.mail
         site.under_way -= 1
@@ -195,13 +197,13 @@ class Attempts:
         self._board.ended(slot, outcome, now, words)
         site.health = slot.site.health
         stays = outcome.keeps_mail
-        self._judge.judge(mail, results, stays=stays)
+        self._judge.judge(mail, results, stays=stays, took=took)
         if stays:
             site.offered += 1
             self._stay(site, part, results)
         if site.health == "failing":
             while site.queue:
-                self._placer.park(site, site.queue.popleft())
+                self._placer.park(site, site.queue.pop(0))
             self._backlog.look_at_ages(site, now)
         self._sites.tell(site, now)
         self._freed()
@@ -218,5 +220,5 @@ class Attempts:
                 self._backlog.kept(site, part)
         elif left:
             mail.busy.update(left)
-            site.queue.appendleft(Part(mail, left, part.way, part.listed))
+            site.queue.insert(0, Part(mail, left, part.way, part.listed))
             self._hand.mails[mail.envelope.id] = mail

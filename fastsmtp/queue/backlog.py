@@ -173,7 +173,7 @@ class Backlog:
                     site.domains[domain] = b""  # one is enough to see whether it works again
                     break
             if site.queue:
-                return site.queue.popleft()
+                return site.queue.pop(0)
         return None
 
     # --- who has waited too long ----------------------------------------------------------------

@@ -1,6 +1,5 @@
 """Where recipients go: each into the queue of his site, or back to the spool, to wait with it."""
 
-from collections import deque
 from collections.abc import Callable, Collection, Sequence
 
 from msgspec.structs import replace
@@ -16,6 +15,7 @@ from fastsmtp.queue.plan.retry import RetrySchedule
 from fastsmtp.queue.sites import Part, SiteQueue, Sites
 from fastsmtp.queue.ways import Way, Ways, nowhere
 from fastsmtp.routing.route import LocalRoute
+from fastsmtp.telemetry.maillog import MailLog
 from fastsmtp.transport.smtp.mx import Unroutable
 from fastsmtp.transport.smtp.place import Place
 
@@ -31,7 +31,7 @@ _MOST_GIVEN = {**_MOST, "failing": MOST_UNTRIED}
 
 class Placer:
     """``kept`` is told of what waits with its site in the spool; ``opened``, that something waits now; ``now`` is
-    queue time."""
+    queue time. ``log`` hears where a recipient goes, the first time and whenever that changes."""
 
     def __init__(
         self,
@@ -41,6 +41,7 @@ class Placer:
         judge: Judge,
         home: Home,
         schedule: RetrySchedule,
+        log: MailLog,
         *,
         kept: Callable[[SiteQueue, Part], None],
         now: Callable[[], float],
@@ -52,13 +53,22 @@ class Placer:
         self._judge = judge
         self._home = home
         self._schedule = schedule
+        self._log = log
         self._kept = kept
         self._now = now
         self._opened = opened
         self._unplaced: dict[Way, list[Part]] = {}
 
-    def place(self, mail: RemoteMail, numbers: Sequence[int], loading: SiteQueue | None = None) -> None:
-        """Each of these recipients into the queue of his site; ``loading``: the site it was read for."""
+    def place(
+        self,
+        mail: RemoteMail,
+        numbers: Sequence[int],
+        loading: SiteQueue | None = None,
+        *,
+        anew: bool = False,
+    ) -> None:
+        """Each of these recipients into the queue of his site; ``loading``: the site it was read for; ``anew``: he
+        may go elsewhere than he was said to."""
         envelope = mail.envelope
         known = envelope.recipients
         encrypted = requiretls(envelope)
@@ -79,6 +89,10 @@ class Placer:
             mail.busy.update(those)
             part = Part(mail, those, way, listed)
             site = self._ways.site(way)
+            if anew or not mail.stored:
+                addresses = [known[number].address for number in those]
+                route, hops = self._ways.told(addresses[0], mail.hops)
+                self._log.routed(envelope.id, to=addresses, route=route, hops=hops, site=site or "")
             if site is not None:
                 self._queue(self._sites.get(site), part, loading)
                 continue
@@ -102,7 +116,7 @@ class Placer:
     def place_again(self, part: Part) -> None:
         """Find the way of a part anew."""
         part.mail.busy.difference_update(part.numbers)
-        self.place(part.mail, part.numbers)
+        self.place(part.mail, part.numbers, anew=True)
 
     def withdraw(self, mails: Collection[RemoteMail]) -> list[Part]:
         """Their parts, out of the queues of their sites; what is under way is not among them."""
@@ -110,7 +124,7 @@ class Placer:
         for site in self._sites.known():
             parts = [part for part in site.queue if part.mail in mails]
             if parts:
-                site.queue = deque(part for part in site.queue if part.mail not in mails)
+                site.queue = [part for part in site.queue if part.mail not in mails]
                 for part in parts:
                     part.mail.busy.difference_update(part.numbers)
                 self._sites.tell(site, self._now())
@@ -120,7 +134,7 @@ class Placer:
     def recall(self, mails: Collection[RemoteMail]) -> None:
         """These go elsewhere now: out of the queues of their sites."""
         for part in self.withdraw(mails):
-            self.place(part.mail, part.numbers)
+            self.place(part.mail, part.numbers, anew=True)
 
     def move(self, site: SiteQueue, name: str, part: Part) -> None:
         """The hosts of its domain are others by now: it goes to their site, with what waits in the spool."""
