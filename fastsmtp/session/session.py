@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 from fastsmtp.accounts.base import Identity
+from fastsmtp.accounts.names import canonical_login
 from fastsmtp.intake.intake import Incoming, Intake
 from fastsmtp.limits.counter import Counter
 from fastsmtp.limits.guard import WorkerGuard
@@ -13,6 +14,7 @@ from fastsmtp.mail.dsn_params import Notify, notify, without_success
 from fastsmtp.mail.envelope import Envelope, Recipient
 from fastsmtp.mail.future_release import request
 from fastsmtp.mail.reply import (
+    BAD_PARAMETER_VALUE,
     CANNOT_VERIFY,
     MAILBOX_UNKNOWN,
     NOT_YOUR_ADDRESS,
@@ -123,6 +125,7 @@ class Session:
         "_context",
         "_extended",
         "_helo",
+        "_helo_told",
         "_identity",
         "_incoming",
         "_ip",
@@ -151,6 +154,7 @@ class Session:
         self._with = ""  # what Received's "with" has behind the protocol's name (RFC 3848)
         self._wire: Wire | None = wire
         self._helo = ""
+        self._helo_told = ""  # by XCLIENT, in the place of what EHLO says
         self._extended = False
         self._sender = ""
         self._parameters: dict[str, str] | None = None
@@ -179,12 +183,12 @@ class Session:
 
     def on_hello(self, name: str, extended: bool) -> None:
         """See `Handler`."""
-        self._helo = name
+        self._helo = self._helo_told or name
         self._extended = extended
 
     def secured(self, facts: TlsFacts) -> None:
         """TLS has begun: whatever was said before is forgotten (RFC 3207 §4.2)."""
-        self._helo = ""
+        self._helo = self._helo_told = ""
         self._tls = facts
         self._authenticated(None)
 
@@ -250,14 +254,20 @@ class Session:
 
     def on_xclient(self, attributes: dict[str, str]) -> Reply | None:
         """See `Handler`."""
+        said = attributes.get("LOGIN", "")
+        login = canonical_login(said) if self._listener.profile.offers_auth else None
+        if said and login is None:
+            return BAD_PARAMETER_VALUE
         ip = attributes.get("ADDR")
         if ip is not None and self._wire is not None:
             refused = self._wire.become(ip)
             if refused is not None:
                 return refused
             self._ip = ip
-        self._helo = ""
-        self._authenticated(None)
+        self._helo, self._helo_told = "", attributes.get("HELO", "")
+        self._authenticated(Identity(login) if login else None)
+        if login:
+            self._context.log.login(client=self._ip, mechanism="XCLIENT", login=login, reason=None)
         return None
 
     def on_mail(self, sender: Address, parameters: dict[str, str] | None) -> Answer:

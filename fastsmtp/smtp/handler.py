@@ -54,7 +54,8 @@ class Handler(Protocol):
         """The exchange under way is over without outcome: the client cancelled it, broke its rules, or has gone."""
 
     def on_xclient(self, attributes: dict[str, str]) -> Reply | None:
-        """XCLIENT: what another server says of the client it speaks for. None: the session begins anew."""
+        """XCLIENT: what another server says of the client it speaks for. None: the session begins anew, as that of
+        who has logged in when ``LOGIN`` names somebody."""
 
     def on_mail(self, sender: Address, parameters: dict[str, str] | None) -> Answer:
         """MAIL: a transaction begins (RFC 5321 §4.1.1.2)."""

@@ -71,6 +71,7 @@ class ServerRules:
             starttls=self.starttls,
             mechanisms=self.mechanisms,
             xclient=self.xclient,
+            lmtp=self.lmtp,
             future_release=self.future_release,
         )
         lines = [(extension.line(facts), extension) for extension in EXTENSIONS]

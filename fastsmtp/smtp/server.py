@@ -207,7 +207,7 @@ class ServerProtocol(ServerSession):
             return
         self._forget()
         self._state = State.START
-        self._authenticated = False
+        self._authenticated = bool(isinstance(found, dict) and found.get("LOGIN"))
         self._put(self._rules.greeting)
 
     def _auth(self, argument: bytes) -> None:

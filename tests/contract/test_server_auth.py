@@ -45,7 +45,7 @@ def greeted(make: Make, rules: ServerRules = SECURED) -> Client:
     [
         (CLEAR, [b"STARTTLS"], [b"AUTH", b"REQUIRETLS", b"XCLIENT"]),
         (SECURED, [b"AUTH PLAIN SCRAM-SHA-256", b"REQUIRETLS"], [b"STARTTLS", b"XCLIENT"]),
-        (FRONT, [b"STARTTLS", b"AUTH PLAIN", b"XCLIENT NAME ADDR PORT PROTO HELO"], [b"REQUIRETLS"]),
+        (FRONT, [b"STARTTLS", b"AUTH PLAIN", b"XCLIENT ADDR HELO LOGIN"], [b"REQUIRETLS"]),
     ],
 )
 def test_ehlo_offers_what_works_now(
@@ -323,6 +323,14 @@ def test_xclient_at_fault(make: Make, line: bytes, answer: Reply) -> None:
     client = greeted(make, FRONT)
     assert client.say(line + b"\r\n") == answer.wire
     assert client.say(b"NOOP\r\n") == reply.OK.wire
+
+
+def test_xclient_that_names_a_login_is_one(make: Make) -> None:
+    client = greeted(make, FRONT)
+    client.say(b"XCLIENT LOGIN=alice@example.org\r\n")
+    assert client.say(EHLO, b"AUTH PLAIN eA==\r\n") == FRONT.extended_hello + reply.AUTH_TWICE.wire
+    client.say(b"XCLIENT LOGIN= ADDR=192.0.2.1\r\n")
+    assert client.say(EHLO, b"AUTH PLAIN eA==\r\n") == FRONT.extended_hello + IN
 
 
 def test_xclient_is_unknown_to_strangers(make: Make) -> None:

@@ -454,13 +454,57 @@ def test_xclient_from_those_who_may(worlds: Callable[..., World]) -> None:
     transport = world.connect("10.0.0.7")
     say = clear(transport)
     transport.take()
-    assert b"250-XCLIENT NAME ADDR PORT PROTO HELO\r\n" in say(b"EHLO x\r\n")
+    assert b"250-XCLIENT ADDR HELO LOGIN\r\n" in say(b"EHLO x\r\n")
     assert say(b"XCLIENT ADDR=203.0.113.9 NAME=client.test\r\n") == b"220 mx.test ESMTP fastsmtp\r\n"
     say(b"EHLO y\r\n")
     send(say, b"x\r\n")
     stored(world)
     assert world.spool.stored[-1][0].client_ip == "203.0.113.9"
     transport.lose()
+
+
+def test_xclient_names_the_client_to_those_who_read_received(worlds: Callable[..., World]) -> None:
+    world = worlds(xclient=("10.0.0.7",))
+    say = clear(world.connect("10.0.0.7"))
+    say(b"XCLIENT ADDR=203.0.113.9 HELO=client.test PORT=4711 PROTO=SMTP\r\n")
+    say(b"EHLO proxy.test\r\n")
+    send(say, b"x\r\n")
+    stored(world)
+    assert world.spool.stored[-1][0].helo == "client.test"
+    say(b"XCLIENT ADDR=203.0.113.10\r\n")
+    say(b"EHLO proxy.test\r\n")
+    send(say, b"x\r\n")
+    stored(world)
+    assert world.spool.stored[-1][0].helo == "proxy.test", "nothing is left of the client before"
+
+
+@pytest.mark.parametrize("protocol", ["smtp", "submission"])
+def test_xclient_names_who_has_logged_in(worlds: Callable[..., World], protocol: str) -> None:
+    world = worlds(protocol, xclient=("10.0.0.7",))
+    transport = world.connect("10.0.0.7")
+    transport.take()
+    say = clear(transport)
+    assert say(b"XCLIENT ADDR=203.0.113.9 LOGIN=alice\r\n") == reply.BAD_PARAMETER_VALUE.wire
+    say(b"XCLIENT ADDR=203.0.113.9 LOGIN=Alice@LOCAL.test\r\n")
+    say(b"EHLO x\r\n")
+    assert say(b"MAIL FROM:<bob@local.test>\r\n") == reply.NOT_YOUR_ADDRESS.wire
+    assert say(b"MAIL FROM:<alice@local.test>\r\n").startswith(b"250 ")
+    assert say(b"RCPT TO:<x@far.test>\r\n").startswith(b"250 "), "it may send everywhere"
+    assert "authenticated client=203.0.113.9 mechanism=XCLIENT login=alice@local.test" in world.logged()
+    say(b"RSET\r\n")
+    say(b"XCLIENT ADDR=203.0.113.9 LOGIN=[UNAVAILABLE]\r\n")
+    say(b"EHLO x\r\n")
+    if protocol == "smtp":
+        say(b"MAIL FROM:<alice@local.test>\r\n")
+        assert say(b"RCPT TO:<x@far.test>\r\n") == reply.RELAY_DENIED.wire
+    else:
+        assert say(b"MAIL FROM:<alice@local.test>\r\n").startswith(b"530 ")
+
+
+def test_no_login_where_there_is_none(worlds: Callable[..., World]) -> None:
+    say = clear(worlds("lmtp", xclient=("10.0.0.7",)).connect("10.0.0.7"))
+    assert b"250-XCLIENT ADDR HELO\r\n" in say(b"LHLO x\r\n")
+    assert say(b"XCLIENT LOGIN=alice@local.test\r\n") == reply.BAD_PARAMETER_VALUE.wire
 
 
 def test_xclient_of_a_client_that_may_not_come(worlds: Callable[..., World]) -> None:

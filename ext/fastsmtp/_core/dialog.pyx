@@ -256,7 +256,7 @@ cdef class ServerProtocol(ServerSession):
             return self.say(answer)
         self.forget()
         self.state = START
-        self.authenticated = False
+        self.authenticated = bool(found.get("LOGIN"))
         return self.put(self.rules.greeting)
 
     cdef int auth(self, bytes argument) except -1:

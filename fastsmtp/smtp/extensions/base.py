@@ -19,6 +19,7 @@ class Facts:
     starttls: bool = False
     mechanisms: tuple[str, ...] = ()
     xclient: bool = False
+    lmtp: bool = False
     future_release: str = ""
 
 
