@@ -18,7 +18,8 @@ class DeliveryResult(Struct, frozen=True, array_like=True, gc=False):
     most `TEXT_LIMIT` characters: the remote's words, or our reason. ``remote`` is the host that was spoken to, as
     ``mx.far.test[192.0.2.1]:25``, empty when none was reached. ``diagnostic`` says whose words ``text`` is
     (RFC 3464 §2.3.6): the remote's SMTP reply, or ours. ``final``: it was delivered by LMTP to a server that does not
-    offer DSN, so that nobody but us can tell of it (RFC 3461 §5.2.3).
+    offer DSN, so that nobody but us can tell of it (RFC 3461 §5.2.3). ``tls`` is version and cipher of the session,
+    empty where it was in the clear.
     """
 
     recipient: int
@@ -29,6 +30,7 @@ class DeliveryResult(Struct, frozen=True, array_like=True, gc=False):
     remote: str
     diagnostic: Literal["smtp", "x-fastsmtp"]
     final: bool = False
+    tls: str = ""
 
 
 def printable(text: str, limit: int = TEXT_LIMIT) -> str:

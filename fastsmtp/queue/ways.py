@@ -5,12 +5,12 @@ meet are one.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 from fastsmtp.clock import Clock
 from fastsmtp.mail.reply import Reply
-from fastsmtp.routing.destinations import given_hops
+from fastsmtp.routing.destinations import given_hops, hop_text
 from fastsmtp.routing.route import Hop, LocalRoute, RemoteRoute
 from fastsmtp.routing.router import Router
 from fastsmtp.transport.smtp.mx import Unroutable
@@ -66,6 +66,13 @@ class Ways:
             return (hops, requiretls) if isinstance(hops, tuple) else hops
         route = self._router.next_hop(address)
         return (route.hops, requiretls) if isinstance(route, RemoteRoute) else route
+
+    def told(self, address: str, given: tuple[str, ...] = ()) -> tuple[str, Sequence[str]]:
+        """The name of the route that ``address`` has now, and its hops, for people; see `way`."""
+        if given:
+            return "hand", given
+        route = self._router.next_hop(address)
+        return (route.name, list(map(hop_text, route.hops))) if isinstance(route, RemoteRoute) else ("", ())
 
     def site(self, way: Way) -> str | None:
         """The name of its site as it was last found, however long ago; `nowhere` when it could not be found."""

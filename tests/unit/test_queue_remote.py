@@ -132,7 +132,7 @@ def test_after_five_days_it_goes_back_and_its_sender_was_told_before() -> None:
     assert world.teller.notices("failed") == [(queue_id, "b@far.test")]
     assert not world.box.mails
     assert world.attempts("mx.far.test")[-1] == pytest.approx(5 * DAY, abs=61)
-    assert f"bounced id={queue_id}" in world.logged()
+    assert f"expired id={queue_id}" in world.logged()
 
 
 def test_what_waits_with_its_site_is_told_of_and_given_up_by_the_sites_attempts() -> None:

@@ -102,6 +102,7 @@ class Connection(asyncio.BufferedProtocol):
         "paused",
         "protocol",
         "remote",
+        "tls",
         "uses",
         "waited",
     )
@@ -118,6 +119,8 @@ class Connection(asyncio.BufferedProtocol):
     ) -> None:
         self.owner = owner
         self.remote = remote
+        self.tls = ""
+        """Version and cipher, once TLS has begun."""
         self.protocol = OutgoingProtocol(hello, lmtp=lmtp, encrypted=encrypted)
         self.opened = lines.now
         self.idle_since = lines.now
@@ -288,6 +291,10 @@ class Connection(asyncio.BufferedProtocol):
     def _use(self, transport: asyncio.Transport) -> None:
         transport.set_write_buffer_limits(HIGH_WATER)
         self._transport = transport
+        secured = transport.get_extra_info("ssl_object")
+        if secured is not None:
+            cipher = secured.cipher()
+            self.tls = f"{secured.version()} {cipher[0] if cipher else ''}".strip()
 
     def _write(self, data: bytes | bytearray | memoryview) -> None:
         if self._transport is not None:

@@ -310,7 +310,7 @@ class Delivery(Errand):
             self._connection = None
             self._lost(connection, asked, outcomes)
             return
-        self._note(connection.remote, asked, outcomes, final=connection.final)
+        self._note(connection.remote, asked, outcomes, final=connection.final, tls=connection.tls)
         self._go_on(connection)
 
     def _go_on(self, connection: Connection) -> None:
@@ -327,14 +327,20 @@ class Delivery(Errand):
             self.start()
 
     def _note(
-        self, remote: str, asked: Sequence[int], outcomes: Sequence[Outcome | None], *, final: bool = False
+        self,
+        remote: str,
+        asked: Sequence[int],
+        outcomes: Sequence[Outcome | None],
+        *,
+        final: bool = False,
+        tls: str = "",
     ) -> None:
         """The results of a transaction; who has none is left for another."""
         for number, outcome in zip(asked, outcomes, strict=True):
             if outcome is None or outcome.status == "again":
                 self._left.append(number)
             else:
-                self._results.append(result(number, remote, outcome, final=final))
+                self._results.append(result(number, remote, outcome, final=final, tls=tls))
                 if outcome.status == "deferred":
                     self._weigh(outcome)
 
@@ -349,6 +355,7 @@ class Delivery(Errand):
             asked,
             [None if one == trouble and one.status == "deferred" else one for one in outcomes],
             final=connection.final,
+            tls=connection.tls,
         )
         if not self._left:
             self._finish()

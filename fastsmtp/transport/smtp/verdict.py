@@ -44,9 +44,11 @@ class SiteOutcome(Struct, frozen=True, gc=False):
 OK = SiteOutcome("ok", "", "data", 250, "2.0.0")
 
 
-def result(number: int, remote: str, outcome: Outcome, *, final: bool = False) -> DeliveryResult:
+def result(
+    number: int, remote: str, outcome: Outcome, *, final: bool = False, tls: str = ""
+) -> DeliveryResult:
     """An outcome as the result of recipient ``number``; "again" that nobody tries again is deferred. ``final``: of a
-    server that tells nobody of what it has delivered."""
+    server that tells nobody of what it has delivered. ``tls``: see `DeliveryResult`."""
     status = outcome.status
     return DeliveryResult(
         number,
@@ -57,6 +59,7 @@ def result(number: int, remote: str, outcome: Outcome, *, final: bool = False) -
         remote,
         "x-fastsmtp" if outcome.ours else "smtp",
         final and status == "delivered",
+        tls,
     )
 
 
