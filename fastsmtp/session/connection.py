@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 LINGER = 5
 """Seconds the bytes of a client that is hung up on are read and thrown away, lest a reset swallow its reply."""
 
+BEGINNING = 60
+"""Seconds a handshake may take, or a proxy's header: until then a connection holds most memory and says least."""
+
 # Why reading is paused: any of these bits.
 _WAITING, _BODY, _WRITING, _FULL = 1, 2, 4, 8
 
@@ -219,7 +222,7 @@ class Connection(asyncio.BufferedProtocol):
             if silent > LINGER:
                 self._transport.abort()
         elif self._phase == _HANDSHAKE or self._phase == _PREFACE:
-            if silent > timeout:  # there is no way to say so
+            if silent > min(timeout, BEGINNING):  # there is no way to say so
                 self._transport.abort()
         elif protocol is not None and silent > timeout and not (protocol.waiting or self._paused & _BODY):
             # who waits for our disk is not silent
@@ -308,7 +311,7 @@ class Connection(asyncio.BufferedProtocol):
         try:
             found = proxy.read(self._preface)
         except proxy.ProxyError as error:
-            service.context.log.event(f"connection of the proxy {self._ip} closed: {error}")
+            service.context.log.closed(client=self._ip, reason=f"of a proxy: {error}")
             self._phase = _CLOSING
             self._transport.abort()
             return

@@ -21,6 +21,9 @@ CIPHER_BUFFER = 64 * 1024
 CLEAR_BUFFER = CIPHER_BUFFER + 16 * 1024
 """Octets that so many may come to: a record may have lain there before."""
 
+HANDSHAKE = 32 * 1024
+"""Octets that a client may send for a handshake, certificates included; OpenSSL alone would keep 128 KB of them."""
+
 _PIECE = 16 * 1024
 _RECORD = 16 * 1024
 
@@ -51,7 +54,7 @@ class TlsLayer:
     """The server's side of one connection, which ``began`` at that time. After `receive` and `close`, what `take`
     gives is sent."""
 
-    __slots__ = ("_in", "_object", "_out", "began", "facts", "finished")
+    __slots__ = ("_handshake_octets", "_in", "_object", "_out", "began", "facts", "finished")
 
     def __init__(self, store: CertificateStore, began: float = 0.0) -> None:
         self.began = began
@@ -60,6 +63,7 @@ class TlsLayer:
         handshake = store.context().wrap_bio(self._in, self._out, server_side=True)
         assert isinstance(handshake, ServerObject)
         self._object = handshake
+        self._handshake_octets = 0
         self.facts: TlsFacts | None = None
         """None until the handshake is over."""
         self.finished = False
@@ -70,9 +74,11 @@ class TlsLayer:
         `CLEAR_BUFFER`. Returns the number of octets there. Raises `TlsError`."""
         written = 0
         for start in range(0, len(data), _PIECE):
-            self._in.write(data[start : start + _PIECE])
+            piece = data[start : start + _PIECE]
+            self._in.write(piece)
             try:
                 if self.facts is None:
+                    self._handshake_octets += len(piece)
                     self._object.do_handshake()
                     self.facts = _facts(self._object)
                 while self._in.pending:
@@ -82,7 +88,8 @@ class TlsLayer:
                         return written
                     written += count
             except ssl.SSLWantReadError:
-                pass
+                if self.facts is None and self._handshake_octets > HANDSHAKE:
+                    raise TlsError(f"TLS handshake: it goes on after {HANDSHAKE} octets") from None
             except ssl.SSLZeroReturnError:
                 self.finished = True
                 return written

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fastsmtp.mail.envelope import Recipient
-from tests.fakes.post_office import LeapingClock, until
+from tests.fakes.post_office import LeapingClock, nothing, until
 from tests.fakes.relay_office import RelayOffice, Trace
 from tests.fakes.remote import TAKEN, Answer
 from tests.tools import relay_audit
@@ -29,8 +29,8 @@ class Held:
         self.clock = LeapingClock()
         self.clock.ahead = max((float(line[1]) for line in self.trace.lines() if line[0] == "L"), default=0.0)
         self.until = {int(line[1]): float(line[2]) for line in self.trace.lines() if line[0] == "W"}
-        more = {"fault": dies_at(step, times)} if step else {}
-        self.office = RelayOffice(base, self._say, clock=self.clock, settings=GOES_ROUND, **more)
+        fault = dies_at(step, times) if step else nothing
+        self.office = RelayOffice(base, self._say, clock=self.clock, settings=GOES_ROUND, fault=fault)
         self.office.open()
 
     def begin(self) -> None:

@@ -33,6 +33,10 @@ class TlsSession:
         """What the server has said of itself."""
         return self._hear()
 
+    def pending(self) -> bytes:
+        """Ciphertext that is to be sent, and is not."""
+        return self._out.read()
+
     def end(self) -> None:
         """Say close_notify."""
         try:

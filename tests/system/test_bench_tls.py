@@ -19,12 +19,13 @@ LOGIN = "alice@test.example"
 class Secured(RunningServer):
     """Listens on three ports, with a certificate and an account."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, **more: Any) -> None:
         pair = write_pair(directory / "tls", Issued("mx.test.example"))
         super().__init__(
             directory,
             tls={"certificates": [{"cert": pair.cert, "key": pair.key}]},
             accounts={"backend": "embedded"},
+            **more,
         )
         self.submission, self.submissions = free_port(), free_port()
         for port, protocol in ((self.submission, "submission"), (self.submissions, "submissions")):

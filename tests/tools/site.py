@@ -24,6 +24,15 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
+def resident(pids: list[int]) -> int:
+    """Bytes resident in all these processes together."""
+    total = 0
+    for pid in pids:
+        status = Path(f"/proc/{pid}/status").read_text()
+        total += int(status.split("VmRSS:", 1)[1].split()[0]) * 1024
+    return total
+
+
 class Site(RunningServer):
     """A server for `USERS` of example.org, which may be started, stopped and killed again and again.
 
@@ -60,7 +69,17 @@ class Site(RunningServer):
     def add_account(self, login: str, password: str) -> None:
         """By the command, as an operator does it."""
         subprocess.run(
-            [sys.executable, "-m", "fastsmtp", "user", "add", login, "--password-stdin", "-c", str(self.file)],
+            [
+                sys.executable,
+                "-m",
+                "fastsmtp",
+                "user",
+                "add",
+                login,
+                "--password-stdin",
+                "-c",
+                str(self.file),
+            ],
             env=environment(),
             input=password + "\n",
             text=True,
@@ -75,11 +94,7 @@ class Site(RunningServer):
 
     def memory(self) -> int:
         """Bytes resident in all workers together."""
-        total = 0
-        for pid in self.worker_pids():
-            status = Path(f"/proc/{pid}/status").read_text()
-            total += int(status.split("VmRSS:", 1)[1].split()[0]) * 1024
-        return total
+        return resident(self.worker_pids())
 
     def stop_in_order(self, limit: float = 20.0) -> None:
         """SIGTERM; the server must end with 0, with all its workers, and never have shown a traceback."""

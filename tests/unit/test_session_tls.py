@@ -184,16 +184,38 @@ def test_the_end_of_a_session_under_tls(
     assert session.transport.closing
 
 
-def test_a_handshake_that_does_not_come(worlds: Callable[..., World]) -> None:
-    world = worlds()
+@pytest.mark.parametrize("protocol", ["smtp", "submissions"])
+def test_a_handshake_that_does_not_come_to_its_end(worlds: Callable[..., World], protocol: str) -> None:
+    """Octets of it, one a second, do not make it last longer."""
+    world = worlds(protocol)
     transport = world.connect()
-    transport.feed(EHLO + b"STARTTLS\r\n")
-    transport.take()
-    world.seconds(299)
+    if protocol == "smtp":
+        transport.feed(EHLO + b"STARTTLS\r\n")
+        transport.take()
+    client = TlsSession(FakeTransport(transport.protocol))
+    with pytest.raises(ssl.SSLWantReadError):
+        client.object.do_handshake()
+    hello = client.pending()
+    for octet in hello[:59]:
+        transport.feed(bytes([octet]))
+        world.seconds(1)
     assert not transport.closing
-    world.seconds(3)
+    world.seconds(2)
     assert transport.aborted
     assert transport.take() == b"", "nothing is said in clear"
+
+
+def test_records_that_say_nothing_do_not_keep_a_session_alive(worlds: Callable[..., World]) -> None:
+    world = worlds()
+    session = upgraded(world)
+    session.say(EHLO)
+    world.seconds(299)
+    session.object.write(b"NOOP\r\n")
+    record = session.pending()
+    for octet in record[:2]:
+        session.transport.feed(bytes([octet]))
+        world.seconds(1)
+    assert session.hear() == reply.TIMEOUT.wire
 
 
 def test_shutting_down_within_a_handshake(worlds: Callable[..., World]) -> None:

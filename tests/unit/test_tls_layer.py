@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fastsmtp.tls.layer import CIPHER_BUFFER, CLEAR_BUFFER, TlsError, TlsLayer
+from fastsmtp.tls.layer import CIPHER_BUFFER, CLEAR_BUFFER, HANDSHAKE, TlsError, TlsLayer
 from fastsmtp.tls.store import CertificateStore
 from tests.fakes.tls_client import TlsClient, client_context
 from tests.tools.chains import Issued
@@ -128,6 +128,15 @@ def test_a_handshake_that_is_cut_off_waits(store: CertificateStore) -> None:
     assert not client.layer.finished
     client.layer.close()
     assert client.layer.take() == b""
+
+
+def test_a_handshake_that_has_no_end(store: CertificateStore) -> None:
+    """OpenSSL would keep 128 KB of a hello."""
+    client = TlsClient(store)
+    records = b"\x16\x03\x01\x04\x00\x01\x02\x00\x00" + bytes(1020) + b"\x16\x03\x01\x04\x00" + bytes(1024)
+    client.feed(records * (HANDSHAKE // len(records)))
+    with pytest.raises(TlsError, match=f"^TLS handshake: it goes on after {HANDSHAKE} octets$"):
+        client.feed(records)
 
 
 def test_a_name_that_is_none(store: CertificateStore, monkeypatch: pytest.MonkeyPatch) -> None:
