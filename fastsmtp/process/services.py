@@ -17,6 +17,7 @@ from fastsmtp.config.errors import SettingsError
 from fastsmtp.control import accounts, mail
 from fastsmtp.control.metrics import MetricService
 from fastsmtp.intake.intake import Intake
+from fastsmtp.ledger.keeper import LedgerKeeper
 from fastsmtp.limits.counter import Counter, LimitTable
 from fastsmtp.limits.guard import ConnectionGuard
 from fastsmtp.limits.pressure import Pressure, PressureBoard
@@ -26,6 +27,7 @@ from fastsmtp.process.account_desk import EmbeddedDesk
 from fastsmtp.process.control import Control
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.gauges import Gauges
+from fastsmtp.process.ledger import keep_ledger
 from fastsmtp.process.mail_desk import make_mail_desk
 from fastsmtp.process.oauth import Tokens, make_tokens
 from fastsmtp.process.outbound import Outbound
@@ -119,6 +121,7 @@ class MailServices:
         self._certificates = certificates
         self._clock = clock
         self._shards: dict[int, _Shard] = {}
+        self._ledger: LedgerKeeper | None = None
         self._accounts: Backend
         self._tokens: Tokens | None
         self._limits: Counter
@@ -130,6 +133,7 @@ class MailServices:
     def start(self, crashed: bool) -> None:
         """See `Services.start`."""
         settings = self._settings
+        self._ledger = keep_ledger(settings, self._log, self._clock)
         self._accounts = self._open_accounts()
         self._tokens = make_tokens(settings, self._clock, self._log.event)
         router = self._router()
@@ -275,6 +279,8 @@ class MailServices:
         for shard in list(self._shards):
             self.release(shard)
         self._accounts.stop()
+        if self._ledger is not None:
+            self._ledger.stop()
 
     def _open_accounts(self) -> Backend:
         settings = self._settings

@@ -22,6 +22,7 @@ from fastsmtp.config.load import load_toml
 from fastsmtp.config.secrets import file_of
 from fastsmtp.config.values import check_hostname
 from fastsmtp.dns.settings import DnsSettings
+from fastsmtp.ledger.settings import LedgerSettings
 from fastsmtp.limits.settings import LimitSettings, PressureSettings
 from fastsmtp.mailbox.settings import MailboxSettings
 from fastsmtp.queue.plan.settings import PlanSettings
@@ -145,6 +146,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     outbound: OutboundSettings = OutboundSettings()
     tls_policy: TlsPolicySettings = TlsPolicySettings()
     dns: DnsSettings = DnsSettings()
+    ledger: LedgerSettings = LedgerSettings()
     http: HttpSettings = HttpSettings()
     webhooks: tuple[WebhookSettings, ...] = ()
 
