@@ -22,6 +22,8 @@ COMMANDS = {
     "alias": "Let addresses stand for others.",
     "queue": "Find mail for other hosts that waits, and act on it.",
     "limits": "See who comes up against a limit.",
+    "top": "Watch what the server does.",
+    "metrics": "Print the metrics of the server.",
     "cert": "Look at certificates, or make one for a first try.",
     "bench": "Measure a server under load.",
     "sink": "Swallow mail, slowly or rudely if wished.",

@@ -34,7 +34,7 @@ class Gauges:
                 "spool_trouble",
                 "outbound_open",
                 "workers",
-                "worker_beat_timestamp_seconds",
+                "worker_beat_seconds",
                 "memory_bytes",
             )
         }
@@ -91,7 +91,7 @@ class Gauges:
             self._meter.loop_delay.observe(now - self._last - SECOND)
         self._last = now
         self._ticks += 1
-        self._single["worker_beat_timestamp_seconds"].set(int(now))
+        self._single["worker_beat_seconds"].set(int(now))
 
     def _tell_spools(self, loads: list[SpoolLoad]) -> None:
         for (state,), gauge in self._queue.items():

@@ -10,7 +10,7 @@ from fastsmtp.telemetry.metrics_table import MetricTable
 LATE = 15.0
 """Seconds without a tick after which a worker counts as stuck."""
 _WORKERS = PLACES["fastsmtp_workers"]
-_BEAT = PLACES["fastsmtp_worker_beat_timestamp_seconds"]
+_BEAT = PLACES["fastsmtp_worker_beat_seconds"]
 _PRESSURE = next(metric for metric in METRICS if metric.name == "fastsmtp_pressure")
 
 

@@ -90,7 +90,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="fastsmtp_received_bytes",
         kind="counter",
-        help="Octets of these messages, with the fields that the server has put before them.",
+        help="Octets of these messages as they came.",
     ),
     Metric(
         name="fastsmtp_rejected",
@@ -208,10 +208,9 @@ METRICS: tuple[Metric, ...] = (
     # --- the server itself ------------------------------------------------------------------------------
     Metric(name="fastsmtp_workers", kind="gauge", help="Workers that serve."),
     Metric(
-        name="fastsmtp_worker_beat_timestamp_seconds",
+        name="fastsmtp_worker_beat_seconds",
         kind="gauge",
-        help="When the loop of the worker that is furthest behind turned last, by the machine's steady clock (its "
-        "uptime).",
+        help="When the loop of the worker that is furthest behind turned last, by the machine's steady clock.",
         merge="min",
     ),
     Metric(

@@ -1,6 +1,5 @@
 """``fastsmtp limits``: who comes up against the limits of a running server."""
 
-import asyncio
 import json
 import math
 import os
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from fastsmtp.cli.asking import ask_any, settings_as_they_are
 from fastsmtp.cli.options import Stop, json_option, settings_option
-from fastsmtp.config.errors import SettingsError
 from fastsmtp.config.values import Duration
 from fastsmtp.mail.result import printable
 
@@ -130,40 +129,12 @@ def _seconds(seconds: float) -> Duration:
 
 def _asked(file: Path | None, verb: str, argument: str | None) -> "list[Standing]":
     """What the first worker says that answers. Ends the program when there is none."""
-    from fastsmtp.control.client import ControlError, NotAllowed
-    from fastsmtp.process.settings import load_settings
-
-    try:
-        settings = load_settings(file)
-    except SettingsError as error:
-        raise Stop(os.EX_CONFIG, *error.problems) from None
-    if argument is not None and not 0 < len(argument) <= 400:
-        raise Stop(os.EX_USAGE, "KEY is an address, an account or a domain")
-    try:
-        return asyncio.run(_ask(settings.data_dir, verb, argument))
-    except NotAllowed as error:
-        raise Stop(os.EX_NOPERM, str(error)) from None
-    except ControlError as error:
-        raise Stop(os.EX_TEMPFAIL, str(error)) from None
-
-
-async def _ask(data_dir: Path, verb: str, argument: str | None) -> "list[Standing]":
-    from fastsmtp.control.client import NotAllowed, NotThere, ask
-    from fastsmtp.control.place import slots, socket_path
     from fastsmtp.limits.standing import Standing
 
-    try:
-        numbers = slots(data_dir)
-    except PermissionError as error:
-        raise NotAllowed(
-            f"{error.filename}: permission denied; ask as root or as the server's user"
-        ) from None
-    except OSError as error:
-        raise Stop(os.EX_UNAVAILABLE, f"{error.filename}: {error.strerror}; check data_dir") from None
-    for slot in numbers:
-        try:
-            found: list[Standing] = await ask(socket_path(data_dir, slot), verb, argument, list[Standing])
-        except NotThere:
-            continue
-        return found
-    raise Stop(os.EX_UNAVAILABLE, f"no server runs on {data_dir}; what is counted is gone with it")
+    settings = settings_as_they_are(file)
+    if argument is not None and not 0 < len(argument) <= 400:
+        raise Stop(os.EX_USAGE, "KEY is an address, an account or a domain")
+    found: list[Standing] = ask_any(
+        settings.data_dir, verb, argument, list[Standing], lost="; what is counted is gone with it"
+    )
+    return found
