@@ -2,6 +2,7 @@
 
 import unicodedata
 
+from fastsmtp.idn import to_ascii
 from fastsmtp.sasl.prep import saslprep
 
 _LONGEST_DOMAIN = 255
@@ -15,8 +16,8 @@ def canonical_domain(domain: str) -> str:
     too long to be a domain, comes back in lower case and equals no domain that IDNA accepts."""
     if not domain.isascii() and len(domain) <= _LONGEST_DOMAIN:
         try:
-            domain = domain.encode("idna").decode("ascii")
-        except UnicodeError:
+            domain = to_ascii(domain)
+        except ValueError:
             pass
     domain = domain.lower()
     return domain.removesuffix(".")

@@ -2,6 +2,8 @@
 
 import re
 
+from fastsmtp.idn import to_ascii
+
 _LONGEST = 253
 """Letters of the longest name: 255 octets on the wire (RFC 1035 §2.3.4)."""
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
@@ -14,8 +16,8 @@ def normal(name: str) -> str:
         if len(name) > _LONGEST:
             raise ValueError("longer than a domain name can be")
         try:
-            name = name.encode("idna").decode("ascii")
-        except UnicodeError:
+            name = to_ascii(name)
+        except ValueError:
             raise ValueError("not a domain name") from None
     name = name.lower().removesuffix(".")
     if len(name) > _LONGEST:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from fastsmtp.idn import to_ascii
 from fastsmtp.mail.seven_bit import to_seven_bit
 from fastsmtp.smtp.grammar import parse_mailbox
 from fastsmtp.smtp.outgoing_body import EIGHT_BIT
@@ -257,6 +258,6 @@ def write_address(address: str, utf8: bool) -> str | None:
     if not local.isascii():
         return None
     try:
-        return f"{local}@{parsed.domain.encode('idna').decode('ascii')}"
-    except UnicodeError:
+        return f"{local}@{to_ascii(parsed.domain)}"
+    except ValueError:
         return None

@@ -185,6 +185,7 @@ def test_a_local_part_is_no_second_address(local: str, domain: str) -> None:
 def test_domains_in_u_labels() -> None:
     assert router().route("x", "bücher.test", STRANGER) is RELAY_DENIED
     assert router().route("x", "bücher.test", FRIEND) == mx("xn--bcher-kva.test")
+    assert router().route("x", "straße.test", FRIEND) == mx("xn--strae-oqa.test"), "not that of strasse.test"
     ours = router(domains=("bücher.test",), users=("alice",))
     assert ours.route("alice", "BÜCHER.test", STRANGER) == LocalRoute("alice@xn--bcher-kva.test")
     gate = router(route("*.bücher.test", "mx:corp.test"), relay=("*.bücher.test",))
