@@ -26,6 +26,8 @@ _HEAD = struct.Struct("<I")
 _FILED, _SHARED = 1, 2
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Envelope).decode
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
+"""What msgspec raises for bytes that are not what they should be."""
 
 
 class Damaged(Exception):
@@ -116,7 +118,7 @@ def read_record(value: Any, start: int = 0) -> tuple[Letter, int]:
         raise Damaged(start, end, "a record's checksum is wrong")
     try:
         envelope = _decode(view[start + _HEADER : offset])
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise Damaged(start, end, f"an envelope cannot be read: {error}") from None
     letter = Letter(envelope, offset, prefix + body)
     if flags & _FILED:
@@ -137,7 +139,7 @@ def read_envelope(value: Any) -> tuple[Envelope, int, bool]:
             filed = bool(flags & _FILED)
             try:
                 envelope = _decode(view[_HEADER : _HEADER + packed])
-            except msgspec.MsgspecError as error:
+            except UNREADABLE as error:
                 raise Damaged(0, len(view), f"an envelope cannot be read: {error}") from None
             return envelope, body if filed else prefix + body, filed
     raise Damaged(0, len(view), "a record's header is damaged")
@@ -167,7 +169,7 @@ def read_single(value: Any) -> tuple[Letter, int]:
     try:
         start = _HEAD.size + _HEAD.unpack_from(view)[0]
         head = msgspec.msgpack.decode(view[_HEAD.size : start], type=Head)
-    except (struct.error, msgspec.MsgspecError):
+    except (struct.error, *UNREADABLE):
         raise Damaged(0, len(view), "the head of a single cannot be read") from None
     letter, _ = read_record(view, start)
     letter.pending = head.pending

@@ -258,13 +258,13 @@ class RelayBox:
                 return None
             try:
                 envelope, _, _ = read_envelope(value)
+                return envelope, self.waiting(queue_id)
             except Damaged as damage:
                 self._damaged(queue_id, bytes(value), damage)
                 return None
-        return envelope, self.waiting(queue_id)
 
     def waiting(self, queue_id: str) -> Waiting | None:
-        """What is known of a message that waits."""
+        """What is known of a message that waits. Raises `Damaged`."""
         key = queue_id.encode()
         held = self._tables.has(HELD, key)
         with self._tables.reading(WAIT, key) as value:

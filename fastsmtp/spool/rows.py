@@ -3,7 +3,6 @@
 Called on the writer's thread, for a commit that is being made.
 """
 
-import contextlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -28,8 +27,8 @@ AT_ONCE = 1.0
 
 
 class _Found(NamedTuple):
-    """A message that is there. ``envelope``: None when it cannot be read; ``row``: None as long as it is fresh;
-    ``filed``: its content is a file."""
+    """A message that is there. ``envelope``: None when it, or what is known of it, cannot be read; ``row``: None as
+    long as it is fresh; ``filed``: its content is a file."""
 
     id: str
     envelope: Envelope | None
@@ -76,7 +75,10 @@ def hold(changes: Changes, ids: Sequence[str], *, held: bool) -> list[str]:
     for queue_id, key, was, value in rows:
         if value is None or was == held:
             continue
-        row, other = held_rows(key, decode_waiting(value, held=held))
+        try:
+            row, other = held_rows(key, decode_waiting(value, held=held))
+        except Damaged:
+            continue  # whoever reads it sets it aside
         if held:
             changes.put(*row, b"", new=True)
             if other is not None:
@@ -151,10 +153,13 @@ def _found(changes: Changes, ids: Sequence[str]) -> list[_Found]:
         for (queue_id, there, held, value), record in zip(rows, values, strict=True):
             if not there:
                 continue
-            envelope, filed = None, False
-            with contextlib.suppress(Damaged):  # whoever reads it sets it aside
+            envelope: Envelope | None = None
+            row, filed = None, False
+            try:
                 envelope, _, filed = read_envelope(record)
-            row = None if value is None else decode_waiting(value, held=held)
+                row = None if value is None else decode_waiting(value, held=held)
+            except Damaged:  # whoever reads it sets it aside
+                envelope = None
             found.append(_Found(queue_id, envelope, row, filed))
     return found
 

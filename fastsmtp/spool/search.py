@@ -200,9 +200,9 @@ class Search:
                     continue  # it has gone meanwhile
                 try:
                     envelope, length, _ = read_envelope(value)
+                    waiting = None if waits is None else decode_waiting(waits, held=is_held)
                 except Damaged:
                     continue  # whoever is to send it sets it aside
-                waiting = None if waits is None else decode_waiting(waits, held=is_held)
                 if matcher.fits(envelope, waiting) and (not row or row == _first(plan, envelope, waiting)):
                     fitting.append(Found(envelope, waiting, length))
         return fitting

@@ -13,6 +13,7 @@ import msgspec
 
 from fastsmtp.mail.envelope import Envelope
 from fastsmtp.mail.ids import LENGTH
+from fastsmtp.spool.record import UNREADABLE, Damaged
 from fastsmtp.spool.tables import BY_CODE, BY_DOMAIN, BY_DUE, BY_FROM, BY_RCPT, BY_SENDER, HELD
 
 LONGEST_KEY = 500
@@ -159,8 +160,13 @@ def encode_waiting(waiting: Waiting) -> bytes:
 
 
 def decode_waiting(value: Any, *, held: bool) -> Waiting:
-    """From its value in ``wait``, and whether there is a row in ``held``."""
-    row = _decode(value)
+    """From its value in ``wait``, and whether there is a row in ``held``. Raises `Damaged`."""
+    try:
+        row = _decode(value)
+    except UNREADABLE as error:
+        raise Damaged(
+            0, len(value), f"what is known of a message that waits cannot be read: {error}"
+        ) from None
     return Waiting(row.queued_at, row.noticed, held, row.rcpts, row.hops)
 
 

@@ -170,6 +170,29 @@ def test_sessions(says: list[bytes], acts: list[Any], at: list[int], chosen: dic
     assert follow(compiled.OutgoingProtocol, says, acts, at, chosen) == expected
 
 
+GARBLED = st.lists(
+    st.tuples(st.integers(0, 1 << 12), st.binary(max_size=2), st.integers(0, 2)), min_size=1, max_size=6
+)
+
+
+@fuzzed
+@given(talk, st.lists(transaction, min_size=1, max_size=3), GARBLED, places, options)
+def test_garbled_replies(
+    says: list[bytes],
+    acts: list[Any],
+    changes: list[tuple[int, bytes, int]],
+    at: list[int],
+    chosen: dict[str, Any],
+) -> None:
+    """Bytes are changed, lost or put in between anywhere, and the ends of replies with them."""
+    said = bytearray(b"".join(says))
+    for place, new, old in changes:
+        start = place % (len(said) + 1)
+        said[start : start + old] = new
+    expected = follow(plain.OutgoingProtocol, [bytes(said)], acts, at, chosen)
+    assert follow(compiled.OutgoingProtocol, [bytes(said)], acts, at, chosen) == expected
+
+
 @fuzzed
 @given(
     st.lists(st.sampled_from([b"\r", b"\n", b".", b"a", b"\r\n", b"\r\n.", b"x" * 40, b"\x80"]), max_size=30),

@@ -1,12 +1,15 @@
 """Invariant: a rewritten sender leads back to the sender it was made of and to no other; a spelled address is read as
 it was meant; and the route that is found is the most specific of those that match, in whatever order they stand."""
 
+import contextlib
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsmtp.accounts.names import canonical_domain, canonical_local
 from fastsmtp.mail.reply import SRS_FORGED, Reply
 from fastsmtp.routing.addresses import parse_address, spell, split
+from fastsmtp.routing.destinations import hop_text, hops_for, parse_destination
 from fastsmtp.routing.match import Match, Rule, RuleTable, parse_match
 from fastsmtp.routing.srs import Srs
 from tests.tools.fuzzing import fuzzed
@@ -97,3 +100,57 @@ def test_the_most_specific_route(texts: list[str], local: str, domain: str) -> N
         assert best == 0
     else:
         assert ranks[found.match] == best > 0
+
+
+DESTINATIONS = st.lists(
+    st.one_of(
+        st.text(max_size=12),
+        st.lists(
+            st.sampled_from(
+                [
+                    "mx",
+                    ":",
+                    "lmtp:",
+                    "local",
+                    "reject:",
+                    "far.test",
+                    "[",
+                    "]",
+                    "::1",
+                    "192.0.2.1",
+                    "25",
+                    "65536",
+                    "0",
+                ]
+            ),
+            max_size=5,
+        ).map("".join),
+    ),
+    max_size=3,
+)
+
+
+@fuzzed
+@given(DESTINATIONS, st.sampled_from([None, "smart"]))
+def test_destinations(texts: list[str], credentials: str | None) -> None:
+    """A text is refused with the key it stands under, or means what it says when it is written out and read again."""
+    found, why = None, ""
+    try:
+        found = parse_destination(texts, credentials)
+    except ValueError as error:
+        why = str(error)
+    if found is None:
+        assert why.startswith(("to", "credentials:"))
+    elif isinstance(found, tuple):
+        assert parse_destination([hop_text(hop) for hop in found], credentials) == found
+        assert all(hop.host for hop in hops_for(found, "a.test"))
+    else:
+        assert isinstance(found, Reply) or texts == ["local"]
+
+
+@fuzzed
+@given(st.one_of(st.text(max_size=20), st.text("ab.*@[]: -", max_size=20)))
+def test_matches(text: str) -> None:
+    """Any text is a match or is refused."""
+    with contextlib.suppress(ValueError):
+        assert isinstance(parse_match(text), Match)

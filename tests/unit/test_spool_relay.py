@@ -7,10 +7,11 @@ import pytest
 
 from fastsmtp.mail.envelope import Envelope
 from fastsmtp.spool import relay
+from fastsmtp.spool.filter import Filter
 from fastsmtp.spool.record import read_envelope
 from fastsmtp.spool.relay import Defer, Finish, RelayBox
-from fastsmtp.spool.tables import BODY, RELAY
-from fastsmtp.spool.waiting import RcptState, Try, Waiting
+from fastsmtp.spool.tables import BODY, RELAY, WAIT
+from fastsmtp.spool.waiting import RcptState, Try, Waiting, encode_waiting
 from tests.fakes.post_office import PostOffice, until
 from tests.tools import relay_audit
 
@@ -293,6 +294,28 @@ def test_a_record_that_cannot_be_read_is_set_aside(office: PostOffice) -> None:
     office.spool.outbox.change(lambda changes: changes.put(RELAY, good.encode(), bytes(broken)))
     assert box.load(good) is None
     until(lambda: office.left() == {}, each=lambda: office.turn(0.01))
+
+
+def test_mail_of_which_nothing_is_known_that_can_be_read_is_set_aside(office: PostOffice) -> None:
+    good, bad, gone = (office.submit(b"x" * 50, elsewhere=["u@far.test"]) for _ in range(3))
+    accepted(office, good, bad, gone)
+    row = waits(RcptState(0, 5.0, (Try(1.0, 451, "4.7.1", "später", "mx"),)))
+    office.settle(*(Defer(one, row) for one in (good, bad, gone)))
+    broken = encode_waiting(row).replace("ä".encode(), b"\xff\xff")
+    for one in (bad, gone):
+        office.spool.outbox.change(lambda changes, one=one: changes.put(WAIT, one.encode(), broken))  # type: ignore[misc]
+    search, box = office.spool.search, office.spool.relay
+    assert [one.envelope.id for one in search.find(Filter(), b"", 10).found] == [good]
+    held: list[str] = []
+    search.apply(Filter(), "hold", b"", lambda error, what: held.extend(what.ids))
+    until(lambda: held == [good], each=lambda: office.turn(0.01))
+    office.settle(Finish(gone))
+    assert box.load(bad) is None
+    assert (office.base / "spool/corrupt" / f"{bad}.eml").exists()
+    assert any("cannot be read" in line for line in office.lines())
+    until(lambda: not office.spool._tables.has(WAIT, bad.encode()), each=lambda: office.turn(0.01))
+    assert not office.spool._tables.has(WAIT, gone.encode())
+    assert box.load(good) is not None
 
 
 def test_everything_survives_being_moved_into_the_tree(office: PostOffice) -> None:
