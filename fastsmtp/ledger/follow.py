@@ -11,7 +11,7 @@ from fastsmtp.ledger.format import HEADER, LONGEST, Place, segments
 from fastsmtp.ledger.line import Line, read_line
 
 PIECE = 1 << 20
-"""Octets read from a segment at once, at most."""
+"""Octets read at once, if nothing else is wished."""
 
 
 class Follower:
@@ -21,6 +21,9 @@ class Follower:
     def __init__(self, directory: Path, position: Mapping[str, int] | None = None) -> None:
         self._directory = directory
         self._position = dict(self._now() if position is None else position)
+        self._sizes: dict[str, int] = {}
+        self.vanished = 0
+        """Segments that were removed before all that was known to be in them had been read."""
 
     @property
     def position(self) -> dict[str, int]:
@@ -28,36 +31,42 @@ class Follower:
         after the next `read`."""
         return dict(self._position)
 
-    def read(self) -> list[Line]:
-        """What has come since the last time, in the order of time, at most a `PIECE` of each segment; empty when
-        nothing has. Lines that are no events are passed over. Raises OSError."""
-        position: dict[str, int] = {}
+    def read(self, octets: int = PIECE) -> list[Line]:
+        """What has come since the last time, in the order of time: about so many octets, a line of each segment at
+        least; empty when nothing has. Lines that are no events are passed over. Raises OSError."""
+        places = segments(self._directory)
+        position = {place.name: self._position.get(place.name, 0) for place in places}
+        self.vanished += sum(
+            name not in position and size > self._position[name] for name, size in self._sizes.items()
+        )
+        self._sizes = {place.name: place.size for place in places}
+        grown = [place for place in places if place.size > position[place.name]]
         lines: list[Line] = []
-        for place in segments(self._directory):
-            start = self._position.get(place.name, 0)
-            position[place.name] = start
-            if place.size > start:
-                position[place.name] += self._read(place, start, lines)
+        for place in grown:
+            position[place.name] += _read(place, position[place.name], octets // len(grown), lines)
         self._position = position
         return sorted(lines, key=lambda line: line.at)
 
     def _now(self) -> dict[str, int]:
         return {place.name: place.size for place in segments(self._directory)}
 
-    def _read(self, place: Place, start: int, lines: list[Line]) -> int:
-        try:
-            fd = os.open(place.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except FileNotFoundError:
-            return 0
-        try:
-            data = os.pread(fd, PIECE, start)
-            if b"\n" not in data and len(data) == PIECE:
-                data = os.pread(fd, PIECE + LONGEST, start)
-        finally:
-            os.close(fd)
-        data = data[: data.rfind(b"\n") + 1]
-        for raw in data.split(b"\n"):
-            line = read_line(raw)
-            if line is not None and line.kind != HEADER:
-                lines.append(line)
-        return len(data)
+
+def _read(place: Place, start: int, octets: int, lines: list[Line]) -> int:
+    """Add the events of about so many octets of a segment to ``lines``; returns how many octets were read."""
+    try:
+        fd = os.open(place.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return 0
+    try:
+        data = os.pread(fd, octets, start)
+        if b"\n" not in data:
+            data = os.pread(fd, LONGEST, start)
+            data = data[: data.find(b"\n") + 1]
+    finally:
+        os.close(fd)
+    data = data[: data.rfind(b"\n") + 1]
+    for raw in data.split(b"\n"):
+        line = read_line(raw)
+        if line is not None and line.kind != HEADER:
+            lines.append(line)
+    return len(data)

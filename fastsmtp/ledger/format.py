@@ -19,7 +19,7 @@ FORMAT = 1
 SEGMENT, INDEX = ".jsonl", ".idx"
 DIRECTORY = "ledger"
 """Below data_dir."""
-LONGEST = 1 << 20
+LONGEST = 2 << 20
 """Octets of a line, at most; what is longer is passed over."""
 LARGEST = 1 << 31
 """Octets of a segment, at most: positions in it have 32 bits."""

@@ -80,6 +80,29 @@ def test_much_comes_in_pieces_and_whole(tmp_path: Path) -> None:
     assert seen == [*map(str, range(count)), "long"]
 
 
+def test_no_more_at_once_than_wished(tmp_path: Path) -> None:
+    clock = FakeClock()
+    books = [Book(tmp_path, clock), Book(tmp_path, clock)]
+    follower = Follower(tmp_path)
+    for book in books:
+        book.put(*(event("received", float(i), id=str(i), text="x" * 900) for i in range(10)))
+    assert ids(follower.read(4096)) == ["0", "0"]
+    assert ids(follower.read(1)) == ["1", "1"], "one line of each at least"
+    assert ids(Follower(tmp_path, follower.position).read()) == [str(i // 2) for i in range(4, 20)]
+
+
+def test_what_vanished_unread_is_counted(tmp_path: Path) -> None:
+    book = Book(tmp_path, keep=8000)
+    follower = Follower(tmp_path)
+    book.put(*(event("received", float(i), id=str(i)) for i in range(10)))
+    follower.read(1)
+    book.look(1000)
+    book.files()[0].unlink()
+    follower.read()
+    follower.read()
+    assert follower.vanished == 1
+
+
 def test_a_segment_that_was_shortened_is_read_from_where_it_grows_again(tmp_path: Path) -> None:
     book = Book(tmp_path)
     follower = Follower(tmp_path)
