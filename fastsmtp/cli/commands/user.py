@@ -45,7 +45,7 @@ def command() -> None:
 @click.argument("login", type=LOGIN)
 @password_option()
 @click.option(
-    "--quota", type=SIZE, default="none", help="Bytes of its mailbox, such as 2G; see docs/accounts.md."
+    "--quota", type=SIZE, default="none", help="Bytes of its mailbox, such as 2G; kept, not enforced."
 )
 @click.option(
     "--sender",
@@ -173,7 +173,9 @@ def passwd(login: str, from_stdin: bool, file: Path | None) -> int:
 @click.argument("size", type=SIZE)
 @settings_option()
 def quota(login: str, size: int, file: Path | None) -> int:
-    """Say how large the mailbox of LOGIN may be: SIZE, or none.
+    """Note how large the mailbox of LOGIN may be: SIZE, or none.
+
+    It is kept and shown, for programs that count mailboxes; no mail is refused by it.
 
     \b
     Examples:
@@ -181,7 +183,7 @@ def quota(login: str, size: int, file: Path | None) -> int:
       fastsmtp user quota alice@example.org none -c /etc/fastsmtp.toml
     """
     _change(file, login, quota=size)
-    click.echo(f"quota of {login}: {size_text(size)}")
+    click.echo(f"quota of {login}: {size_text(size)} (noted; no mail is refused by it)")
     return os.EX_OK
 
 
