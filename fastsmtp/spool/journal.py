@@ -221,7 +221,7 @@ class Journal:
     def replay(self, applied: int) -> Iterator[tuple[Region, int, list[Change]]]:
         """All frames after number ``applied``, in order: region, number, and changes with places in it. Then
         appending goes on in the region after the last one. ``damage`` says what could not be read."""
-        found = [(region, self._frames(region)) for region in self.regions]
+        found = [(region, self._frames(region, applied)) for region in self.regions]
         found.sort(key=lambda one: one[1][0][0] if one[1] else 0)
         self.regions = [region for region, _ in found]
         last = 0
@@ -237,7 +237,8 @@ class Journal:
         if self._current is not None:
             self._current.end = self.region_bytes  # its end may be torn: go on in the next
 
-    def _frames(self, region: Region) -> list[tuple[int, list[Change]]]:
+    def _frames(self, region: Region, applied: int) -> list[tuple[int, list[Change]]]:
+        """All frames of a region; of those up to number ``applied`` nobody wants to know the changes."""
         frames: list[tuple[int, list[Change]]] = []
         view, at, last = region.view, 0, 0
         while (start := self._next_frame(region, at)) >= 0:
@@ -248,7 +249,7 @@ class Journal:
                 continue
             if frames and start != at:
                 self.damage.append(f"{self._path}: {start - at} bytes before change {number} cannot be read")
-            frames.append((number, _changes(view, start + _HEAD, count)))
+            frames.append((number, _changes(view, start + _HEAD, count) if number > applied else []))
             last, at = number, _padded(end)
         return frames
 
