@@ -10,6 +10,9 @@ from typing import Protocol
 
 from fastsmtp.clock import Clock
 from fastsmtp.control.queue import (
+    Action as ChangeAction,
+)
+from fastsmtp.control.queue import (
     Change,
     Changed,
     Counted,
@@ -29,8 +32,6 @@ from fastsmtp.spool.bulk import Changed as SpoolChanged
 from fastsmtp.spool.filter import Filter, glob
 from fastsmtp.spool.lmdb import LmdbSpool
 
-MOST_NAMED = 10
-"""Queue ids in one line of the log."""
 MOST_GIVEN_UP = 50
 """Messages that are given up by one call: each may become a notification."""
 
@@ -53,8 +54,8 @@ class Engine(Times, Protocol):
 
 
 class SpoolDesk:
-    """Called on the loop's thread. Without an ``engine`` nothing is delivered from ``spool`` now. ``event`` writes a
-    line into the log for each piece of a change."""
+    """Called on the loop's thread. Without an ``engine`` nothing is delivered from ``spool`` now. ``told`` hears
+    of each message that was changed: its id, what was done, and the hops of a reroute."""
 
     def __init__(
         self,
@@ -62,12 +63,12 @@ class SpoolDesk:
         clock: Clock,
         routes: Routes,
         engine: Engine | None = None,
-        event: Callable[[str], object] | None = None,
+        told: Callable[[str, ChangeAction, Sequence[str]], object] | None = None,
     ) -> None:
         self._spool = spool
         self._routes = routes
         self._engine = engine
-        self._event = event
+        self._told = told
         self._rows = Rows(spool, clock, routes, engine)
 
     async def find(self, filter: QueueFilter, position: bytes, limit: int) -> QueuePage:
@@ -166,11 +167,10 @@ class SpoolDesk:
             work=self._work(page.looked, page.scan),
         )
 
-    def _tell(self, action: str, queue_ids: Sequence[str], hops: Sequence[str] = ()) -> None:
-        if self._event is not None and queue_ids:
-            to = f" to {', '.join(hops)}" if hops else ""
-            others = f" and {len(queue_ids) - MOST_NAMED} others" if len(queue_ids) > MOST_NAMED else ""
-            self._event(f"queue: {action}{to} by hand: {', '.join(queue_ids[:MOST_NAMED])}{others}")
+    def _tell(self, action: ChangeAction, queue_ids: Sequence[str], hops: Sequence[str] = ()) -> None:
+        if self._told is not None:
+            for queue_id in queue_ids:
+                self._told(queue_id, action, hops)
 
     # --- looking ------------------------------------------------------------------------------
 

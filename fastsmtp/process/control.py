@@ -37,7 +37,7 @@ class Control:
         self._path = socket_path(data_dir, slot)
         self._shards = shards
         self._routes = routes
-        self._event = log.event
+        self._event, self._changed = log.event, log.changed
         self._clock = clock
         self.server = ControlServer(self._path, log.event)
         """Where others may register what they answer, before `start`."""
@@ -64,6 +64,6 @@ class Control:
 
     def _desks(self) -> dict[int, SpoolDesk]:
         return {
-            number: SpoolDesk(spool, self._clock, self._routes, engine, self._event)
+            number: SpoolDesk(spool, self._clock, self._routes, engine, self._changed)
             for number, spool, engine in self._shards()
         }

@@ -52,10 +52,7 @@ class Notifier:
         is to be told again, as its notification could not be stored; all others are."""
         decision = decide(envelope, outcomes, self._postmaster)
         for untold in decision.untold:
-            self._log.event(
-                f"nobody is told that {envelope.id} failed for <{untold.outcome.recipient.address}>: "
-                f"{untold.reason}"
-            )
+            self._log.untold(envelope.id, to=untold.outcome.recipient.address, reason=untold.reason)
         left = len(decision.notices)
         if not left:
             done([])
@@ -83,10 +80,8 @@ class Notifier:
         recipients = self._recipients(notice.to)
         if isinstance(recipients, Reply):
             # RFC 5321 §4.5.5: what cannot be delivered to a sender ends here.
-            self._log.event(
-                f"nobody is told what became of {envelope.id}: <{notice.to}> is refused, {recipients.code} "
-                f"{recipients.status} {' '.join(recipients.text)}"
-            )
+            words = f"{recipients.code} {recipients.status} {' '.join(recipients.text)}"
+            self._log.untold(envelope.id, to="", reason=f"<{notice.to}> is refused, {words}")
             done(True)
             return
         incoming = self._intake.begin(

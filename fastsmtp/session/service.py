@@ -100,7 +100,7 @@ class SessionService:
         self.context.log.meter.tls_failures.add()
         self._refused += 1
         if self._refused <= REFUSALS_TOLD:
-            self.context.log.event(f"connection of {ip} closed: {why}")
+            self.context.log.closed(client=ip, reason=why)
 
     def tick(self) -> None:
         """Once a second, from the worker."""

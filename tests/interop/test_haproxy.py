@@ -155,4 +155,4 @@ def test_the_proxy_says_nothing(front: Front) -> None:
         wire.send(b"EHLO x.test\r\n")
         with pytest.raises(Gone):
             wire.answer()
-    front.server.wait_log(rf"connection of the proxy {PROXY} closed: no header")
+    front.server.wait_log(rf'closed client={PROXY} reason="of a proxy: no header')

@@ -191,7 +191,7 @@ def test_what_came_without_a_sender_is_not_bounced(tmp_path: Path) -> None:
     ):
         with smtplib.SMTP(*server.address, timeout=20) as client:
             client.sendmail("", "b@far.test", "Subject: a bounce\r\n\r\nx\r\n")
-        server.wait_log(r"nobody is told that \S+ failed for <b@far.test>: it has no sender")
+        server.wait_log(r'untold id=\S+ to=<b@far.test> reason="it has no sender"')
         assert server.stop() == 0
         assert " notified " not in server.log
     assert peer.commands.count("MAIL FROM:<>") <= 1

@@ -122,7 +122,7 @@ def test_a_sender_nobody_knows_ends_there(world: World) -> None:
     world.fail("nobody@example.org", Recipient("a@far.test", ""))
     assert world.done == [[]]
     assert not world.spool.stored
-    assert "nobody is told what became of ID1: <nobody@example.org> is refused, 550 5.1.1" in world.logged()
+    assert 'untold id=ID1 reason="<nobody@example.org> is refused, 550 5.1.1' in world.logged()
 
 
 def test_the_null_sender_is_never_bounced_but_the_postmaster_hears(world: World) -> None:
@@ -136,7 +136,7 @@ def test_without_a_postmaster_nobody_is_told() -> None:
     world.fail("", Recipient("a@far.test", ""))
     assert world.done == [[]]
     assert not world.spool.stored
-    assert "nobody is told that ID1 failed for <a@far.test>: it has no sender" in world.logged()
+    assert 'untold id=ID1 to=<a@far.test> reason="it has no sender"' in world.logged()
     os.close(world.fd)
 
 
