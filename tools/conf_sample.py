@@ -1,4 +1,4 @@
-"""Writes conf/fastsmtp.toml and docs/settings.md from the settings classes.
+"""Writes conf/fastsmtp.toml and docs/settings.md from the settings classes, docs/metrics.md from the metrics.
 
 python -m tools.conf_sample            write them
 python -m tools.conf_sample --check    only say which are out of date; exit code 1 when one is
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fastsmtp.config.docgen import reference, sample
 from fastsmtp.process.settings import Settings
+from tools.metrics_page import page
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -21,7 +22,11 @@ _HEAD = """\
 
 def documents() -> dict[str, str]:
     """Path → text of everything that is generated."""
-    return {"conf/fastsmtp.toml": _HEAD + sample(Settings), "docs/settings.md": reference(Settings)}
+    return {
+        "conf/fastsmtp.toml": _HEAD + sample(Settings),
+        "docs/settings.md": reference(Settings),
+        "docs/metrics.md": page(),
+    }
 
 
 def outdated(root: Path) -> list[str]:

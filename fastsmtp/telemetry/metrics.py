@@ -25,6 +25,12 @@ GROUPS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
 CELL_BYTES = 8
 
 
+def unit_of(name: str) -> str:
+    """``seconds`` or ``bytes``, as a metric's name says; "" for a number."""
+    last = name.rpartition("_")[2]
+    return last if last in ("seconds", "bytes") else ""
+
+
 class Metric(Struct, frozen=True, kw_only=True):
     """One metric. ``name`` is without ``_total``, ``help`` one sentence. ``labels``: each with all its values.
     ``buckets``: upper bounds of a histogram, ascending. ``merge`` is how a gauge of several processes is put
@@ -42,12 +48,6 @@ class Metric(Struct, frozen=True, kw_only=True):
     def cells(self) -> int:
         """How many one series has: of a histogram one for each bound, one for what is above, and the sum."""
         return len(self.buckets) + 2 if self.kind == "histogram" else 1
-
-    @property
-    def unit(self) -> str:
-        """``seconds`` or ``bytes``, by its name; "" for a number."""
-        last = self.name.rpartition("_")[2]
-        return last if last in ("seconds", "bytes") else ""
 
     @property
     def size(self) -> int:
@@ -261,20 +261,29 @@ METRICS: tuple[Metric, ...] = (
 )
 
 
-class Site(NamedTuple):
-    """A metric with the label ``site``; ``field`` is that of `metrics_sites.SiteLoad`."""
+class Told(NamedTuple):
+    """A gauge that is not counted in cells. ``field`` of one about sites is that of `metrics_sites.SiteLoad`."""
 
     name: str
     help: str
-    field: str
+    labels: tuple[str, ...] = ()
+    field: str = ""
 
 
-SITES: tuple[Site, ...] = (
-    Site("fastsmtp_site_waiting", "Messages that wait for the site.", "waiting"),
-    Site("fastsmtp_site_in_flight", "Deliveries to the site under way.", "in_flight"),
-    Site("fastsmtp_site_failing", "1 while the site takes no mail.", "failing"),
-    Site("fastsmtp_site_attempt_seconds", "How long its last deliveries took, on average.", "seconds"),
+BUILD = Told("fastsmtp_build_info", "1; which version runs, and on which core.", ("version", "core"))
+STARTED = Told("fastsmtp_start_timestamp_seconds", "When the master was started, in seconds since 1970.")
+SITES = (
+    Told("fastsmtp_site_waiting", "Messages that wait for the site.", ("site",), "waiting"),
+    Told("fastsmtp_site_in_flight", "Deliveries to the site under way.", ("site",), "in_flight"),
+    Told("fastsmtp_site_failing", "1 while the site takes no mail.", ("site",), "failing"),
+    Told(
+        "fastsmtp_site_attempt_seconds",
+        "How long its last deliveries took, on average.",
+        ("site",),
+        "seconds",
+    ),
 )
+"""Of the sites that most waits for, and of the slowest; see metrics_sites.py."""
 
 
 def _places() -> tuple[dict[str, int], int]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import fastsmtp
 from fastsmtp._core import COMPILED, cells
-from fastsmtp.telemetry.metrics import METRICS, PLACES, SITES, Metric
+from fastsmtp.telemetry.metrics import BUILD, METRICS, PLACES, SITES, STARTED, Metric, unit_of
 from fastsmtp.telemetry.metrics_sites import SiteLoad, all_sites
 from fastsmtp.telemetry.metrics_table import MetricTable
 
@@ -31,7 +31,7 @@ def render(table: MetricTable, *, openmetrics: bool = False) -> bytes:
     sums = _merged([(row.values().tolist(), alive) for row, alive in table.rows()])
     lines: list[str] = []
     for metric in METRICS:
-        _head(lines, metric.name, metric.kind, metric.help, metric.unit, openmetrics)
+        _head(lines, metric.name, metric.kind, metric.help, openmetrics)
         at = PLACES[metric.name]
         for values in metric.series():
             lines += _samples(metric, _labels(metric, values), sums[at : at + metric.cells])
@@ -63,10 +63,10 @@ def _gauge(metric: Metric, values: list[int]) -> int:
     return min((value for value in values if value), default=0)
 
 
-def _head(lines: list[str], name: str, kind: str, words: str, unit: str, openmetrics: bool) -> None:
+def _head(lines: list[str], name: str, kind: str, words: str, openmetrics: bool) -> None:
     if openmetrics:
         lines.append(f"# TYPE {name} {kind}")
-        if unit:
+        if unit := unit_of(name):
             lines.append(f"# UNIT {name} {unit}")
     else:
         name = f"{name}_total" if kind == "counter" else name
@@ -98,18 +98,16 @@ def _samples(metric: Metric, labels: str, values: Sequence[int]) -> Iterator[str
 def _sites(lines: list[str], sites: Iterable[SiteLoad], openmetrics: bool) -> None:
     named = [(_escaped(site.name), site) for site in sites]
     for metric in SITES:
-        unit = "seconds" if metric.name.endswith("_seconds") else ""
-        _head(lines, metric.name, "gauge", metric.help, unit, openmetrics)
+        _head(lines, metric.name, "gauge", metric.help, openmetrics)
         lines += [f'{metric.name}{{site="{name}"}} {getattr(site, metric.field)}' for name, site in named]
 
 
 def _about(lines: list[str], table: MetricTable, openmetrics: bool) -> None:
     core = "c" if COMPILED else "py"
-    _head(lines, "fastsmtp_build_info", "gauge", "1; which version runs, on which core.", "", openmetrics)
-    lines.append(f'fastsmtp_build_info{{version="{fastsmtp.__version__}",core="{core}"}} 1')
-    name = "fastsmtp_start_timestamp_seconds"
-    _head(lines, name, "gauge", "When the master was started, in seconds since 1970.", "seconds", openmetrics)
-    lines.append(f"{name} {table.started}")
+    _head(lines, BUILD.name, "gauge", BUILD.help, openmetrics)
+    lines.append(f'{BUILD.name}{{version="{fastsmtp.__version__}",core="{core}"}} 1')
+    _head(lines, STARTED.name, "gauge", STARTED.help, openmetrics)
+    lines.append(f"{STARTED.name} {table.started}")
 
 
 def _escaped(value: str) -> str:
