@@ -5,7 +5,7 @@
 # make check    the quick part of it: linters, types, stubs, layers
 # make fuzz     the fuzz targets for longer (FUZZ=20000 examples a target)
 # make bench    the comparison with other servers
-# make docs     write what is generated: docs/settings.md, conf/fastsmtp.toml
+# make docs     write what is generated: docs/settings.md, conf/fastsmtp.toml, docs/openapi.json
 # make clean    remove what was built; mail and spool in var/ stay
 # make help     this list
 #
@@ -50,6 +50,7 @@ bench: $(VENV)/built
 
 docs: $(VENV)/built
 	$(BIN)/python -m tools.conf_sample
+	$(BIN)/python -m tools.api_doc
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -84,9 +84,9 @@ class SendApi:
                 group="messages",
                 summary="Send a message",
                 about="As JSON, or as it goes over the wire (message/rfc822), with the envelope in the query or by "
-                "its header; Bcc is taken out of that. 202 comes when the message is on stable storage; each recipient "
-                "has his own result. With an Idempotency-Key a request may be repeated for a day: it is carried out "
-                "once, and answered alike.",
+                "its header; Bcc is taken out of that. 202 comes when the message is on stable storage; each "
+                "recipient has his own result. With an Idempotency-Key a request may be repeated for a day: it is "
+                "carried out once, and answered alike.",
                 handler=self._send,
                 right="send",
                 query=SendQuery,
@@ -311,7 +311,7 @@ def _answer(post: _Post, said: Submitted) -> Answer:
     )
     if said.reply.code < 300:
         accepted = Accepted(id=said.id, recipients=results)
-        return Answer(msgspec.json.encode(accepted), 202, headers={"Location": f"/v1/queue/{said.id}"})
+        return Answer(msgspec.json.encode(accepted), 202, headers={"Location": f"/v1/trace?id={said.id}"})
     raise _refused(said.reply, results)
 
 

@@ -9,7 +9,20 @@ from fastsmtp.config.secrets import SecretStruct
 from fastsmtp.config.values import Duration, Endpoint, parse_endpoint, parse_network
 
 Right = Literal["admin", "send"]
-Kind = Literal["received", "sent", "delivered", "deferred", "bounced", "failed", "notified"]
+Kind = Literal[
+    "received",
+    "routed",
+    "sent",
+    "delivered",
+    "deferred",
+    "bounced",
+    "expired",
+    "failed",
+    "notified",
+    "untold",
+    "changed",
+]
+"""Kinds of events in a message's life; see `fastsmtp.telemetry.events`."""
 
 SHORTEST = 16
 """Characters of a token or a secret, at least: nobody shall guess it."""
@@ -148,12 +161,19 @@ class WebhookSettings(SecretStruct, frozen=True, kw_only=True):
     secret: _Text | None = None
     events: Annotated[
         tuple[Kind, ...],
-        Meta(min_length=1, description="The kinds of events it is told."),
-    ] = ("sent", "delivered", "deferred", "bounced", "failed")
+        Meta(min_length=1, description="The kinds of events it is told; docs/logging.md says what each is."),
+    ] = ("sent", "delivered", "deferred", "bounced", "expired", "failed")
     timeout: Annotated[
         Duration,
         Meta(description="How long one request may take.", extra={"between": ("1s", "5m")}),
     ] = Duration(10)
+    give_up: Annotated[
+        Duration,
+        Meta(
+            description="How long the same events are tried. Those after them wait meanwhile.",
+            extra={"between": ("1m", "30d")},
+        ),
+    ] = Duration(3 * 86_400)
 
     def __post_init__(self) -> None:
         _one_secret("secret", self.secret, self.secret_file)
