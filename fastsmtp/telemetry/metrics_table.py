@@ -22,7 +22,9 @@ _PAGE = mmap.PAGESIZE
 _NOTE = struct.Struct("II")  # length and checksum
 NOTE_BYTES = 3 * _PAGE - _NOTE.size
 """What a row's note may have."""
-_CELLS_BYTES = -(-CELLS * CELL_BYTES // _PAGE) * _PAGE
+_USED = CELLS * CELL_BYTES
+"""Where a row says that it was taken once."""
+_CELLS_BYTES = -(-(_USED + 1) // _PAGE) * _PAGE
 _ROW = _CELLS_BYTES + _NOTE.size + NOTE_BYTES
 _LOCK = struct.Struct("hhqqi4x")  # struct flock of fcntl(2): type, whence, start, length, pid
 
@@ -49,7 +51,7 @@ class Row:
 
     def values(self) -> memoryview:
         """All cells as they are."""
-        return self._memory[: CELLS * CELL_BYTES].cast("q")
+        return self._memory[:_USED].cast("q")
 
     def forget_gauges(self) -> None:
         """They are 0: whoever had the row before is gone."""
@@ -104,20 +106,18 @@ class MetricTable:
                     continue
                 raise
             self._taken = {**self._own(), number: os.getpid()}
+            self._memory[number * _ROW + _USED] = 1
             row = self._row(number)
             row.forget_gauges()
             return row
         return self._row(ROWS - 1)
 
     def rows(self) -> Iterator[tuple[Row, bool]]:
-        """All rows that have ever been used, and whether somebody has them now."""
+        """All rows that were ever taken, and whether somebody has them now."""
         for number in range(ROWS):
-            row = self._row(number)
-            alive = self._alive(number)
-            if alive or any(row.values()):
-                yield row, alive
-            elif number:  # rows are taken in their order
-                return
+            if not self._memory[number * _ROW + _USED]:
+                return  # rows are taken in their order
+            yield self._row(number), self._alive(number)
 
     def _row(self, number: int) -> Row:
         return Row(self._memory[number * _ROW : (number + 1) * _ROW])

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import fastsmtp
 from fastsmtp._core import COMPILED, cells
-from fastsmtp.telemetry.metrics import BUILD, METRICS, PLACES, SITES, STARTED, Metric, unit_of
+from fastsmtp.telemetry.metrics import BUILD, CELLS, METRICS, PLACES, SITES, STARTED, Metric, unit_of
 from fastsmtp.telemetry.metrics_sites import SiteLoad, all_sites
 from fastsmtp.telemetry.metrics_table import MetricTable
 
@@ -46,7 +46,7 @@ def render(table: MetricTable, *, openmetrics: bool = False) -> bytes:
 
 def _merged(rows: Sequence[tuple[list[int], bool]]) -> list[int]:
     """What all processes have together: counters of all that ever were, gauges of those that are."""
-    sums = [sum(column) for column in zip(*(values for values, _ in rows), strict=True)]
+    sums = [sum(column) for column in zip([0] * CELLS, *(values for values, _ in rows), strict=True)]
     living = [values for values, alive in rows if alive]
     for metric in METRICS:
         if metric.kind == "gauge":
