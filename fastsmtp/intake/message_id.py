@@ -3,6 +3,7 @@
 _BLANK = b"\r\n\r\n"
 _NAMES = (b"\r\nMessage-ID:", b"\r\nMessage-Id:")
 _SIZE = len(_NAMES[0])
+_OURS = b"Message-ID:"
 MOST_HEADER = 16_384
 """Octets of a header that are looked through."""
 LONGEST = 250
@@ -13,7 +14,7 @@ def message_id(prefix: bytes, start: bytes | bytearray) -> str:
     """The id in a header that begins with ``prefix``, whole lines of ours, and goes on with ``start``; without its
     brackets, empty where there is none. Cheap for the spellings that are usual."""
     found = _find(start)
-    if not found:
+    if not found and _OURS in prefix:
         found = _find(prefix)
     if not found:
         return ""
