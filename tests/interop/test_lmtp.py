@@ -64,3 +64,16 @@ def test_xclient(served: tuple[Site, int, int]) -> None:
     code, said = swaks(*options, "--local-interface", "127.0.0.5")
     assert code != 0, "a stranger may not"
     assert not list(server.maildir("bob").glob("new/*"))
+
+
+def test_xclient_names_a_login(served: tuple[Site, int, int]) -> None:
+    server, _, smtp = served
+    options = ["--server", f"127.0.0.1:{smtp}", "--local-interface", SPEAKER]
+    options += ["--xclient-addr", "192.0.2.9", "--xclient-helo", "far.test", "--xclient-login", "bob@example.org"]
+    code, said = swaks(*options, "--to", "bob@example.org", "--from", "bob@example.org")
+    assert code == 0, said
+    field = received(server, "bob")
+    assert b"from far.test ([192.0.2.9])" in field
+    assert b" with ESMTPA id " in field
+    code, said = swaks(*options, "--to", "bob@example.org")
+    assert "553 5.7.1" in said, "a login has its own addresses"
