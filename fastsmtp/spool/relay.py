@@ -258,10 +258,16 @@ class RelayBox:
                 return None
             try:
                 envelope, _, _ = read_envelope(value)
-                return envelope, self.waiting(queue_id)
             except Damaged as damage:
                 self._damaged(queue_id, bytes(value), damage)
                 return None
+        try:  # while the record is looked at, nothing else may be asked for
+            return envelope, self.waiting(queue_id)
+        except Damaged as damage:
+            with self._tables.reading(RELAY, key) as value:
+                content = b"" if value is None else bytes(value)
+            self._damaged(queue_id, content, damage)
+            return None
 
     def waiting(self, queue_id: str) -> Waiting | None:
         """What is known of a message that waits. Raises `Damaged`."""

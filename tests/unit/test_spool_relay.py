@@ -304,6 +304,7 @@ def test_mail_of_which_nothing_is_known_that_can_be_read_is_set_aside(office: Po
     broken = encode_waiting(row).replace("ä".encode(), b"\xff\xff")
     for one in (bad, gone):
         office.spool.outbox.change(lambda changes, one=one: changes.put(WAIT, one.encode(), broken))  # type: ignore[misc]
+    office = again(office)  # now all of it stands in the tree
     search, box = office.spool.search, office.spool.relay
     assert [one.envelope.id for one in search.find(Filter(), b"", 10).found] == [good]
     held: list[str] = []
