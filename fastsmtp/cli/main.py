@@ -21,6 +21,7 @@ COMMANDS = {
     "domain": "Say which domains are ours.",
     "alias": "Let addresses stand for others.",
     "queue": "Find mail for other hosts that waits, and act on it.",
+    "trace": "Tell what became of a message.",
     "limits": "See who comes up against a limit.",
     "top": "Watch what the server does.",
     "metrics": "Print the metrics of the server.",

@@ -5,7 +5,7 @@ A search says afterwards, in `Ledger.problems`, what it could not read.
 
 import heapq
 import string
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -79,12 +79,15 @@ class Ledger:
         found = (self._read(place, look) for place in self._places(span))
         yield from heapq.merge(*found, key=lambda line: -line.at)
 
-    def scan(self, span: Span) -> Iterator[Line]:
-        """All events of that time, the oldest first, each process's in the order in which it wrote them. Raises
-        OSError when the directory cannot be read."""
+    def scan(self, span: Span, kinds: Sequence[str] = ()) -> Iterator[Line]:
+        """All events of that time, of ``kinds`` where some are named: oldest first, each process's in the order in
+        which it wrote them. Raises OSError when the directory cannot be read."""
+        starts = tuple(b'{"kind":"%b"' % kind.encode() for kind in kinds) or b""
 
         def look(one: Segment) -> Iterator[Line]:
             for at, raw in one.lines(_start(one, span.since - SLACK)):
+                if not raw.startswith(starts):
+                    continue
                 line = read_line(raw)
                 if line is None:
                     one.unreadable(at)
