@@ -7,7 +7,6 @@ from fastsmtp.cli.top_figures import Figures, SiteLine, Stage
 from fastsmtp.config.values import Duration
 from fastsmtp.mail.result import printable
 
-LEAST_WIDTH = 60
 _NAME = 22
 _COLUMN = 11
 
@@ -23,7 +22,7 @@ def lines(shown: Figures, width: int, height: int) -> list[str]:
         half = room if not fullest else max(1, (room - 2) // 2)
         found += _table("waits for site", fullest, half)
         found += _table("slowest sites", slowest, room - min(len(fullest), half) - 2)
-    return [line[: max(width, LEAST_WIDTH)].rstrip() for line in found[:height]]
+    return [line[:width].rstrip() for line in found[:height]]
 
 
 def _summary(shown: Figures) -> list[str]:
