@@ -100,9 +100,19 @@ FOREIGN = [
     b"<x@xlocal.test>",
 ]
 """What would make an open relay."""
-ODD = [b"<x%far.test@local.test>", b"<far.test!x@local.test>", b'<"x@far.test"@local.test>', b"<nobody@local.test>"]
+ODD = [
+    b"<x%far.test@local.test>",
+    b"<far.test!x@local.test>",
+    b'<"x@far.test"@local.test>',
+    b"<nobody@local.test>",
+]
 """Of our domain, and nobody there."""
-OURS = [b"<alice@local.test>", b"<@far.test:alice@local.test>", b"<alice+tag@LOCAL.test>", b'<"alice"@local.test>']
+OURS = [
+    b"<alice@local.test>",
+    b"<@far.test:alice@local.test>",
+    b"<alice+tag@LOCAL.test>",
+    b'<"alice"@local.test>',
+]
 
 MAIL_GATE = {
     ("smtp", "clear"): None,
@@ -120,7 +130,9 @@ MAIL_GATE = {
 
 @pytest.mark.parametrize("ip", [STRANGER, TRUSTED])
 @pytest.mark.parametrize(("protocol", "who"), MAIL_GATE)
-def test_who_by_which_listener_to_whom(worlds: Callable[..., World], protocol: str, who: str, ip: str) -> None:
+def test_who_by_which_listener_to_whom(
+    worlds: Callable[..., World], protocol: str, who: str, ip: str
+) -> None:
     world = worlds(protocol)
     say = greeted(world, who, ip)
     gate = MAIL_GATE[protocol, who]
@@ -139,9 +151,9 @@ def test_who_by_which_listener_to_whom(worlds: Callable[..., World], protocol: s
     for recipient in OURS:
         say(b"RSET\r\nMAIL FROM:<alice@local.test>\r\n")
         assert say(b"RCPT TO:" + recipient + b"\r\n") == OK.wire, recipient
-    assert say("RSET\r\nMAIL FROM:<alice@local.test> SMTPUTF8\r\nRCPT TO:<x@lоcal.test>\r\n".encode()).endswith(
-        (OK if relays else DENIED).wire
-    ), "a look-alike of our domain"
+    assert say(
+        "RSET\r\nMAIL FROM:<alice@local.test> SMTPUTF8\r\nRCPT TO:<x@lоcal.test>\r\n".encode()
+    ).endswith((OK if relays else DENIED).wire), "a look-alike of our domain"
 
 
 @pytest.mark.parametrize(
@@ -171,7 +183,9 @@ def test_in_clear_on_loopback_where_that_is_allowed(worlds: Callable[..., World]
         transport.take()
         say = clear(transport)
         assert (b"250-AUTH" in say(b"EHLO x\r\n")) == allowed
-        assert say(b"MAIL FROM:<alice@local.test>\r\n") == (reply.NEED_AUTH if allowed else reply.NEED_TLS).wire
+        assert (
+            say(b"MAIL FROM:<alice@local.test>\r\n") == (reply.NEED_AUTH if allowed else reply.NEED_TLS).wire
+        )
         assert say(PLAIN) == (reply.AUTHENTICATED if allowed else reply.AUTH_NEEDS_TLS).wire
 
 
@@ -424,7 +438,7 @@ def test_a_proxy_that_says_nothing_of_use(worlds: Callable[..., World], header: 
     assert transport.take() == b""
     transport.lose()
     assert not world.service.connections
-    assert any(line.startswith("closed client=10.0.0.1 reason=\"of a proxy: ") for line in world.logged())
+    assert any(line.startswith('closed client=10.0.0.1 reason="of a proxy: ') for line in world.logged())
 
 
 @pytest.mark.parametrize("header", [V1, V2])

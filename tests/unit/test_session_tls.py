@@ -258,6 +258,14 @@ def test_many_records_at_once(worlds: Callable[..., World]) -> None:
     assert session.say(b"NOOP\r\n" * 2000) == reply.OK.wire * 2000
 
 
+def test_records_of_one_octet(worlds: Callable[..., World]) -> None:
+    session = upgraded(worlds())
+    session.say(EHLO)
+    for octet in b"NOOP\r\n" * 500:
+        session.object.write(bytes([octet]))
+    assert session.hear() == reply.OK.wire * 500
+
+
 def test_a_client_may_not_begin_again(worlds: Callable[..., World]) -> None:
     session = upgraded(worlds())
     assert isinstance(session.object, ssl.SSLObject)

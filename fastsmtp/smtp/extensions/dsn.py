@@ -8,7 +8,9 @@ from fastsmtp.smtp.extensions.base import Extension, keyword, one_of
 
 _XTEXT = r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})"  # RFC 3461 §4
 _ENVID = re.compile(rf"{_XTEXT}{{1,100}}")
-_ORCPT = re.compile(rf"[A-Za-z0-9\-]+;(?:{_XTEXT}|[\u00a0-\u2027\u202a-\U0010ffff])+")  # utf-8 types: RFC 6533 §3
+_ORCPT = re.compile(
+    rf"[A-Za-z0-9\-]+;(?:{_XTEXT}|[\u00a0-\u2027\u202a-\U0010ffff])+"
+)  # utf-8 types: RFC 6533 §3
 _NOTIFY = {"SUCCESS", "FAILURE", "DELAY"}
 
 
