@@ -3,8 +3,10 @@
 import re
 from collections.abc import Iterable, Sequence
 from email import policy
+from email.errors import MessageError
 from email.headerregistry import Address as HeaderAddress
 from email.message import EmailMessage, MIMEPart
+from itertools import chain
 from typing import NamedTuple
 
 from fastsmtp.mail.address import Address
@@ -27,6 +29,11 @@ _OWN = frozenset(
     )
 )
 """Fields that are made by other members, or by the server."""
+_MOST_TEXT = 10_000
+"""Characters of all further header fields together, and of all names beside addresses: to write them in lines takes
+time that grows faster than they do."""
+_FAULTS = (MessageError, ValueError, IndexError, AttributeError, TypeError, KeyError, RecursionError)
+"""What `email` raises for header fields that it cannot read or write."""
 _NAME = re.compile(r"[!-9;-~]{1,76}")  # RFC 5322 §3.6.8
 _NAMED = re.compile(r'\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<name>[^<>"]*?))\s*<(?P<address>[^<>]*)>\s*')
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
@@ -63,6 +70,8 @@ def compose(message: NewMessage) -> Composed:
     recipients = [named.address for name in ("to", "cc", "bcc") for named in fields[name]]
     if not recipients:
         raise ValueError("to: a message needs a recipient, in to, cc or bcc")
+    if sum(len(named.name) for named in (sender, *chain.from_iterable(fields.values()))) > _MOST_TEXT:
+        raise ValueError(f"to: names of more than {_MOST_TEXT:,} characters together")
     shown = [sender, *fields["to"], *fields["cc"], *fields["reply_to"]]
     utf8 = not all(one.address.text.isascii() for one in shown)
     made = EmailMessage(policy.SMTPUTF8 if utf8 else policy.SMTP)
@@ -76,7 +85,10 @@ def compose(message: NewMessage) -> Composed:
         made["Subject"] = _line("subject", message.subject)
     _add_fields(made, message.headers)
     _add_content(made, message)
-    content = made.as_bytes()
+    try:
+        content = made.as_bytes()
+    except _FAULTS:
+        raise ValueError("headers: there is a value that cannot be written (RFC 5322)") from None
     return Composed(
         sender.address, recipients, content, utf8 or not all(one.text.isascii() for one in recipients)
     )
@@ -103,6 +115,8 @@ def _written(addresses: Iterable[Named]) -> Sequence[HeaderAddress]:
 
 
 def _add_fields(made: EmailMessage, fields: dict[str, str]) -> None:
+    if sum(map(len, fields.values())) > _MOST_TEXT:
+        raise ValueError(f"headers: more than {_MOST_TEXT:,} characters together")
     for name, value in fields.items():
         where = f"headers.{_printable(name)}"
         lower = name.lower()
@@ -110,13 +124,13 @@ def _add_fields(made: EmailMessage, fields: dict[str, str]) -> None:
             raise ValueError(
                 f"{where}: expected the name of a header field, of printable ASCII without a colon"
             )
-        if lower in _OWN or lower.startswith("content-"):
+        if lower in _OWN or lower.startswith(("content-", "resent-")):
             raise ValueError(f"{where}: this field is made by the server or by another member")
         if lower in made:
             raise ValueError(f"{where}: this field stands twice")
         try:
             made[name] = _line(where, value)
-        except (ValueError, IndexError, AttributeError) as error:
+        except _FAULTS as error:
             if str(error).startswith(where):
                 raise
             raise ValueError(f"{where}: expected a value that may stand in such a field (RFC 5322)") from None

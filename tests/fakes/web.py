@@ -139,6 +139,7 @@ async def serving(settings: Settings) -> AsyncIterator[WebServer]:
     table = MetricTable(clock.now())
     quiet = os.open(os.devnull, os.O_WRONLY)
     log = MailLog(clock, slot=0, fd=quiet)
+    log.run_on(loop)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     (settings.data_dir / "spool").mkdir(exist_ok=True)
     worker = MailServices(
