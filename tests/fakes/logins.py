@@ -11,7 +11,6 @@ from fastsmtp.oauth.base import Vouched
 from fastsmtp.session.auth import Channel, Login, Logins, Step
 from fastsmtp.session.auth_settings import AuthSettings
 from fastsmtp.telemetry.meter import unseen
-from fastsmtp.telemetry.meter import unseen
 from tests.fakes.accounts import FakeAuthenticator
 
 END_POINT = bytes(range(32))
@@ -24,7 +23,6 @@ class Book:
 
     def __init__(self) -> None:
         self.lines: list[tuple[str, str, str, str | None]] = []
-        self.meter = unseen(lambda: 0.0)
         self.meter = unseen(lambda: 0.0)
 
     def login(self, *, client: str, mechanism: str, login: str, reason: str | None) -> None:

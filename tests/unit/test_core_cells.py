@@ -69,6 +69,16 @@ def test_what_cannot_be_written_is_refused(cells: Any) -> None:
         cells.Counter(bytes(8)).add()
 
 
+def test_one_that_was_never_told_where_does_no_harm() -> None:
+    """A type of C can be made without `__init__`."""
+    made = IMPLEMENTATIONS["c"]
+    made.Counter.__new__(made.Counter).add()
+    made.Histogram.__new__(made.Histogram).observe(1.0)
+    counter = made.Counter(bytearray(8))
+    with pytest.raises(RuntimeError):
+        counter.__init__(bytearray(8))
+
+
 def test_threads_lose_no_addition(cells: Any) -> None:
     memory = bytearray(24)
     counter, histogram = cells.Counter(memoryview(memory)[:8]), cells.Histogram(memoryview(memory)[8:], ())

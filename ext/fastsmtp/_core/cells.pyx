@@ -29,8 +29,15 @@ MICROS = MICRO
 cdef class Counter:
     cdef Py_buffer memory
     cdef int64_t *cell
+    cdef int64_t nowhere
 
-    def __cinit__(self, memory not None):
+    def __cinit__(self):
+        self.memory.obj = NULL
+        self.cell = &self.nowhere  # until it is told where
+
+    def __init__(self, memory not None):
+        if self.memory.obj != NULL:
+            raise RuntimeError("made already")
         PyObject_GetBuffer(memory, &self.memory, PyBUF_WRITABLE)
         if self.memory.len != CELL:
             raise ValueError("a counter is 8 bytes")
@@ -54,20 +61,28 @@ cdef class Histogram:
     cdef int64_t *cells
     cdef double *bounds
     cdef Py_ssize_t count
+    cdef int64_t nowhere[2]
 
-    def __cinit__(self, memory not None, bounds not None):
-        cdef Py_ssize_t index
+    def __cinit__(self):
+        self.memory.obj = NULL
         self.bounds = NULL
+        self.cells = self.nowhere
+        self.count = 0
+
+    def __init__(self, memory not None, bounds not None):
+        cdef Py_ssize_t index, count = len(bounds)
+        if self.memory.obj != NULL:
+            raise RuntimeError("made already")
         PyObject_GetBuffer(memory, &self.memory, PyBUF_WRITABLE)
-        self.count = len(bounds)
-        if self.memory.len != (self.count + 2) * CELL:
+        if self.memory.len != (count + 2) * CELL:
             raise ValueError("a histogram is 8 bytes for each bound, and 16")
-        self.cells = <int64_t *>self.memory.buf
-        self.bounds = <double *>malloc((self.count + 1) * sizeof(double))
+        self.bounds = <double *>malloc((count + 1) * sizeof(double))
         if self.bounds == NULL:
             raise MemoryError
-        for index in range(self.count):
+        for index in range(count):
             self.bounds[index] = bounds[index]
+        self.cells = <int64_t *>self.memory.buf
+        self.count = count
 
     def __dealloc__(self):
         free(self.bounds)
