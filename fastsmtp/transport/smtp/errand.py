@@ -1,5 +1,5 @@
-"""What a delivery and a question have in common: each wants a session with a place, over a connection that is kept or a
-new one, and another session where that one is lost."""
+"""What a delivery and a question have in common: each wants a session with a place, over a connection that is kept
+or a new one, and another session where that one is lost."""
 
 from typing import Any, Final, Protocol
 
