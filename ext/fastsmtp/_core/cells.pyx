@@ -32,11 +32,10 @@ cdef class Counter:
     cdef int64_t nowhere
 
     def __cinit__(self):
-        self.memory.obj = NULL
         self.cell = &self.nowhere  # until it is told where
 
     def __init__(self, memory not None):
-        if self.memory.obj != NULL:
+        if self.memory.buf != NULL:
             raise RuntimeError("made already")
         PyObject_GetBuffer(memory, &self.memory, PyBUF_WRITABLE)
         if self.memory.len != CELL:
@@ -64,14 +63,11 @@ cdef class Histogram:
     cdef int64_t nowhere[2]
 
     def __cinit__(self):
-        self.memory.obj = NULL
-        self.bounds = NULL
         self.cells = self.nowhere
-        self.count = 0
 
     def __init__(self, memory not None, bounds not None):
         cdef Py_ssize_t index, count = len(bounds)
-        if self.memory.obj != NULL:
+        if self.memory.buf != NULL:
             raise RuntimeError("made already")
         PyObject_GetBuffer(memory, &self.memory, PyBUF_WRITABLE)
         if self.memory.len != (count + 2) * CELL:
