@@ -22,6 +22,7 @@ COMMANDS = {
     "alias": "Let addresses stand for others.",
     "queue": "Find mail for other hosts that waits, and act on it.",
     "trace": "Tell what became of a message.",
+    "reindex": "Make an index again that was deleted or damaged.",
     "limits": "See who comes up against a limit.",
     "top": "Watch what the server does.",
     "metrics": "Print the metrics of the server.",

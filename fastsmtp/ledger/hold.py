@@ -4,7 +4,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from fastsmtp.ledger.format import FORMAT, LedgerError, Place, header_line, read_header, segment_name
+from fastsmtp.ledger.format import Place, header_line, read_header, segment_name
 
 _TAIL = 1 << 16
 
@@ -52,17 +52,15 @@ def begin(directory: Path, now: float) -> Held:
 
 
 def take(place: Place) -> Held | None:
-    """A segment that nobody writes, its last line whole; None when somebody does, or it is none of this format.
-    Raises OSError."""
+    """A segment that nobody writes, its last line whole; None when somebody does. Raises `LedgerError` for a file
+    that is none, OSError."""
     fd = os.open(place.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        header = read_header(fd, place.path)
-        if header.format == FORMAT:
-            held = Held(place.path, fd, _trimmed(fd), header.at)
-            if held.intact():
-                return held
-    except (BlockingIOError, LedgerError):
+        held = Held(place.path, fd, _trimmed(fd), read_header(fd, place.path).at)
+        if held.intact():
+            return held
+    except BlockingIOError:
         pass
     except BaseException:
         os.close(fd)

@@ -50,7 +50,7 @@ class Indexer:
             at, _ = end_of(runs)
         except Damaged:
             parts, at = [], 0
-        write_last(self._held, self._path, parts, at)
+        write_whole(self._held, self._path, parts, at, last=True)
 
     def close(self) -> None:
         """Let go of the index."""
@@ -87,9 +87,9 @@ class Indexer:
         self._end += len(run)
 
 
-def write_last(held: Held, path: Path, parts: list[bytes], at: int) -> None:
+def write_whole(held: Held, path: Path, parts: list[bytes], at: int, *, last: bool) -> None:
     """Write the index at ``path`` anew, as one run: of the entries in ``parts``, and of what the segment holds from
-    ``at`` on. Raises OSError."""
+    ``at`` on; ``last`` when the segment grows no more. Raises OSError."""
     parts = list(parts)
     while data := os.pread(held.fd, min(_PIECE, held.size - at), at):
         data = data[: data.rfind(b"\n") + 1]
@@ -97,7 +97,7 @@ def write_last(held: Held, path: Path, parts: list[bytes], at: int) -> None:
             break
         parts.append(ledger.entries(data, at))
         at += len(data)
-    run = encode_run(0, at, ledger.merge(b"".join(parts)), last=True)
+    run = encode_run(0, at, ledger.merge(b"".join(parts)), last=last)
     made = path.with_name(path.name + ".new")
     fd = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from fastsmtp.ledger import hold
-from fastsmtp.ledger.format import INDEX, Place, segments
+from fastsmtp.ledger.format import INDEX, LedgerError, Place, segments
 from fastsmtp.ledger.index import read_runs
 from fastsmtp.ledger.indexer import Indexer
 from fastsmtp.ledger.settings import LedgerSettings
@@ -29,7 +29,7 @@ def free(directory: Path, settings: LedgerSettings, now: float) -> hold.Held | N
     for place in reversed(segments(directory)):
         if finished(place) or full(place.size, 0, settings, 0):
             continue
-        held = hold.take(place)
+        held = _take(place)
         if held is not None:
             if not full(held.size, held.begun, settings, now):
                 return held
@@ -42,10 +42,7 @@ def complete(directory: Path, settings: LedgerSettings, now: float) -> None:
     for place in segments(directory):
         if finished(place):
             continue
-        try:
-            held = hold.take(place)
-        except FileNotFoundError:
-            continue
+        held = _take(place)
         if held is None:
             continue
         indexer = Indexer(held)
@@ -92,6 +89,14 @@ def remove_old(directory: Path, settings: LedgerSettings, now: float) -> list[st
         if path.suffix == INDEX and path.stem not in names and not path.with_suffix(".jsonl").exists():
             path.unlink(missing_ok=True)
     return gone
+
+
+def _take(place: Place) -> hold.Held | None:
+    """The segment, now ours; None when it is another's, gone, or none that this program knows."""
+    try:
+        return hold.take(place)
+    except (FileNotFoundError, LedgerError):
+        return None
 
 
 def _remove(place: Place) -> bool:

@@ -23,7 +23,6 @@ from fastsmtp.control.place import slots
 from fastsmtp.control.queue import Shown
 from fastsmtp.ledger.follow import Follower
 from fastsmtp.ledger.format import DIRECTORY
-from fastsmtp.ledger.line import Line
 from fastsmtp.ledger.search import Ledger, Span
 from fastsmtp.ledger.story import Story, facts, read_story
 
@@ -82,18 +81,23 @@ def command(
         raise click.UsageError("an ID says which message; leave the other filters out")
     data_dir = _data_dir(file)
     directory = data_dir / DIRECTORY
-    follower = Follower(directory) if follow else None
+    ledger = Ledger(directory)
     try:
-        code = _tell(Ledger(directory), data_dir, queue_id, wanted, limit, as_json, follower is not None)
-        if follower is not None:
-            _follow(follower, queue_id, wanted, as_json)
+        if follow:
+            _follow(ledger, Follower(directory), queue_id, wanted, as_json)
+        elif queue_id is not None:
+            _print_one(ledger, data_dir, queue_id, as_json)
+        else:
+            _print_list(ledger, data_dir, wanted, limit, as_json)
     except PermissionError as error:
         raise Stop(
             os.EX_NOPERM, f"{error.filename}: permission denied; ask as root or as the server's user"
         ) from None
     except OSError as error:
         raise Stop(os.EX_IOERR, f"{error.filename or directory}: {error.strerror}") from None
-    return code
+    for problem in ledger.problems:
+        click.echo(f"note: {problem}", err=True)
+    return os.EX_OK
 
 
 def _data_dir(file: Path | None) -> Path:
@@ -119,41 +123,24 @@ def _data_dir(file: Path | None) -> Path:
     return settings.data_dir
 
 
-def _tell(
-    ledger: Ledger,
-    data_dir: Path,
-    queue_id: str | None,
-    wanted: Wanted,
-    limit: int,
-    as_json: bool,
-    follow: bool,
-) -> int:
-    """What is known by now; returns the exit code."""
-    if queue_id is not None:
-        story = read_story(ledger, queue_id)
-        if story is not None:
-            _print_story(ledger, data_dir, story, as_json)
-        elif not follow:
-            _notes(ledger)
-            raise Stop(os.EX_NOINPUT, f"{queue_id}: no event of this id{_known_since(ledger)}")
-    elif not wanted.anything or wanted.span.since:
-        found = list(islice(wanted.found(ledger), limit + 1))
-        if wanted.scans and not as_json and not wanted.anything:
-            click.echo("note: no index answers a pattern; every message of that time was looked at", err=True)
-        _print_list(ledger, data_dir, found, limit, as_json)
-        if not found and not follow:
-            _notes(ledger)
-            raise Stop(os.EX_NOINPUT, f"no message matches{_known_since(ledger)}")
-    _notes(ledger)
-    return os.EX_OK
+def _print_one(ledger: Ledger, data_dir: Path, queue_id: str, as_json: bool) -> None:
+    story = read_story(ledger, queue_id)
+    if story is None:
+        raise Stop(os.EX_NOINPUT, f"{queue_id}: no event of this id{_known(ledger)}", *ledger.problems)
+    _print_story(ledger, data_dir, story, as_json)
 
 
-def _print_list(ledger: Ledger, data_dir: Path, found: list[Story | Line], limit: int, as_json: bool) -> None:
-    rows = TraceRows(_width())
+def _print_list(ledger: Ledger, data_dir: Path, wanted: Wanted, limit: int, as_json: bool) -> None:
+    found = list(islice(wanted.found(ledger), limit + 1))
+    if wanted.scans and not wanted.anything:
+        click.echo("note: no index answers a pattern; every message of that time was looked at", err=True)
+    if not found:
+        raise Stop(os.EX_NOINPUT, f"no message matches{_known(ledger)}", *ledger.problems)
     if len(found) == 1 and isinstance(found[0], Story) and not as_json:
         _print_story(ledger, data_dir, found[0], as_json)
         return
-    if found and not as_json:
+    rows = TraceRows(_width())
+    if not as_json:
         click.echo(rows.head())
     for one in found[:limit]:
         if as_json:
@@ -201,12 +188,16 @@ async def _ask(data_dir: Path, queue_id: str) -> tuple[Shown | None, str]:
     return (answer[1], "") if answer else (None, "it does not wait in the queue")
 
 
-def _follow(follower: Follower, queue_id: str | None, wanted: Wanted, as_json: bool) -> None:
-    """Print events as they come, until somebody ends it. Of a message one event of which was wanted, all that
-    follow are."""
-    ids = {queue_id} - {None}
+def _follow(ledger: Ledger, follower: Follower, queue_id: str | None, wanted: Wanted, as_json: bool) -> None:
+    """Print events as they come, until somebody ends it; before them what there is of an ID, or since a time. Of a
+    message one event of which was wanted, all that follow are."""
+    ids: set[str] = set()
+    if queue_id is not None:
+        ids.add(queue_id)
+        lines = list(ledger.find("id", queue_id))[::-1]
+    else:
+        lines = list(ledger.scan(wanted.span)) if wanted.span.since else []
     while True:
-        lines = follower.read()
         for line in lines:
             its = {line.text("id"), line.text("about")} - {""}
             if queue_id is None and (wanted.anything or wanted.fits(line)):
@@ -217,18 +208,14 @@ def _follow(follower: Follower, queue_id: str | None, wanted: Wanted, as_json: b
                 ids |= its
             click.echo(as_json_line(line.fields) if as_json else followed(line))
         sys.stdout.flush()
+        lines = follower.read()
         if not lines:
             time.sleep(LOOK)
 
 
-def _known_since(ledger: Ledger) -> str:
+def _known(ledger: Ledger) -> str:
     begin = ledger.begin()
     return "; the ledger is empty" if begin is None else f"; the ledger begins at {moment(begin)}"
-
-
-def _notes(ledger: Ledger) -> None:
-    for problem in ledger.problems:
-        click.echo(f"note: {problem}", err=True)
 
 
 def _width() -> int | None:
