@@ -3,11 +3,11 @@
 import os
 import select
 import shutil
-import sys
 import termios
 import tty
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TextIO
 
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"  # the other screen, without a cursor
 _HOME, _LINE_END, _REST = "\x1b[H", "\x1b[K", "\x1b[J"
@@ -16,8 +16,9 @@ _HOME, _LINE_END, _REST = "\x1b[H", "\x1b[K", "\x1b[J"
 class Screen:
     """Made by `screen`."""
 
-    def __init__(self, keys: int | None) -> None:
+    def __init__(self, keys: int | None, out: TextIO) -> None:
         self._keys = keys
+        self._out = out
 
     @property
     def size(self) -> tuple[int, int]:
@@ -26,8 +27,8 @@ class Screen:
 
     def draw(self, lines: Sequence[str]) -> None:
         """Show ``lines`` from the top."""
-        sys.stdout.write(_HOME + "\r\n".join(line + _LINE_END for line in lines) + _REST)
-        sys.stdout.flush()
+        self._out.write(_HOME + "\r\n".join(line + _LINE_END for line in lines) + _REST)
+        self._out.flush()
 
     def wait(self, seconds: float) -> str:
         """So long, or until a key is pressed, which is returned; "" when none was."""
@@ -44,17 +45,17 @@ class Screen:
 
 
 @contextmanager
-def screen() -> Iterator[Screen]:
-    """The terminal of standard output, whose keys come at once; afterwards it is as it was."""
-    keys = sys.stdin.fileno() if sys.stdin.isatty() else None
+def screen(source: TextIO, out: TextIO) -> Iterator[Screen]:
+    """The terminal ``out``; afterwards it is as it was. When ``source`` is one too its keys come at once."""
+    keys = source.fileno() if source.isatty() else None
     before = None if keys is None else termios.tcgetattr(keys)
-    sys.stdout.write(_ENTER)
+    out.write(_ENTER)
     try:
         if keys is not None:
             tty.setcbreak(keys)
-        yield Screen(keys)
+        yield Screen(keys, out)
     finally:
         if keys is not None and before is not None:
             termios.tcsetattr(keys, termios.TCSADRAIN, before)
-        sys.stdout.write(_LEAVE)
-        sys.stdout.flush()
+        out.write(_LEAVE)
+        out.flush()

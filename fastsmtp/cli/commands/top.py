@@ -81,7 +81,7 @@ class Pictures:
 
 
 def _watch(pictures: Pictures, every: float) -> None:
-    with screen() as terminal:
+    with screen(sys.stdin, sys.stdout) as terminal:
         shown: list[str] = ["fastsmtp top: looking ..."]
         while True:
             terminal.draw(shown)
