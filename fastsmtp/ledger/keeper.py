@@ -25,7 +25,8 @@ REMIND = 60.0
 
 
 class LedgerKeeper:
-    """``event`` says something in the log, ``lost`` that so many events are lost; in a thread of its own."""
+    """``event`` says something in the log, ``lost`` that so many events are lost: both are called in a thread of its
+    own. ``room``: octets of the disk that are left to others."""
 
     def __init__(
         self,
@@ -36,6 +37,7 @@ class LedgerKeeper:
         clock: Clock,
         event: Callable[[str], None],
         lost: Callable[[int], None],
+        room: int = 0,
     ) -> None:
         self._directory = directory
         self._settings = settings
@@ -43,6 +45,7 @@ class LedgerKeeper:
         self._clock = clock
         self._event = event
         self._tell_lost = lost
+        self._room = room
         self._indexer: Indexer | None = None
         self._lost = 0
         self._told_at = 0.0
@@ -97,7 +100,9 @@ class LedgerKeeper:
     def _look_at_others(self) -> None:
         now = self._clock.now()
         retention.complete(self._directory, self._settings, now)
-        retention.remove_old(self._directory, self._settings, now)
+        gone = retention.remove_old(self._directory, self._settings, now, self._room)
+        if gone:
+            self._event(f"ledger: the {gone} oldest files were removed early: the disk is short of space")
 
     def _open(self) -> None:
         now = self._clock.now()

@@ -71,24 +71,25 @@ def finished(place: Place) -> bool:
     return bool(runs) and runs[-1].last and runs[-1].end == place.size
 
 
-def remove_old(directory: Path, settings: LedgerSettings, now: float) -> list[str]:
-    """Remove segments that are older than `keep`, or too much, oldest first; returns their names. What is written
-    stays. Raises OSError."""
+def remove_old(directory: Path, settings: LedgerSettings, now: float, room: int = 0) -> int:
+    """Remove segments that are older than `keep`, or too much, oldest first, and more while less than ``room`` octets
+    are free on their disk; returns how many it were for this last reason. What is written stays. Raises OSError."""
     places = segments(directory)
     sizes = {place: place.size + _size(place.index_path) for place in places}
-    total, gone = sum(sizes.values()), []
+    total, for_room = sum(sizes.values()), 0
     for place in sorted(places, key=lambda place: place.changed):
-        if now - place.changed < settings.keep and total <= settings.max_size:
+        due = now - place.changed >= settings.keep or total > settings.max_size
+        if not due and (not room or _free(directory) >= room):
             break
         if _remove(place):
-            gone.append(place.name)
+            for_room += not due
             total -= sizes[place]
     names = {place.name for place in places}
     for path in directory.iterdir():
         # An index whose segment somebody removed.
         if path.suffix == INDEX and path.stem not in names and not path.with_suffix(".jsonl").exists():
             path.unlink(missing_ok=True)
-    return gone
+    return for_room
 
 
 def _take(place: Place) -> hold.Held | None:
@@ -113,6 +114,11 @@ def _remove(place: Place) -> bool:
         place.index_path.unlink(missing_ok=True)
         return True
     return False
+
+
+def _free(directory: Path) -> int:
+    disk = os.statvfs(directory)
+    return disk.f_bavail * disk.f_frsize
 
 
 def _size(path: Path) -> int:

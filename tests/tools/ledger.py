@@ -22,7 +22,9 @@ def event(kind: str, at: float, **fields: Any) -> bytes:
 class Book:
     """A worker's ledger in ``directory``, without its thread: `look` is a second of it."""
 
-    def __init__(self, directory: Path, clock: FakeClock | None = None, **settings: Any) -> None:
+    def __init__(
+        self, directory: Path, clock: FakeClock | None = None, room: int = 0, **settings: Any
+    ) -> None:
         self.directory = directory
         self.clock = clock or FakeClock()
         self.writer = LedgerWriter()
@@ -35,6 +37,7 @@ class Book:
             clock=self.clock,
             event=self.said.append,
             lost=self.lost.append,
+            room=room,
         )
         self.look()
 

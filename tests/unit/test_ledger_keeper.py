@@ -132,6 +132,28 @@ def test_too_much_goes_oldest_first(tmp_path: Path) -> None:
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 8 * MEGABYTE
 
 
+def test_a_disk_short_of_space_has_the_oldest_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = Book(tmp_path, max_size=SMALL, room=1000)
+    for number in range(4):
+        book.put(many(MEGABYTE, f"m{number}"))
+        book.look()
+        os.utime(book.files()[number], (book.clock.now(),) * 2)
+    free = 998
+    monkeypatch.setattr("fastsmtp.ledger.retention._free", lambda place: free + 5 - len(book.files()))
+    for _ in range(30):
+        book.look()
+    ledger = Ledger(tmp_path)
+    assert [any(True for _ in ledger.find("id", f"m{number}")) for number in range(4)] == [
+        False,
+        False,
+        True,
+        True,
+    ]
+    assert book.said == ["ledger: the 2 oldest files were removed early: the disk is short of space"]
+
+
 def test_an_index_of_nothing_goes(tmp_path: Path) -> None:
     (tmp_path / "20000101T000000.000-1.idx").write_bytes(b"")
     book = Book(tmp_path)
