@@ -27,11 +27,12 @@ from statistics import median
 import lmdb
 
 from fastsmtp._core import ledger
+from fastsmtp.cli.trace_search import Wanted
 from fastsmtp.clock import SystemClock
 from fastsmtp.ledger.format import DIRECTORY, segments
 from fastsmtp.ledger.keeper import LedgerKeeper
 from fastsmtp.ledger.rebuild import rebuild
-from fastsmtp.ledger.search import Kind, Ledger
+from fastsmtp.ledger.search import EVER, Kind, Ledger
 from fastsmtp.ledger.settings import LedgerSettings
 from fastsmtp.ledger.story import read_story
 from fastsmtp.ledger.writer import LedgerWriter
@@ -146,6 +147,12 @@ def timed(
     return {"median_ms": median(took), "longest_ms": max(took)}
 
 
+def assert_rows(directory: Path) -> None:
+    """What `fastsmtp trace --to` looks up to list messages."""
+    found = list(islice(Wanted(EVER, to="often@d7.test").found(Ledger(directory)), 20))
+    assert len(found) == 20
+
+
 def search(directory: Path, events: int) -> dict[str, dict[str, float]]:
     """How long it takes to find things, and whether they are found."""
     numbers = random.Random(1)
@@ -165,6 +172,7 @@ def search(directory: Path, events: int) -> dict[str, dict[str, float]]:
         "recipient": lambda: newest("to", recipient(numbers.randrange(messages) | 1)),
         "recipient of 10,000 events, newest 20": lambda: newest("to", b"often@d7.test"),
         "sender, newest 20": lambda: newest("from", b"sender%d@example.org" % numbers.randrange(50_000)),
+        "recipient, 20 messages with all of their events": lambda: assert_rows(directory),
         "message-id": lambda: newest("message_id", message_id(numbers.randrange(messages))),
     }
     figures = {name: timed(work) for name, work in works.items()}

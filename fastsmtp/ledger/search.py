@@ -41,11 +41,17 @@ EVER = Span()
 
 
 class Ledger:
-    """All segments in ``directory``."""
+    """All segments in ``directory``, each as it is when it is first needed: for one question, or several about the
+    same moment."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._problems: list[str] = []
+        self._open: dict[Path, Segment] = {}
+
+    def __del__(self) -> None:
+        for one in self._open.values():
+            one.close()
 
     @property
     def problems(self) -> list[str]:
@@ -105,14 +111,20 @@ class Ledger:
     def _read(self, place: Place, look: Callable[[Segment], Iterator[Line]]) -> Iterator[Line]:
         """What ``look`` finds in a segment, nothing more from where it cannot be read."""
         try:
-            with Segment(place, self._problems) as one:
-                yield from look(one)
+            one = self._open.get(place.path)
+            if one is None:
+                one = self._open[place.path] = Segment(place, self._problems)
+            yield from look(one)
         except FileNotFoundError:
             pass  # it has grown too old this very moment
         except OSError as error:
-            self._problems.append(f"{place.path} cannot be read: {error.strerror}")
+            self._tell(f"{place.path} cannot be read: {error.strerror}")
         except LedgerError as error:
-            self._problems.append(str(error))
+            self._tell(str(error))
+
+    def _tell(self, problem: str) -> None:
+        if problem not in self._problems:
+            self._problems.append(problem)
 
 
 def holds(line: Line, kind: Kind, value: str) -> bool:

@@ -1,10 +1,12 @@
-"""One segment as readers see it: its lines, and where a value is in it. Needs no index, and works with a torn one."""
+"""One segment as readers see it: its lines, and where a value is in it. Needs no index, and works with a torn one.
+
+What it holds is what there was when it was opened.
+"""
 
 import os
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 
 from fastsmtp._core import ledger
 from fastsmtp.ledger.format import LARGEST, LONGEST, Place, read_header
@@ -23,6 +25,7 @@ class Segment:
         self._problems = problems
         self._index: int | None = None
         self._runs: list[Run] = []
+        self._rest: list[array[int]] | None = None
         self._file = _open(place.path)
         try:
             read_header(self._file, place.path)
@@ -32,20 +35,12 @@ class Segment:
             self.close()
             raise
 
-    def __enter__(self) -> "Segment":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
-        """Let go of the files."""
-        os.close(self._file)
-        if self._index is not None:
-            os.close(self._index)
-            self._index = None
+        """Let go of the files; nothing can be read any more."""
+        for fd in (self._file, self._index):
+            if fd is not None:
+                os.close(fd)
+        self._file, self._index = -1, None
 
     def find(self, number: int) -> Iterator[int]:
         """Where the lines begin that may hold the value whose hash is ``number``, newest first. Raises OSError."""
@@ -53,7 +48,10 @@ class Segment:
         if self._size > indexed:
             if self._size - indexed > UNINDEXED:
                 self._problem("has no index", "it was read instead; `fastsmtp reindex ledger` makes one")
-            yield from self._look(indexed, self._size, number)
+            if self._rest is None:
+                self._rest = list(self._entries(indexed, self._size))
+            for piece in reversed(self._rest):
+                yield from within(piece, number)
         elif self._size < indexed:
             self._problem("is shorter than its index", f"{indexed - self._size:,} octets of it are lost")
         for run in reversed(self._runs):
@@ -69,13 +67,13 @@ class Segment:
             data += more
         return data[:end]
 
-    def lines(self, start: int, stop: int | None = None) -> Iterator[tuple[int, bytes]]:
+    def lines(self, start: int) -> Iterator[tuple[int, bytes]]:
         """The whole lines from ``start``, each with where it begins. Raises OSError."""
         at = start
-        while data := self._read(at, min(at + (1 << 20), stop or self._size)):
-            for line in data.splitlines(keepends=True):
-                yield at, line[:-1]
-                at += len(line)
+        while data := self._read(at, min(at + (1 << 20), self._size)):
+            for line in data[:-1].split(b"\n"):
+                yield at, line
+                at += len(line) + 1
 
     def begin_of_line(self, at: int) -> int:
         """Where the first line at or after ``at`` begins. Raises OSError."""
@@ -117,12 +115,14 @@ class Segment:
 
     def _look(self, begin: int, end: int, number: int) -> Iterator[int]:
         """As `find`, without an index."""
-        found = []
+        for piece in reversed(list(self._entries(begin, end))):
+            yield from within(piece, number)
+
+    def _entries(self, begin: int, end: int) -> Iterator["array[int]"]:
+        """The entries of lines that no index has, piece by piece."""
         while data := self._read(begin, min(begin + (16 << 20), end)):
-            found.append(within(array("Q", ledger.entries(data, begin)), number))
+            yield array("Q", ledger.entries(data, begin))
             begin += len(data)
-        for piece in reversed(found):
-            yield from piece
 
     def _read(self, begin: int, end: int) -> bytes:
         """Whole lines from ``begin`` on, up to ``end`` at most; a line longer than that is read to its end."""

@@ -25,6 +25,7 @@ from fastsmtp.ledger.follow import Follower
 from fastsmtp.ledger.format import DIRECTORY
 from fastsmtp.ledger.search import Ledger, Span
 from fastsmtp.ledger.story import Story, facts, read_story
+from fastsmtp.process.privileges import raise_file_limit
 
 ROWS = 20
 """Messages that are listed without being told how many."""
@@ -81,6 +82,7 @@ def command(
         raise click.UsageError("an ID says which message; leave the other filters out")
     data_dir = _data_dir(file)
     directory = data_dir / DIRECTORY
+    raise_file_limit()
     ledger = Ledger(directory)
     try:
         if follow:
