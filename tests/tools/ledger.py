@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fastsmtp.config.values import Duration
 from fastsmtp.ledger.keeper import LedgerKeeper
 from fastsmtp.ledger.line import Line
 from fastsmtp.ledger.settings import LedgerSettings
@@ -32,7 +33,7 @@ class Book:
         self.lost: list[int] = []
         self.keeper = LedgerKeeper(
             directory,
-            LedgerSettings(**settings),
+            LedgerSettings(**durations(settings)),
             self.writer,
             clock=self.clock,
             event=self.said.append,
@@ -59,6 +60,11 @@ class Book:
     def files(self, suffix: str = ".jsonl") -> list[Path]:
         """The segments, or other files, oldest first."""
         return sorted(self.directory.glob(f"*{suffix}"))
+
+
+def durations(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings in which ``keep`` may be a number."""
+    return {name: Duration(value) if name == "keep" else value for name, value in settings.items()}
 
 
 def ids(lines: Sequence[Line]) -> list[str]:
