@@ -86,8 +86,12 @@ def happened(line: Line, queue_id: str) -> str:
 def followed(line: Line) -> str:
     """An event in one line of its own, as it comes."""
     at = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(line.at))
-    queue_id = line.text("id")
-    return f"{at} {queue_id or '-':<13} {happened(line, queue_id)}"
+    queue_id, who = line.text("id"), ""
+    if line.kind == "received":
+        to = line.texts("to")
+        more = f" and {len(to) - 3} more" if len(to) > 3 else ""
+        who = printable(f"{line.text('from') or '<>'} to {', '.join(to[:3])}{more}") + ": "
+    return f"{at} {queue_id or '-':<13} {who}{happened(line, queue_id)}"
 
 
 class TraceRows:

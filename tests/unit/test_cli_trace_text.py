@@ -134,6 +134,9 @@ def test_rows(story: Story) -> None:
     assert state(story_of("A", lines(event("changed", AT, id="A", action="hold")))) == "no recipient is known"
 
 
-def test_a_line_as_it_comes() -> None:
+def test_a_line_as_it_comes(story: Story) -> None:
+    assert followed(story.lines[0]).startswith(
+        "2025-11-24 16:00:00 A             s@x.test to b@y.test, c@z.test: received from h.test"
+    )
     [line] = lines(event("delivered", AT, id="8DrP5Sb0P01GR", to="b@y", mailbox="b@y"))
     assert followed(line) == "2025-11-24 16:00:00 8DrP5Sb0P01GR delivered b@y into b@y"
