@@ -51,7 +51,7 @@ class AliasRow(Struct, frozen=True, kw_only=True):
     addresses: tuple[str, ...]
 
 
-class NewUser(Struct, kw_only=True):
+class NewUser(Struct, kw_only=True, forbid_unknown_fields=True):
     """An account to be made."""
 
     login: Name
@@ -63,7 +63,7 @@ class NewUser(Struct, kw_only=True):
         return f"NewUser(login={self.login!r})"
 
 
-class UserChange(Struct, kw_only=True):
+class UserChange(Struct, kw_only=True, forbid_unknown_fields=True):
     """What is to be different from now on."""
 
     disabled: bool | UnsetType = UNSET

@@ -91,5 +91,5 @@ def listed(text: str) -> Iterator[str]:
             raise ValueError("it does not keep to the form of a list of addresses")
         else:
             plain += mark
-    if depth or within:
+    if depth or within or plain.strip() or angle is not None:
         raise ValueError("it ends too early")
