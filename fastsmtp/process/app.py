@@ -47,6 +47,7 @@ from fastsmtp.spool.suspects import SuspectBoard
 from fastsmtp.telemetry.maillog import MailLog
 from fastsmtp.telemetry.meter import Meter
 from fastsmtp.telemetry.metrics_table import MetricTable
+from fastsmtp.telemetry.place import LogPlace
 from fastsmtp.tls.settings import TlsSettings
 
 if TYPE_CHECKING:
@@ -62,14 +63,27 @@ def serve(settings: Settings, file: Path | None, read: Signature = None) -> int:
     what only a worker finds out stands in the log."""
     _fill_standard_files()
     clock = SystemClock()
-    log = MailLog(clock, slot=None)
+    place = log_place(settings)
+    log = place.log(clock, None)
     try:
-        return _serve(settings, file, read, clock, log)
+        return _serve(settings, file, read, clock, log, place)
     finally:
         log.finish()
 
 
-def _serve(settings: Settings, file: Path | None, read: Signature, clock: Clock, log: MailLog) -> int:
+def log_place(settings: Settings) -> LogPlace:
+    """Where the log goes. Raises `StartError`."""
+    try:
+        return LogPlace(settings.log, settings.hostname)
+    except OSError as error:
+        raise StartError(
+            f"log.to: cannot open {error.filename}: {error.strerror}; name another file, or `stderr`"
+        ) from None
+
+
+def _serve(
+    settings: Settings, file: Path | None, read: Signature, clock: Clock, log: MailLog, place: LogPlace
+) -> int:
     identity = find_user(settings.user)
     keys = key_keeper(settings.tls, clock, log)
     credentials = Credentials(settings)
@@ -133,6 +147,7 @@ def _serve(settings: Settings, file: Path | None, read: Signature, clock: Clock,
             beats=beats,
             grace=settings.shutdown_grace,
             clock=clock,
+            log=place.log(clock, birth.slot),
         )
         return worker.run(identity)
 
@@ -154,6 +169,7 @@ def _serve(settings: Settings, file: Path | None, read: Signature, clock: Clock,
         announce=functools.partial(_announce, settings, listeners),
         stopping=close_listeners,
         worker_died=worker_died,
+        reopen=place.reopen,
         renewals=lambda at_once: () if keys is None else keys.look(at_once=at_once),
     )
     # The workers share what is there now; a collector that writes into every object would copy it all.

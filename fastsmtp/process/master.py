@@ -23,7 +23,7 @@ from fastsmtp.telemetry.maillog import MailLog
 BEAT_CHECK = 1.0
 """Seconds between two looks at the heartbeats."""
 
-_HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+_HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD)
 
 
 WorkerMain = Callable[[Birth], int]
@@ -34,9 +34,10 @@ class Master:
 
     ``announce`` is called once, when all workers serve, ``stopping`` when a stop begins, ``worker_died`` with the
     slot of a worker that has ended, ``renewals`` once a second, and with true at SIGHUP, for certificates that were
-    replaced: each goes to all workers. Between a fork and the worker's own handlers all
-    signals are blocked: a signal must not reach the child while it still writes into the master's wake-up
-    socket. ``worker_main`` unblocks them once it handles SIGTERM; the others are for the master alone.
+    replaced: each goes to all workers. ``reopen`` is called at SIGUSR1: it opens the log's file
+    anew, for all processes, gives None where there is none, and may raise OSError. Between a fork and the worker's
+    own handlers all signals are blocked: a signal must not reach the child while it still writes into the master's
+    wake-up socket. ``worker_main`` unblocks them once it handles SIGTERM; the others are for the master alone.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Master:
         stopping: Callable[[], None],
         worker_died: Callable[[int], None],
         renewals: Callable[[bool], Sequence[Renewal]],
+        reopen: Callable[[], int | None],
     ) -> None:
         self._supervisor = supervisor
         self._worker_main = worker_main
@@ -61,6 +63,7 @@ class Master:
         self._stopping = stopping
         self._worker_died = worker_died
         self._renewals = renewals
+        self._reopen_log = reopen
         self._pids: dict[int, int] = {}
         self._channels: dict[int, socket.socket] = {}
         self._selector = selectors.DefaultSelector()
@@ -72,8 +75,7 @@ class Master:
         self._wakeup_in.setblocking(False)
         self._selector.register(self._wakeup, selectors.EVENT_READ, None)
         signal.set_wakeup_fd(self._wakeup_in.fileno(), warn_on_full_buffer=False)
-        for number in (signal.SIGPIPE, signal.SIGUSR1):
-            signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         for number in _HANDLED:
             signal.signal(number, _noted)
         code = self._do(self._supervisor.start(self._clock.monotonic()))
@@ -121,6 +123,8 @@ class Master:
             elif number == signal.SIGHUP:
                 self._log.event("SIGHUP: reading certificates again; restart to read other settings again")
                 self._renew(at_once=True)
+            elif number == signal.SIGUSR1:
+                self._reopen()
         return code
 
     def _on_message(self, slot: int) -> int | None:
@@ -223,7 +227,7 @@ class Master:
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for number in (signal.SIGINT, signal.SIGHUP):
+            for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
                 signal.signal(number, signal.SIG_IGN)
             ours.close()
             for channel in self._channels.values():
@@ -254,6 +258,18 @@ class Master:
             for slot in list(self._channels):
                 self._send(slot, message, renewal.file)
             os.close(renewal.file)
+
+    def _reopen(self) -> None:
+        self._log.flush()
+        try:
+            file = self._reopen_log()
+        except OSError as error:
+            self._log.event(f"SIGUSR1: the old log stays in use: {error.filename}: {error.strerror}")
+            return
+        if file is not None:
+            for slot in list(self._channels):
+                self._send(slot, Message(messages.LOG), file)
+            self._log.event("SIGUSR1: the log was opened anew")
 
     def _kill(self, slot: int, number: signal.Signals) -> None:
         pid = self._pids.get(slot)

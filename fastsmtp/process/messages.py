@@ -12,6 +12,7 @@ One datagram of a sequenced-packet socket is one message: a word, and for most a
 | ``watch K`` | master | accept from the sockets of slot K too |
 | ``unwatch K`` | master | slot K has a worker again |
 | ``certificate K`` | master | certificate K was replaced; the new one comes as an open file with the message |
+| ``log`` | master | the log's file was opened anew; it comes with the message |
 
 The worker reads end of file when the master is gone. The heartbeat is not a message: it stands in shared
 memory, so that a full socket cannot stop it.
@@ -29,8 +30,19 @@ RELEASE = "release"
 WATCH = "watch"
 UNWATCH = "unwatch"
 CERTIFICATE = "certificate"
+LOG = "log"
 
-_WORDS = {READY: 0, ADOPTED: 1, RELEASED: 1, ADOPT: 2, RELEASE: 1, WATCH: 1, UNWATCH: 1, CERTIFICATE: 1}
+_WORDS = {
+    READY: 0,
+    ADOPTED: 1,
+    RELEASED: 1,
+    ADOPT: 2,
+    RELEASE: 1,
+    WATCH: 1,
+    UNWATCH: 1,
+    CERTIFICATE: 1,
+    LOG: 0,
+}
 """How many words follow each verb."""
 
 MAX_SIZE = 64
@@ -38,8 +50,8 @@ MAX_SIZE = 64
 
 
 class Message(NamedTuple):
-    """One message; ``slot`` is -1 for ``ready``, the certificate's number for ``certificate``; ``crashed`` matters to
-    ``adopt`` only. ``file`` is the open file that has come with it, or -1."""
+    """One message; ``slot`` is -1 for ``ready`` and ``log``, the certificate's number for ``certificate``;
+    ``crashed`` matters to ``adopt`` only. ``file`` is the open file that has come with it, or -1."""
 
     verb: str
     slot: int = -1

@@ -42,6 +42,7 @@ from fastsmtp.session.auth_settings import AuthSettings
 from fastsmtp.session.listener_settings import ListenerSettings as ListenerSettings
 from fastsmtp.session.settings import SessionSettings
 from fastsmtp.spool.settings import Durability, SpoolSettings
+from fastsmtp.telemetry.settings import LogSettings
 from fastsmtp.tls.settings import TlsSettings
 from fastsmtp.transport.smtp.settings import OutboundSettings
 from fastsmtp.transport.smtp.tls_settings import TlsPolicySettings
@@ -146,6 +147,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     outbound: OutboundSettings = OutboundSettings()
     tls_policy: TlsPolicySettings = TlsPolicySettings()
     dns: DnsSettings = DnsSettings()
+    log: LogSettings = LogSettings()
     ledger: LedgerSettings = LedgerSettings()
     http: HttpSettings = HttpSettings()
     webhooks: tuple[WebhookSettings, ...] = ()
@@ -253,6 +255,9 @@ def _absolute(settings: Settings, base: Path) -> Settings:
         accounts=accounts,
         auth=auth,
         data_dir=base / settings.data_dir,
+        log=settings.log
+        if settings.log.file is None
+        else change(settings.log, to=str(base / settings.log.file)),
         mailboxes=mailboxes,
         relay=relay,
         credentials=credentials,

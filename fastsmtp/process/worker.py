@@ -88,6 +88,7 @@ class Worker:
         beats: Heartbeats,
         grace: float,
         clock: Clock,
+        log: MailLog,
     ) -> None:
         self._birth = birth
         self._build = build
@@ -96,7 +97,7 @@ class Worker:
         self._beats = beats
         self._grace = grace
         self._clock = clock
-        self._log = MailLog(clock, slot=birth.slot)
+        self._log = log
         self._servers: dict[int, list[asyncio.AbstractServer]] = {}
         self._orders: asyncio.Queue[Message | None] = asyncio.Queue()
         self._end = asyncio.Event()
@@ -229,6 +230,8 @@ class Worker:
                 self._tell(Message(messages.RELEASED, order.slot))
             elif order.verb == messages.CERTIFICATE:
                 services.renew(order.slot, order.file)
+            elif order.verb == messages.LOG:
+                self._log.reopened(order.file)
 
     def _tell(self, message: Message) -> None:
         try:

@@ -281,6 +281,12 @@ class MailLog:
         if self._writer.waiting and self._loop is not None:
             self._wake(SLOW)
 
+    def reopened(self, file: int) -> None:
+        """The log's file was opened anew: write to ``file`` from now on, which is closed."""
+        self.flush()
+        with self._writing:
+            self._writer.reopened(file)
+
     def finish(self) -> None:
         """The last flush of a process: a reader that is slow, but reads, gets up to `FINISH_WAIT` seconds."""
         self._loop = None

@@ -1,5 +1,6 @@
 """The log as lines on a file descriptor: standard error, or a file."""
 
+import os
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -27,6 +28,9 @@ class Writer(Protocol):
     def wait(self, seconds: float) -> None:
         """Until there may be room, for so many seconds at most."""
 
+    def reopened(self, file: int) -> None:
+        """The log's file was opened anew: write to ``file`` from now on, which is closed."""
+
 
 class Form(Protocol):
     """How events are written."""
@@ -46,6 +50,7 @@ class StreamWriter:
     def __init__(self, fd: int, form: Form) -> None:
         self.json = form is json_form
         self._form = form
+        self._fd = fd
         self._outlet = Outlet(fd)
         self._rest = b""
 
@@ -57,6 +62,11 @@ class StreamWriter:
     def wait(self, seconds: float) -> None:
         """See `Writer`."""
         self._outlet.wait(seconds)
+
+    def reopened(self, file: int) -> None:
+        """See `Writer`."""
+        os.dup2(file, self._fd, inheritable=False)
+        os.close(file)
 
     def write(self, batch: Sequence[Event], lines: bytes, lost: Lost | None) -> int:
         """See `Writer`."""

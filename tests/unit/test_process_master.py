@@ -31,12 +31,21 @@ def obedient(birth: Birth) -> int:
 
 def renewed(birth: Birth) -> int:
     """As `obedient`, and ends with 70 plus its slot when a certificate has come with what is expected in it."""
+    return _given(birth, messages.CERTIFICATE, b"key")
+
+
+def relogged(birth: Birth) -> int:
+    """The same for a log."""
+    return _given(birth, messages.LOG, b"log")
+
+
+def _given(birth: Birth, verb: str, content: bytes) -> int:
     birth.channel.setblocking(True)
     signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     birth.channel.send(Message(messages.READY).encode())
     message = messages.receive(birth.channel)
-    if message is None or os.pread(message.file, 100, 0) != b"key":
+    if message is None or message.verb != verb or os.pread(message.file, 100, 0) != content:
         return 99
     return 70 + birth.slot
 
@@ -72,6 +81,7 @@ class RunningMaster:
                     stopping=lambda: _write(say, "stopping "),
                     worker_died=lambda slot: _write(say, f"died{slot} "),
                     renewals=lambda at_once: [Renewal(3, _memory(b"key"))] if at_once else [],
+                    reopen=lambda: _memory(b"log"),
                 ).run()
             finally:
                 os._exit(code)
@@ -156,7 +166,7 @@ def test_a_dead_worker_is_reported_and_replaced(masters: Start) -> None:
 def test_harmless_signals(masters: Start) -> None:
     master = masters(obedient)
     master.wait_for("announced")
-    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGPIPE):
+    for number in (signal.SIGHUP, signal.SIGPIPE):
         os.kill(master.pid, number)
     assert master.end(signal.SIGTERM) == 0
     assert "died" not in master.text.partition("stopping")[0]
@@ -168,6 +178,16 @@ def test_a_certificate_goes_to_every_worker_at_a_hangup(masters: Start) -> None:
     os.kill(master.pid, signal.SIGHUP)
     master.wait_for("worker 0 ended by exit code 70")
     master.wait_for("worker 1 ended by exit code 71")
+    assert master.end(signal.SIGTERM) == 0
+
+
+def test_the_log_that_was_opened_anew_goes_to_every_worker(masters: Start) -> None:
+    master = masters(relogged)
+    master.wait_for("announced")
+    os.kill(master.pid, signal.SIGUSR1)
+    master.wait_for("worker 0 ended by exit code 70")
+    master.wait_for("worker 1 ended by exit code 71")
+    assert "SIGUSR1: the log was opened anew" in master.text
     assert master.end(signal.SIGTERM) == 0
 
 

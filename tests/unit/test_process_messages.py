@@ -21,6 +21,7 @@ from fastsmtp.process.messages import MAX_SIZE, Message, decode, receive
         (Message(messages.WATCH, 1), b"watch 1"),
         (Message(messages.UNWATCH, 1), b"unwatch 1"),
         (Message(messages.CERTIFICATE, 2), b"certificate 2"),
+        (Message(messages.LOG), b"log"),
     ],
 )
 def test_there_and_back(message: Message, wire: bytes) -> None:

@@ -22,6 +22,7 @@ from fastsmtp.process.messages import Birth, Message, decode
 from fastsmtp.process.shared import Heartbeats
 from fastsmtp.process.sockets import Listener, close_all, listen
 from fastsmtp.process.worker import ProtocolFactory, Worker
+from fastsmtp.telemetry.maillog import MailLog
 
 SLOT = 0
 LIMIT = 20.0
@@ -130,6 +131,7 @@ class RunningWorker:
                     beats=self.beats,
                     grace=7.0,
                     clock=SystemClock(),
+                    log=MailLog(SystemClock(), slot=SLOT),
                 ).run(None)
             finally:
                 os._exit(code)
