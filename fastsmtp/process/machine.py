@@ -53,7 +53,18 @@ def machine_problems(settings: Settings) -> list[str]:
         SettingsSource(None, settings, None).load()
     except SettingsError as error:
         problems += error.problems
-    return problems + tls_problems(settings.tls)
+    return problems + tls_problems(settings.tls) + web_problems(settings)
+
+
+def web_problems(settings: Settings) -> list[str]:
+    """Why HTTP and webhooks cannot be served, one line each."""
+    if settings.http.address is None and not settings.webhooks:
+        return []
+    try:
+        from fastsmtp.process.web import problems
+    except ImportError:
+        return []  # the compiled core is missing, which is told already
+    return problems(settings)
 
 
 def tls_problems(settings: TlsSettings) -> list[str]:
@@ -84,14 +95,17 @@ def listener_problems(settings: Settings) -> tuple[list[str], list[str]]:
     """What keeps the listeners from being bound: problems, and as notes what may have passed until the start,
     such as a port in use. Each listener is bound for a moment; nothing is accepted."""
     problems, notes = [], []
-    for i, listener in enumerate(settings.listeners):
+    wanted = [(f"listeners[{i}]", listener.endpoint) for i, listener in enumerate(settings.listeners)]
+    if settings.http.endpoint is not None:
+        wanted.append(("http", settings.http.endpoint))
+    for key, endpoint in wanted:
         try:
-            probe(listener.endpoint)
+            probe(endpoint)
         except StartError as error:
             if error.code == os.EX_TEMPFAIL:
-                notes.append(f"listeners[{i}].address: somebody listens on {listener.endpoint} now")
+                notes.append(f"{key}.address: somebody listens on {endpoint} now")
             else:
-                problems.append(f"listeners[{i}].address: {error}")
+                problems.append(f"{key}.address: {error}")
     return problems, notes
 
 

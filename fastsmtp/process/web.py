@@ -37,6 +37,7 @@ from fastsmtp.web.operation import Operation
 from fastsmtp.web.queue import QueueApi
 from fastsmtp.web.replay import KEYS, sweep
 from fastsmtp.web.sending import SendApi
+from fastsmtp.web.server_state import ServerApi
 from fastsmtp.web.settings import SHORTEST
 from fastsmtp.web.signature import key_of
 from fastsmtp.web.trace import TraceApi
@@ -102,7 +103,9 @@ def _secret(key: str, file: str | None) -> str:
     return secret
 
 
-def operations(settings: Settings, hub: Hub, table: MetricTable, clock: Clock) -> list[Operation]:
+def operations(
+    settings: Settings, hub: Hub, table: MetricTable, clock: Clock, hooks: Sequence[Hook] = ()
+) -> list[Operation]:
     """What can be asked by HTTP."""
     trace = TraceApi(settings.data_dir, settings.ledger)
     parts = (
@@ -119,6 +122,7 @@ def operations(settings: Settings, hub: Hub, table: MetricTable, clock: Clock) -
         trace,
         AccountApi(hub),
         LimitApi(hub),
+        ServerApi(hooks),
     )
     return [one for part in parts for one in part.operations()]
 
@@ -206,7 +210,7 @@ class WebServices:
         access = Access(settings.http, tokens(settings), hub, self._refused)
         MailBox(settings.data_dir, self._clock.now).open()
         (settings.data_dir / KEYS).mkdir(mode=0o700, parents=True, exist_ok=True)
-        offered = operations(settings, hub, self._table, self._clock)
+        offered = operations(settings, hub, self._table, self._clock, self._hooks)
         app = App(offered, access, event=self._log.event, counted=self._meter.http_request)
         context = None
         if settings.http.tls:

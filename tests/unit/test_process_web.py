@@ -17,8 +17,9 @@ from fastsmtp.process.credentials import Credentials
 from fastsmtp.process.settings import checked, load_settings
 from fastsmtp.tls.settings import TlsSettings
 from fastsmtp.web.hooks import HookStatus
+from fastsmtp.web.server_state import HookList
 from fastsmtp.web.settings import HttpSettings, TokenSettings, WebhookSettings
-from tests.fakes.web import serving, web_settings
+from tests.fakes.web import ADMIN, serving, web_settings
 
 SECRET = "0123456789abcdef"
 
@@ -109,6 +110,9 @@ def test_it_tells_of_its_webhooks(tmp_path: Path) -> None:
             path = server.settings.data_dir / "control/web"
             (status,) = await ask(path, "web.status", None, list[HookStatus])
             assert (status.name, status.url, status.delivered) == ("shop", "http://127.0.0.1:1/", 0)
+            assert HookList(webhooks=[status]).webhooks == [status]
+            (shown,) = (await server.ask("GET", "/v1/webhooks", token=ADMIN)).json["webhooks"]
+            assert (shown["name"], shown["failing_since"]) == ("shop", None)
         assert not path.exists()
 
     asyncio.run(main())
