@@ -13,7 +13,7 @@ from fastsmtp.telemetry.metrics_sites import SiteLoad, note_sites
 SECOND = 1.0
 """Between two ticks, when the loop is not late."""
 _SITES_EVERY = 5
-"""Ticks between two looks at all sites, which may be many."""
+"""Ticks between two looks at the sites, which may be many."""
 
 
 class Gauges:

@@ -52,6 +52,7 @@ from fastsmtp.spool.suspects import SuspectBoard
 from fastsmtp.store import StorageError
 from fastsmtp.telemetry.maillog import MailLog
 from fastsmtp.telemetry.meter import Meter
+from fastsmtp.telemetry.metrics_sites import MOST
 from fastsmtp.telemetry.metrics_table import MetricTable
 from fastsmtp.tls.pair import CertificateError, received
 from fastsmtp.tls.store import CertificateStore
@@ -260,7 +261,7 @@ class MailServices:
             expiry=min((pair.facts.ends for pair in pairs), default=0.0),
         )
         self._gauges.sites(
-            state for shard in shards if shard.remote is not None for state in shard.remote.sites()
+            state for shard in shards if shard.remote is not None for state in shard.remote.leading(MOST)
         )
 
     async def drain(self, grace: float) -> None:

@@ -201,6 +201,10 @@ class RemoteRunner:
         """All sites that are known."""
         return self._board.states(self._now())
 
+    def leading(self, most: int) -> Iterator[SiteState]:
+        """See `SiteBoard.leading`."""
+        return self._board.leading(most, self._now())
+
     def tls(self) -> list[Tally]:
         """How TLS went with each domain, where this runner is the one that tells it."""
         return self._tallies()

@@ -15,8 +15,9 @@
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heappush, nlargest
 from itertools import count
+from operator import attrgetter
 from random import Random
 from typing import Protocol
 
@@ -210,6 +211,14 @@ class SiteBoard:
     def states(self, now: float) -> Iterator[SiteState]:
         """All sites that are known, those longest known first."""
         for site in list(self._sites.values()):
+            yield site.state(now)
+
+    def leading(self, most: int, now: float) -> Iterator[SiteState]:
+        """The sites that most waits for and the slowest, so many of each at most; cheap when there are many."""
+        sites = list(self._sites.values())
+        found = dict.fromkeys(nlargest(most, sites, key=attrgetter("waiting")))
+        found.update(dict.fromkeys(nlargest(most, sites, key=attrgetter("seconds"))))
+        for site in found:
             yield site.state(now)
 
     def _next_place(self, now: float) -> int | None:
