@@ -58,10 +58,12 @@ class LedgerKeeper:
     def start(self) -> None:
         """Find a file for events, and begin to look after it. Never raises: without a file events are lost."""
         self._try(self._open)
+        self._writer.start()
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread. What is still written finds its file."""
+        """End the thread, and the writer's. What is still written finds its file."""
+        self._writer.stop()
         self._end.set()
         if self._thread.ident is not None:
             self._thread.join()

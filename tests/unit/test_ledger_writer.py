@@ -1,13 +1,14 @@
 """A batch is one write; what cannot be written is counted, and leaves no half line."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from fastsmtp.ledger import hold
 from fastsmtp.ledger.format import LARGEST
-from fastsmtp.ledger.writer import LedgerWriter
+from fastsmtp.ledger.writer import KEEP, LedgerWriter
 
 LINES = b'{"a":1}\n{"b":22}\n{"c":333}\n'
 
@@ -58,6 +59,44 @@ def test_a_disk_that_fills_within_a_batch(
     writer.append(LINES, 3)
     assert writer.tally() == (3, 0, "No space left on device")
     assert text(writer).endswith(LINES)
+
+
+def test_a_thread_writes_in_order_and_all_of_it_at_its_end(writer: LedgerWriter) -> None:
+    writer.start()
+    lines = [b'{"a":%d}\n' % number for number in range(1000)]
+    for line in lines:
+        writer.append(line, 1)
+    writer.stop()
+    assert text(writer) == b"".join(lines)
+    writer.append(LINES, 3)
+    assert text(writer).endswith(LINES)
+    assert writer.tally() == (1003, 0, "")
+
+
+def test_a_disk_that_hangs_costs_events_and_no_wait(
+    writer: LedgerWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, hangs, begun = os.write, threading.Event(), threading.Event()
+
+    def slow(fd: int, data: bytes) -> int:
+        begun.set()
+        assert hangs.wait(60)
+        return real(fd, data)
+
+    monkeypatch.setattr("os.write", slow)
+    batch = LINES * 1000
+    most = KEEP // len(batch)
+    writer.start()
+    writer.append(batch, 3000)
+    assert begun.wait(60)
+    for _ in range(most + 4):
+        writer.append(batch, 3000)
+    assert writer.intact(), "nobody waits for it"
+    assert writer.tally() == (0, 5 * 3000, "the disk is too slow")
+    hangs.set()
+    writer.stop()
+    assert writer.tally().written == most * 3000
+    assert text(writer) == batch * most
 
 
 def test_positions_have_32_bits(writer: LedgerWriter) -> None:
