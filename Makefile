@@ -5,6 +5,7 @@
 # make check    the quick part of it: linters, types, stubs, layers
 # make fuzz     the fuzz targets for longer (FUZZ=20000 examples a target)
 # make bench    the comparison with other servers
+# make deb      a package for this Debian: dist/fastsmtp_VERSION_ARCH.deb
 # make docs     write what is generated: docs/settings.md, conf/fastsmtp.toml, docs/openapi.json
 # make clean    remove what was built; mail and spool in var/ stay
 # make help     this list
@@ -25,7 +26,7 @@ SOURCES := pyproject.toml setup.py $(shell find ext -name '*.pyx' -o -name '*.px
 SERIAL := tests/system tests/interop tests/crash
 
 .DELETE_ON_ERROR:
-.PHONY: run test unit build check fuzz bench docs clean help
+.PHONY: run test unit build check fuzz bench deb docs clean help
 
 run: $(VENV)/built
 	@exec $(BIN)/fastsmtp serve
@@ -47,6 +48,9 @@ fuzz: $(VENV)/dev
 
 bench: $(VENV)/built
 	$(BIN)/python bench/peers.py
+
+deb:
+	@packaging/build-deb
 
 docs: $(VENV)/built
 	$(BIN)/python -m tools.conf_sample

@@ -105,8 +105,8 @@ def test_workers_use_credentials_that_only_root_can_read(place: Path) -> None:
 
 @root_only
 def test_root_needs_no_more_than_the_unit_gives_it(place: Path) -> None:
-    """Run with the capabilities of conf/fastsmtp.service alone, and with those of its limits that need no systemd."""
-    unit = (Path(__file__).resolve().parents[2] / "conf" / "fastsmtp.service").read_text()
+    """Run with the capabilities of the unit of systemd alone, and with those of its limits that need no systemd."""
+    unit = (Path(__file__).resolve().parents[2] / "conf/systemd/fastsmtp.service").read_text()
     (names,) = re.findall(r"^CapabilityBoundingSet=(.*)$", unit, re.MULTILINE)
     kept = ",".join("+" + name.removeprefix("CAP_").lower() for name in names.split())
     setpriv = [require_program("setpriv"), f"--bounding-set=-all,{kept}", "--inh-caps=-all", "--no-new-privs"]
