@@ -51,6 +51,40 @@ def known(board: SiteBoard, *sites: str, window: int = 1, now: float = NOW) -> N
         board.withdraw(site, state.waiting, now)
 
 
+def delivered(
+    board: SiteBoard, name: str, now: float, seconds: float, outcome: Outcome = Outcome.DONE
+) -> None:
+    """One delivery to the site of all that may begin; the others have not been tried."""
+    board.offer(name, 1, now)
+    for slot in took(board, now):
+        done = slot.name == name
+        board.ended(slot, outcome if done else Outcome.NOTHING, now + seconds if done else now)
+
+
+def test_a_site_knows_how_long_its_deliveries_take() -> None:
+    board = make()
+    for number, (seconds, average) in enumerate(((8.0, 8.0), (16.0, 9.0), (9.0, 9.0))):
+        delivered(board, "a", NOW + 100 * number, seconds)
+        state = board.state("a", NOW)
+        assert state is not None
+        assert state.seconds == average
+    delivered(board, "a", NOW + 500, 90.0, Outcome.NOTHING)
+    state = board.state("a", NOW)
+    assert state is not None
+    assert state.seconds == 9.0, "nothing was tried"
+
+
+def test_the_fullest_and_the_slowest_sites_lead() -> None:
+    board = make()
+    for number in range(10):
+        delivered(board, f"slow-{number}", NOW + 100 * number, 1.0 + number)
+    for number in range(10):
+        board.offer(f"full-{number}", 10 + number, NOW)
+    assert {state.name for state in board.leading(2, NOW)} == {"full-9", "full-8", "slow-9", "slow-8"}
+    assert len(list(board.leading(100, NOW))) == 20
+    assert list(make().leading(2, NOW)) == []
+
+
 def test_nothing_waits() -> None:
     board = make()
     assert board.take(NOW) is None
