@@ -54,6 +54,18 @@ def test_connections_get_421_and_are_told_when_to_come_back() -> None:
     assert limits.connected(IP) is not None
 
 
+def test_who_is_told_hears_of_each_refusal_what_is_counted() -> None:
+    limits, _ = counter(rule("messages"), rule("recipients", rate="1/1m"))
+    told: list[str] = []
+    listening = limits.table.worker(lambda ip: ip == FRIEND, told.append)
+    for _ in range(4):
+        listening.mail(IP, "", "a@far.test")
+        listening.mail(FRIEND, "", "a@far.test")
+    for _ in range(2):
+        listening.recipient(IP, "", "a@far.test")
+    assert told == ["messages", "messages", "recipients"]
+
+
 def test_all_workers_count_together() -> None:
     limits, _ = counter(rule("messages"))
     other = limits.table.worker(lambda ip: False)

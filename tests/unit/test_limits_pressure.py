@@ -60,6 +60,13 @@ def workers() -> Workers:
 def test_all_is_well(workers: Workers) -> None:
     assert workers.second() == [None, None]
     assert workers.events == []
+    assert workers.each[0].short == []
+
+
+def test_what_is_short_is_named_by_its_setting(workers: Workers) -> None:
+    workers.machine.spaces[MAILBOXES] = Space(99 * MIB, 999)
+    workers.second()
+    assert [pressure.short for pressure in workers.each] == [["disk_free", "inodes_free"]] * 2
 
 
 @pytest.mark.parametrize("place", [FakeMachine.disk, MAILBOXES])
