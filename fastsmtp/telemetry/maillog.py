@@ -221,6 +221,7 @@ class MailLog:
         self.meter.delivery("remote", _COUNTED[what], delay)
         head = (VERSION, self.now(), self._slot, self._pid, queue_id, to, relay, code, enhanced, reply, delay)
         if what == "sent":
+            self.meter.sent_over(tls)
             self._put(Sent(*head, duration, tls))
         elif what == "deferred":
             self._put(Deferred(*head, duration, tls, next_at))

@@ -79,6 +79,7 @@ class Meter:
         self._logins = row.counters("fastsmtp_logins")
         self._deliveries = row.counters("fastsmtp_deliveries")
         self._delays = row.histograms("fastsmtp_delivery_delay_seconds")
+        self._sent_over = row.counters("fastsmtp_outbound_tls")
         self._attempts = row.histograms("fastsmtp_attempt_seconds")
         self._notifications = row.counters("fastsmtp_notifications")
         self._lost = row.counters("fastsmtp_lost")
@@ -120,6 +121,11 @@ class Meter:
         self._deliveries[transport, result].add()
         if result == "delivered":
             self._delays[transport,].observe(delay)
+
+    def sent_over(self, tls: str) -> None:
+        """Another host took a recipient's message over ``tls``, which begins with its version; "" in clear."""
+        version = tls.partition(" ")[0] or "none"
+        self._sent_over[version if version in (*TLS_VERSIONS, "none") else "other",].add()
 
     def attempt(self, outcome: str, seconds: float) -> None:
         """A delivery to another host has ended, see `fastsmtp.queue.plan.outcome.Outcome`."""

@@ -198,6 +198,12 @@ METRICS: tuple[Metric, ...] = (
         labels=(("outcome", ("done", "put_off", "slower", "busy", "unreachable")),),
         buckets=WAITS,
     ),
+    Metric(
+        name="fastsmtp_outbound_tls",
+        kind="counter",
+        help="Recipients that other hosts took, by the version of TLS their message went over.",
+        labels=(("version", ("none", *TLS_VERSIONS)),),
+    ),
     Metric(name="fastsmtp_outbound_open", kind="gauge", help="Deliveries to other hosts under way."),
     Metric(
         name="fastsmtp_notifications",

@@ -73,6 +73,17 @@ def test_what_is_not_known_is_other(meter: Meter) -> None:
     assert counted(meter, "fastsmtp_tls_handshakes") == {("other", "yes"): 1, ("TLSv1.3", "no"): 1}
 
 
+def test_what_goes_under_tls_and_what_does_not(meter: Meter) -> None:
+    for tls in ("", "TLSv1.3 TLS_AES_256_GCM_SHA384", "TLSv1.2 ECDHE", "TLSv1.1 RC4"):
+        meter.sent_over(tls)
+    assert counted(meter, "fastsmtp_outbound_tls") == {
+        ("none",): 1,
+        ("TLSv1.3",): 1,
+        ("TLSv1.2",): 1,
+        ("other",): 1,
+    }
+
+
 def test_only_a_delivery_has_a_delay(meter: Meter) -> None:
     meter.delivery("remote", "deferred", 5.0)
     meter.delivery("remote", "delivered", 5.0)
