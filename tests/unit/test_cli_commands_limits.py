@@ -1,9 +1,7 @@
 """``fastsmtp limits`` asks a running server, and says in one line what it cannot do."""
 
-import asyncio
 import json
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +10,10 @@ import pytest
 
 from fastsmtp.cli.main import run
 from fastsmtp.control.limits import LimitService
-from fastsmtp.control.place import socket_path
-from fastsmtp.control.server import ControlServer
 from fastsmtp.limits.counter import Counter, LimitTable
 from fastsmtp.limits.standing import LimitDesk
 from tests.fakes.clock import FakeClock
+from tests.tools.asked_worker import asked_worker
 from tests.unit.test_limits_counter import IP, rule
 from tests.unit.test_process_settings import small
 
@@ -36,19 +33,8 @@ def file(tmp_path: Path) -> str:
 def answering(file: str) -> Iterator[Counter]:
     """A worker with two rules listens; its limits are for the test to use up."""
     limits = LimitTable((rule("messages"), rule("messages", "account")), FakeClock()).worker(lambda ip: False)
-    loop = asyncio.new_event_loop()
-    server = ControlServer(socket_path(Path(file).parent / "data", 0), print)
-    LimitService(LimitDesk(limits)).register(server)
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
+    with asked_worker(Path(file).parent / "data", LimitService(LimitDesk(limits))):
         yield limits
-        asyncio.run_coroutine_threadsafe(server.stop(), loop).result(10)
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()
 
 
 def test_ls_explain_and_reset(file: str, capsys: Capture) -> None:
@@ -59,9 +45,7 @@ def test_ls_explain_and_reset(file: str, capsys: Capture) -> None:
         for _ in range(3):
             limits.mail(IP, "", "")
         assert run(["limits", "ls", "-c", file]) == os.EX_OK
-        line = (
-            f"messages of address {IP}: 2/1m, 0 of 2 left, the next in 30s, all in 1m; refused once, "
-        )
+        line = f"messages of address {IP}: 2/1m, 0 of 2 left, the next in 30s, all in 1m; refused once, "
         assert capsys.readouterr().out.startswith(line)
         assert run(["limits", "explain", IP, "-c", file]) == os.EX_OK
         assert capsys.readouterr().out.startswith(line)
