@@ -34,7 +34,7 @@ class Journal:
         os.unlink(self.path)
 
     def records(self) -> list[dict[str, str]]:
-        found = []
+        found: list[dict[str, str]] = []
         while True:
             try:
                 data, ancillary, _, _ = self.socket.recvmsg(1 << 20, 1024)
