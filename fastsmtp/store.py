@@ -34,6 +34,10 @@ class StoreError(Exception):
     """The environment cannot be opened; the text is one line for the operator."""
 
 
+class StoreTaken(StoreError):
+    """Another process has it open."""
+
+
 class Store:
     """One environment in the directory ``path`` with the named ``databases``.
 
@@ -81,7 +85,7 @@ class Store:
             fcntl.flock(fd, (fcntl.LOCK_SH if self._shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(fd)
-            raise StoreError(f"{self.path}: another process has it; stop that one first") from None
+            raise StoreTaken(f"{self.path}: another process has it; stop that one first") from None
         except OSError as error:
             os.close(fd)
             raise StoreError(

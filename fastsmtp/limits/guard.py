@@ -7,6 +7,7 @@ ten thousand clients befalls one in seven and matters only to one that is near t
 count by their /64, the smallest network a customer gets (RFC 6177 §2).
 """
 
+import copy
 import mmap
 import secrets
 import socket
@@ -33,6 +34,12 @@ class ConnectionGuard:
     def worker(self, slot: int) -> "WorkerGuard":
         """The view of the worker in ``slot``, counted from 0."""
         return WorkerGuard(self, slot)
+
+    def renewed(self, settings: LimitSettings) -> "ConnectionGuard":
+        """The same counters with other limits."""
+        renewed = copy.copy(self)
+        renewed.settings = settings
+        return renewed
 
     def clear(self, slot: int) -> None:
         """Forget what the worker in ``slot`` had counted: it is dead, and its connections with it."""

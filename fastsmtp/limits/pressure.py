@@ -10,7 +10,7 @@ together, and the log has one line for all. Mail whose MAIL was answered goes on
 
 import mmap
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -49,18 +49,25 @@ class Machine(Protocol):
 
 class PressureBoard:
     """What all workers share, made before the first fork: which marks are crossed, and what waits in each of the
-    spool's ``shards``."""
+    spool's shards, whose numbers are below ``shards``; what waits in others is not counted."""
 
-    def __init__(self, shards: Iterable[int]) -> None:
-        self._index = {shard: index for index, shard in enumerate(shards)}
-        self._counts = memoryview(mmap.mmap(-1, 8 * max(1, len(self._index)))).cast("Q")
+    def __init__(self, shards: int) -> None:
+        self._counts = memoryview(mmap.mmap(-1, 8 * max(1, shards))).cast("Q")
         self.flags = memoryview(mmap.mmap(-1, 2 * PLACES + 2))
         """A byte for each mark: whether it is crossed."""
 
-    def count(self, queued: Mapping[int, int]) -> int:
-        """Note how many messages wait in some shards; those in all of them."""
+    def note(self, queued: Mapping[int, int]) -> None:
+        """How many messages wait in some shards."""
         for shard, messages in queued.items():
-            self._counts[self._index[shard]] = messages
+            if shard < len(self._counts):
+                self._counts[shard] = messages
+
+    def waiting(self, shard: int) -> int:
+        """How many wait in one."""
+        return self._counts[shard] if shard < len(self._counts) else 0
+
+    def total(self) -> int:
+        """How many wait in all of them."""
         return sum(self._counts)
 
 
@@ -129,7 +136,8 @@ class Pressure:
         if self._memory is not None and self._memory.crossed:
             self._machine.give_back()
         self._read(self._available, self._machine.available_memory)
-        self._read(self._queue, lambda: self._board.count(queued))
+        self._board.note(queued)
+        self._read(self._queue, self._board.total)
         self._settle()
 
     def look(self, place: Path, marks: Sequence[Mark]) -> None:

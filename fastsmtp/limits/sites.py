@@ -9,6 +9,7 @@ Where several workers want a site that can bear no more, each has its part of th
 round by the second.
 """
 
+import copy
 import fcntl
 import mmap
 import os
@@ -48,6 +49,12 @@ class SiteTable:
     def worker(self, slot: int) -> "SiteClaims":
         """A view of the worker in ``slot``, counted from 0; there may be more than one."""
         return SiteClaims(self, slot)
+
+    def renewed(self, per_site: int, per_minute: int) -> "SiteTable":
+        """The same counters with other limits."""
+        renewed = copy.copy(self)
+        renewed.per_site, renewed.per_minute = per_site, per_minute
+        return renewed
 
     def clear(self, slot: int) -> None:
         """Forget what the worker in ``slot`` held: it is dead, and its connections with it."""

@@ -12,3 +12,10 @@ class StartError(Exception):
     def __init__(self, text: str, code: int = os.EX_CONFIG) -> None:
         super().__init__(text)
         self.code = code
+
+
+class ShardTaken(StartError):
+    """A shard of the spool is another process's for now."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, os.EX_IOERR)

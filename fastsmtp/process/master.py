@@ -1,71 +1,125 @@
-"""The master: binds nothing and serves nobody, it only keeps the workers alive.
+"""The master: serves nobody, it only keeps the workers alive, and lets one generation of them follow another.
 
-A plain `selectors` loop over the signals' wake-up socket and one control socket per worker. No event loop, no
-thread and no LMDB environment ever exists in this process, so that forking it is safe at any time. What to do
-is decided in supervisor.py; here it is done.
+A plain `selectors` loop over the signals' wake-up socket, one control socket per process and the master's own. No
+event loop, no thread and no LMDB environment ever exists in this process, so that forking it is safe at any time. Who
+runs is decided in supervisor.py, one for each generation, and done in crew.py; here is which generation serves.
 """
 
 import os
 import selectors
 import signal
 import socket
-import sys
-import traceback
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from fastsmtp.clock import Clock
+from fastsmtp.control.master import Outcome
 from fastsmtp.process import messages
-from fastsmtp.process.messages import Birth, Message, Renewal
-from fastsmtp.process.shared import Heartbeats
-from fastsmtp.process.supervisor import Action, Announce, Finish, Fork, Kill, Say, Send, Supervisor
+from fastsmtp.process.actions import Action, Announce, Failed, Finish, Orphan, Prepared
+from fastsmtp.process.crew import SIGNALS, Crew, Generation
+from fastsmtp.process.errors import StartError
+from fastsmtp.process.messages import Message, Renewal
+from fastsmtp.process.shared import Heartbeats, Rows
 from fastsmtp.telemetry.maillog import MailLog
 
 BEAT_CHECK = 1.0
 """Seconds between two looks at the heartbeats."""
 
-_HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD)
+START_PATIENCE = 60.0
+"""Seconds that a new generation has to get ready."""
+
+ROOM_PATIENCE = 10.0
+"""Seconds that a new generation waits for others to end by themselves when there is no room for it."""
+
+Told = Callable[[Outcome], None]
+"""Is told what came of a request."""
 
 
-WorkerMain = Callable[[Birth], int]
+class Refusal(Exception):
+    """There can be no new generation; its ``lines`` say why."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        super().__init__(*lines)
+        self.lines = list(lines)
+
+
+class NotYet(Exception):
+    """There can be no new generation before the current one has given ``shards`` back."""
+
+    def __init__(self, shards: Sequence[int]) -> None:
+        super().__init__(*shards)
+        self.shards = shards
+
+
+class Maker(Protocol):
+    """What makes generations; see generation.py."""
+
+    def first(self) -> Generation:
+        """The one that the server starts with."""
+
+    def next(self, taken: set[int], orphans: set[int]) -> Generation:
+        """One by the settings as they are now. ``taken``: shards that processes have open, among them ``orphans``,
+        which the current generation has adopted. Raises `Refusal`, `NotYet`."""
+
+    def begin(self) -> tuple[list[int], list[str]]:
+        """The last one made takes over. Returns the numbers of those listeners of the one before it that it does not
+        have, and lines that say what is new. Raises `StartError`."""
+
+    def give_up(self) -> None:
+        """The last one made is none."""
+
+    def announce(self) -> None:
+        """All workers serve."""
+
+    def stop(self) -> None:
+        """No generation follows any more: close the listening sockets."""
+
+    def ended(self, row: int, orderly: bool) -> None:
+        """The process of ``row`` has ended."""
+
+    def renewals(self, at_once: bool) -> Sequence[Renewal]:
+        """Certificates that were replaced: asked once a second."""
+
+    def reopen(self) -> int | None:
+        """Open the log's file anew, for all processes; None where there is none. Raises OSError."""
 
 
 class Master:
-    """Runs ``worker_main`` in as many processes as ``supervisor`` asks for, until it says to finish.
-
-    ``announce`` is called once, when all workers serve, ``stopping`` when a stop begins, ``worker_died`` with the
-    slot of a worker that has ended, ``renewals`` once a second, and with true at SIGHUP, for certificates that were
-    replaced: each goes to all workers. ``reopen`` is called at SIGUSR1: it opens the log's file
-    anew, for all processes, gives None where there is none, and may raise OSError. Between a fork and the worker's
-    own handlers all signals are blocked: a signal must not reach the child while it still writes into the master's
-    wake-up socket. ``worker_main`` unblocks them once it handles SIGTERM; the others are for the master alone.
-    """
+    """Runs the generations that ``maker`` makes, until it is told to stop. A new one has ``patience`` seconds to
+    get ready, and waits for ``room_patience`` when many have sessions."""
 
     def __init__(
         self,
-        supervisor: Supervisor,
-        worker_main: WorkerMain,
+        maker: Maker,
         *,
+        rows: Rows,
         beats: Heartbeats,
         clock: Clock,
         log: MailLog,
-        announce: Callable[[], None],
-        stopping: Callable[[], None],
-        worker_died: Callable[[int], None],
-        renewals: Callable[[bool], Sequence[Renewal]],
-        reopen: Callable[[], int | None],
+        patience: float = START_PATIENCE,
+        room_patience: float = ROOM_PATIENCE,
     ) -> None:
-        self._supervisor = supervisor
-        self._worker_main = worker_main
+        self._maker = maker
+        self._rows = rows
         self._beats = beats
         self._clock = clock
         self._log = log
-        self._announce = announce
-        self._stopping = stopping
-        self._worker_died = worker_died
-        self._renewals = renewals
-        self._reopen_log = reopen
-        self._pids: dict[int, int] = {}
-        self._channels: dict[int, socket.socket] = {}
+        self._patience = patience
+        self._room_patience = room_patience
+        self._room_at: float | None = None
+        """When a generation is ended for want of rows."""
+        self._current: Crew
+        self._next: Crew | None = None
+        self._old: list[Crew] = []
+        """Those that drain, and those that were given up."""
+        self._give_up_at = 0.0
+        self._told: list[Told] = []
+        """Who waits for the new generation that is getting ready."""
+        self._wanted: list[Told] = []
+        """Who waits for another one after it."""
+        self._code: int | None = None
+        self._exit = os.EX_OK
+        self._killed = 0
         self._selector = selectors.DefaultSelector()
         self._wakeup, self._wakeup_in = socket.socketpair()
 
@@ -73,219 +127,246 @@ class Master:
         """Start the workers and look after them; returns the exit code."""
         self._wakeup.setblocking(False)
         self._wakeup_in.setblocking(False)
-        self._selector.register(self._wakeup, selectors.EVENT_READ, None)
+        self._selector.register(self._wakeup, selectors.EVENT_READ, self._on_signals)
         signal.set_wakeup_fd(self._wakeup_in.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-        for number in _HANDLED:
+        for number in SIGNALS:
             signal.signal(number, _noted)
-        code = self._do(self._supervisor.start(self._clock.monotonic()))
+        self._current = self._crew(self._maker.first())
+        self._heard(self._current, self._current.supervisor.start(self._clock.monotonic()))
         check_at = self._clock.monotonic() + BEAT_CHECK
-        while code is None:
+        while self._code is None:
             self._log.flush()
             now = self._clock.monotonic()
-            deadline = self._supervisor.deadline()
-            until = check_at if deadline is None else min(check_at, deadline)
+            deadlines = [crew.supervisor.deadline() for crew in self._crews()]
+            until = min([check_at, *(deadline for deadline in deadlines if deadline is not None)])
             for key, _ in self._selector.select(max(0.0, until - now)):
-                if code is not None:
-                    break
-                code = self._on_signals() if key.data is None else self._on_message(key.data)
+                if self._code is None:
+                    key.data()
             now = self._clock.monotonic()
             if now >= check_at:
                 check_at = now + BEAT_CHECK
                 self._renew(at_once=False)
-            if code is None:
-                beats = {slot: self._beats.last(slot) for slot in self._pids}
-                code = self._do(self._supervisor.tick(now, beats))
+            self._tick(now)
         self._log.flush()
         signal.set_wakeup_fd(-1)
-        return code
+        return self._code
+
+    # --- requests -----------------------------------------------------------------------------
+
+    def reload(self, told: Told) -> None:
+        """Let a new generation follow by the settings as they are; while one is getting ready, another after it."""
+        if self._stopping:
+            told(Outcome(False, ["the server is stopping"]))
+            return
+        self._wanted.append(told)
+        self._try()
+
+    def stop(self) -> None:
+        """The first request ends all sessions, the second kills the processes."""
+        now = self._clock.monotonic()
+        if not self._stopping:
+            self._maker.stop()
+            self._answer(self._told + self._wanted, Outcome(False, ["the server is stopping"]))
+        for crew in self._crews():
+            self._heard(crew, crew.supervisor.stop(now))
+
+    # --- generations --------------------------------------------------------------------------
+
+    def _crew(self, generation: Generation) -> Crew:
+        return Crew(
+            generation,
+            rows=self._rows,
+            beats=self._beats,
+            clock=self._clock,
+            log=self._log,
+            selector=self._selector,
+            forked=self._forked,
+            ended=self._maker.ended,
+            heard=self._heard,
+        )
+
+    def _crews(self) -> list[Crew]:
+        return [self._current, *([self._next] if self._next else []), *self._old]
+
+    @property
+    def _stopping(self) -> bool:
+        return self._current.supervisor.stopping
+
+    def _try(self) -> None:
+        """Begin the generation that is wanted, if that can be now."""
+        if not self._wanted or self._next is not None or self._current.supervisor.ending:
+            return
+        now = self._clock.monotonic()
+        supervisor = self._current.supervisor
+        if supervisor.releasing:
+            return
+        taken = set().union(*(crew.supervisor.held() for crew in self._crews()))
+        try:
+            generation = self._maker.next(taken, supervisor.orphans())
+        except Refusal as refusal:
+            self._refuse(refusal.lines)
+            return
+        except NotYet as not_yet:
+            self._heard(self._current, supervisor.disown(not_yet.shards))
+            return
+        if self._rows.free < len(generation.supervisor.names()):
+            self._maker.give_up()
+            self._make_room(now)
+            return
+        self._room_at = None
+        self._told, self._wanted = self._wanted, []
+        self._give_up_at = now + self._patience
+        self._next = crew = self._crew(generation)
+        self._heard(crew, crew.supervisor.start(now))
+
+    def _make_room(self, now: float) -> None:
+        """So many generations have sessions that there is no room for another: some end by themselves soon; if not,
+        the oldest must, and clients of it get 421."""
+        if self._room_at is None:
+            self._room_at = now + self._room_patience
+        if now >= self._room_at and self._old and not any(crew.supervisor.stopping for crew in self._old):
+            oldest = self._old[0]
+            self._log.event(f"generation {oldest.number} ends, to make room for another")
+            self._heard(oldest, oldest.supervisor.stop(now))
+
+    def _take_over(self, crew: Crew) -> None:
+        """All processes of the new generation are ready."""
+        try:
+            vanished, lines = self._maker.begin()
+        except StartError as error:
+            self._fail(crew, [str(error)])
+            return
+        old, self._current, self._next = self._current, crew, None
+        self._old.append(old)
+        self._heard(crew, crew.supervisor.open())
+        for number in vanished:
+            old.send_all(Message(messages.CLOSE, number))
+        self._heard(old, old.supervisor.retire(self._clock.monotonic(), old.patience))
+        for line in lines:
+            self._log.event(f"reload: {line}")
+        self._log.event(f"generation {crew.number} serves, generation {old.number} drains")
+        self._answer(self._told, Outcome(True, lines, crew.number))
+
+    def _fail(self, crew: Crew, lines: Sequence[str]) -> None:
+        """The new generation is none; the current one serves on."""
+        self._next = None
+        self._old.append(crew)
+        self._maker.give_up()
+        self._heard(crew, crew.supervisor.stop(self._clock.monotonic()))
+        self._refuse(lines, self._told)
+
+    def _refuse(self, lines: Sequence[str], waiting: list[Told] | None = None) -> None:
+        for line in lines:
+            self._log.event(f"reload refused: {line}")
+        self._heard(self._current, self._current.supervisor.reclaim())
+        self._answer(self._wanted if waiting is None else waiting, Outcome(False, list(lines)))
+
+    def _answer(self, waiting: list[Told], outcome: Outcome) -> None:
+        told = list(waiting)
+        waiting.clear()
+        for one in told:
+            one(outcome)
 
     # --- what happens -------------------------------------------------------------------------
 
-    def _on_signals(self) -> int | None:
+    def _heard(self, crew: Crew, actions: Sequence[Action]) -> None:
+        """Do what a supervisor has decided."""
+        for action in crew.do(actions):
+            if isinstance(action, Announce):
+                self._maker.announce()
+            elif isinstance(action, Prepared):
+                self._take_over(crew)
+            elif isinstance(action, Failed):
+                if crew is self._next:
+                    self._fail(crew, [action.text])
+            elif isinstance(action, Orphan):
+                self._heard(self._current, self._current.supervisor.inherit(action.shard, action.crashed))
+            elif isinstance(action, Finish):
+                self._finished(crew, action)
+
+    def _finished(self, crew: Crew, finish: Finish) -> None:
+        self._exit = self._exit or finish.code
+        self._killed += finish.killed
+        if crew in self._old:
+            self._old.remove(crew)
+            self._log.event(f"generation {crew.number} has ended")
+            if not self._current.supervisor.ending:
+                self._exit, self._killed = os.EX_OK, 0
+        if self._current.supervisor.ending and not any(one.processes for one in self._crews()):
+            if self._stopping:
+                count = self._killed
+                how = f", {count} worker{'s' if count > 1 else ''} had to be killed" if count else ""
+                self._log.event(f"stopped: exit code {self._exit}{how}")
+            self._code = self._exit
+
+    def _tick(self, now: float) -> None:
+        for crew in self._crews():
+            self._heard(crew, crew.supervisor.tick(now, crew.beats()))
+        if self._next is not None and now >= self._give_up_at:
+            self._fail(self._next, [f"the new generation was not ready within {self._patience:g} s"])
+        self._try()
+
+    def _on_signals(self) -> None:
         try:
             numbers = self._wakeup.recv(4096)
         except BlockingIOError:
-            return None
-        code: int | None = None
+            return
         for number in dict.fromkeys(numbers):
-            if code is not None:
-                break
+            if self._code is not None:
+                return
             if number == signal.SIGCHLD:
-                code = self._reap()
+                self._reap()
             elif number in (signal.SIGTERM, signal.SIGINT):
-                again = self._supervisor.stopping
-                what = "killing the workers" if again else "stopping, no new connections"
+                what = "killing the workers" if self._stopping else "stopping, no new connections"
                 self._log.event(f"{signal.Signals(number).name}: {what}")
-                if not again:
-                    self._stopping()
-                code = self._do(self._supervisor.stop(self._clock.monotonic()))
+                self.stop()
             elif number == signal.SIGHUP:
-                self._log.event("SIGHUP: reading certificates again; restart to read other settings again")
+                self._log.event("SIGHUP: reading settings and certificates again")
                 self._renew(at_once=True)
+                self.reload(_nobody)
             elif number == signal.SIGUSR1:
                 self._reopen()
-        return code
 
-    def _on_message(self, slot: int) -> int | None:
-        channel = self._channels.get(slot)
-        if channel is None:
-            return None
-        try:
-            data = channel.recv(messages.MAX_SIZE)
-        except BlockingIOError:
-            return None
-        except OSError:
-            data = b""
-        if not data:  # the worker is on its way out; SIGCHLD tells how
-            self._selector.unregister(channel)
-            channel.close()
-            del self._channels[slot]
-            return None
-        message = messages.decode(data)
-        now = self._clock.monotonic()
-        if message.verb == messages.READY:
-            self._log.event(f"worker {slot} (pid {self._pids.get(slot)}) ready")
-            return self._do(self._supervisor.ready(slot, now))
-        if message.verb == messages.ADOPTED:
-            self._log.event(f"worker {slot} has adopted spool shard {message.slot}")
-            return None
-        return self._do(self._supervisor.released(message.slot, slot, now))
-
-    def _reap(self) -> int | None:
-        code: int | None = None
-        for slot, pid in list(self._pids.items()):
-            ended, status = os.waitpid(pid, os.WNOHANG)
-            if not ended:
-                continue
-            del self._pids[slot]
-            self._close_channel(slot)
-            self._worker_died(slot)
-            exit_code = os.waitstatus_to_exitcode(status)
-            now = self._clock.monotonic()
-            done = self._do(self._supervisor.died(slot, now, max(exit_code, 0), max(-exit_code, 0)))
-            code = done if code is None else code
-        return code
-
-    def _close_channel(self, slot: int) -> None:
-        channel = self._channels.pop(slot, None)
-        if channel is None:
-            return
-        # A last word may still lie there ("released"), but its sender's death says the same.
-        self._selector.unregister(channel)
-        channel.close()
-
-    # --- what is done -------------------------------------------------------------------------
-
-    def _do(self, actions: Sequence[Action]) -> int | None:
-        for action in actions:
-            if isinstance(action, Fork):
-                code = self._fork(action.slot, action.crashed)
-                if code is not None:
-                    return code
-            elif isinstance(action, Send):
-                self._send(action.slot, action.message)
-            elif isinstance(action, Kill):
-                self._kill(action.slot, action.number)
-            elif isinstance(action, Say):
-                self._log.event(action.text)
-            elif isinstance(action, Announce):
-                self._announce()
-            elif isinstance(action, Finish):
-                return action.code
-        return None
-
-    def _fork(self, slot: int, crashed: bool) -> int | None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.setblocking(False)
-        theirs.setblocking(False)
-        self._beats.beat(slot, self._clock.monotonic())
-        master = os.getpid()
-        self._log.flush()
-        _flush_streams()
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
-        try:
-            pid = os.fork()
-        except OSError as error:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            ours.close()
-            theirs.close()
-            self._log.event(f"cannot start worker {slot}: {error.strerror}")
-            return self._do(self._supervisor.died(slot, self._clock.monotonic(), os.EX_OSERR, 0))
-        if pid == 0:
-            self._become_worker(ours, Birth(slot, theirs, master, crashed))
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        theirs.close()
-        self._pids[slot] = pid
-        self._channels[slot] = ours
-        self._selector.register(ours, selectors.EVENT_READ, slot)
-        return None
-
-    def _become_worker(self, ours: socket.socket, birth: Birth) -> None:
-        """The child's life: it never returns into the master's frames."""
-        code = os.EX_SOFTWARE
-        try:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
-                signal.signal(number, signal.SIG_IGN)
-            ours.close()
-            for channel in self._channels.values():
-                channel.close()
-            self._selector.close()
-            self._wakeup.close()
-            self._wakeup_in.close()
-            code = self._worker_main(birth)
-        except BaseException:
-            # A fault of ours, not of the settings or the machine: here the traceback is what is wanted.
-            traceback.print_exc()
-        finally:
-            _flush_streams()
-            os._exit(code)
-
-    def _send(self, slot: int, message: Message, file: int | None = None) -> None:
-        channel = self._channels.get(slot)
-        if channel is None:
-            return
-        try:
-            socket.send_fds(channel, [message.encode()], [] if file is None else [file])
-        except OSError as error:
-            self._log.event(f"cannot tell worker {slot} to {message.verb} {message.slot}: {error.strerror}")
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            any(crew.reaped(pid, status) for crew in self._crews())
 
     def _renew(self, *, at_once: bool) -> None:
-        for renewal in self._renewals(at_once):
-            message = Message(messages.CERTIFICATE, renewal.number)
-            for slot in list(self._channels):
-                self._send(slot, message, renewal.file)
+        for renewal in self._maker.renewals(at_once):
+            self._current.send_all(Message(messages.CERTIFICATE, renewal.number), renewal.file)
             os.close(renewal.file)
 
     def _reopen(self) -> None:
         self._log.flush()
         try:
-            file = self._reopen_log()
+            file = self._maker.reopen()
         except OSError as error:
             self._log.event(f"SIGUSR1: the old log stays in use: {error.filename}: {error.strerror}")
             return
         if file is not None:
-            for slot in list(self._channels):
-                self._send(slot, Message(messages.LOG), file)
+            for crew in self._crews():
+                crew.send_all(Message(messages.LOG), file)
             self._log.event("SIGUSR1: the log was opened anew")
 
-    def _kill(self, slot: int, number: signal.Signals) -> None:
-        pid = self._pids.get(slot)
-        if pid is not None:
-            os.kill(pid, number)
+    def _forked(self) -> None:
+        """In a child: close what is the master's alone."""
+        for crew in self._crews():
+            crew.forget()
+        self._selector.close()
+        self._wakeup.close()
+        self._wakeup_in.close()
 
 
 def _noted(number: int, frame: object) -> None:
     """Python calls a handler only to be done with it: the wake-up socket has brought the number."""
 
 
-def _flush_streams() -> None:
-    """What is buffered must leave once, not once per process; a stream may be closed or absent."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            if stream is not None:
-                stream.flush()
-        except (OSError, ValueError):
-            pass
+def _nobody(outcome: Outcome) -> None:
+    """Of a signal: nobody waits for the answer, the log has it."""

@@ -1,20 +1,26 @@
-"""What master and worker say to each other over the socket pair of a slot.
+"""What the master and its processes say to each other over a socket pair.
 
-One datagram of a sequenced-packet socket is one message: a word, and for most a slot number.
+One datagram of a sequenced-packet socket is one message: a word, and for most a number.
 
 | message | from | meaning |
 |---|---|---|
-| ``ready`` | worker | it accepts connections |
+| ``ready`` | worker, helper | it accepts connections; one that was born to wait: it could |
+| ``failed TEXT`` | worker, helper | it cannot start, and why |
 | ``adopted K`` | worker | shard K is open here and being delivered |
+| ``refused K`` | worker | shard K cannot be opened here now: another process has it |
+| ``emptied K`` | worker | nothing is left in shard K, which was adopted |
 | ``released K`` | worker | shard K is closed here |
+| ``accept`` | master | accept from now on: for one that was born to wait |
+| ``close N`` | master | listener N is no more: accept what has come and close its sockets |
+| ``drain S`` | master | accept no more, and end with the last session, in S seconds at most |
 | ``adopt K crash``, ``adopt K kill`` | master | open shard K; its last owner ended by a crash, or otherwise |
 | ``release K`` | master | close shard K: its own worker is about to be started |
-| ``watch K`` | master | accept from the sockets of slot K too |
-| ``unwatch K`` | master | slot K has a worker again |
+| ``watch K`` | master | accept from the sockets of the worker of index K too |
+| ``unwatch K`` | master | it has a successor |
 | ``certificate K`` | master | certificate K was replaced; the new one comes as an open file with the message |
 | ``log`` | master | the log's file was opened anew; it comes with the message |
 
-The worker reads end of file when the master is gone. The heartbeat is not a message: it stands in shared
+A process reads end of file when the master is gone. The heartbeat is not a message: it stands in shared
 memory, so that a full socket cannot stop it.
 """
 
@@ -23,8 +29,14 @@ import socket
 from typing import NamedTuple
 
 READY = "ready"
+FAILED = "failed"
 ADOPTED = "adopted"
+REFUSED = "refused"
+EMPTIED = "emptied"
 RELEASED = "released"
+ACCEPT = "accept"
+CLOSE = "close"
+DRAIN = "drain"
 ADOPT = "adopt"
 RELEASE = "release"
 WATCH = "watch"
@@ -35,7 +47,12 @@ LOG = "log"
 _WORDS = {
     READY: 0,
     ADOPTED: 1,
+    REFUSED: 1,
+    EMPTIED: 1,
     RELEASED: 1,
+    ACCEPT: 0,
+    CLOSE: 1,
+    DRAIN: 1,
     ADOPT: 2,
     RELEASE: 1,
     WATCH: 1,
@@ -45,26 +62,31 @@ _WORDS = {
 }
 """How many words follow each verb."""
 
-MAX_SIZE = 64
-"""Bytes of the longest message, with room to spare."""
+MAX_SIZE = 1024
+"""Bytes of the longest message."""
+_LONGEST_TEXT = 300
 
 
 class Message(NamedTuple):
-    """One message; ``slot`` is -1 for ``ready`` and ``log``, the certificate's number for ``certificate``;
-    ``crashed`` matters to ``adopt`` only. ``file`` is the open file that has come with it, or -1."""
+    """One message; ``number`` is that of the shard, process, seconds or the certificate's, -1 where there is none;
+    ``crashed`` matters to ``adopt`` only. ``file`` is the open file that has come with it, or -1; ``text`` is of
+    ``failed``, cut to `_LONGEST_TEXT` characters."""
 
     verb: str
-    slot: int = -1
+    number: int = -1
     crashed: bool = False
     file: int = -1
+    text: str = ""
 
     def encode(self) -> bytes:
         """The wire form."""
-        if self.slot < 0:
+        if self.verb == FAILED:
+            return f"{FAILED} {self.text[:_LONGEST_TEXT]}".encode("utf-8", "backslashreplace")[:MAX_SIZE]
+        if self.number < 0:
             return self.verb.encode("ascii")
         if self.verb == ADOPT:
-            return f"{self.verb} {self.slot} {'crash' if self.crashed else 'kill'}".encode("ascii")
-        return f"{self.verb} {self.slot}".encode("ascii")
+            return f"{self.verb} {self.number} {'crash' if self.crashed else 'kill'}".encode("ascii")
+        return f"{self.verb} {self.number}".encode("ascii")
 
 
 def receive(channel: socket.socket) -> Message | None:
@@ -83,6 +105,8 @@ def receive(channel: socket.socket) -> Message | None:
 
 def decode(data: bytes) -> Message:
     """Read one datagram; raises `ValueError` when it is none of ours."""
+    if data.startswith(b"failed "):
+        return Message(FAILED, text=data.decode("utf-8", "replace").partition(" ")[2])
     verb, *rest = data.decode("ascii").split(" ")
     wrong = ValueError(f"not a control message: {data!r}")
     if _WORDS.get(verb) != len(rest):
@@ -103,10 +127,16 @@ class Renewal(NamedTuple):
 
 
 class Birth(NamedTuple):
-    """What a new worker is told: its ``slot``, its end of the ``channel``, the master's pid, and whether the
-    last worker of the slot ``crashed``."""
+    """What a new process is told: its end of the ``channel``, the master's pid, whether the last one in its place
+    ``crashed``, its ``row`` in the tables of shared memory. A worker besides: its ``slot``, which is the number of
+    its spool shard and names it in the log and among the control sockets, no other process having the same; its
+    ``place`` among the workers of its generation, by which it has its listening sockets; whether it ``waits``
+    for the order to accept."""
 
     slot: int
     channel: socket.socket
     master: int
-    crashed: bool
+    crashed: bool = False
+    row: int = 0
+    place: int = 0
+    waits: bool = False

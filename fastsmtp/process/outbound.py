@@ -70,13 +70,13 @@ class ClockFile:
 
 
 class Outbound:
-    """Made on the loop's thread, for the worker in ``slot``; mail of its own enters by ``intake``. ``sites`` counts
-    what all workers have."""
+    """Made on the loop's thread, for the worker that has ``row`` in ``sites``, which counts what all workers have;
+    mail of its own enters by ``intake``."""
 
     def __init__(
         self,
         settings: Settings,
-        slot: int,
+        row: int,
         *,
         sites: SiteTable,
         router: Router,
@@ -86,7 +86,7 @@ class Outbound:
         clock: Clock,
     ) -> None:
         self._settings = settings
-        self._slot = slot
+        self._row = row
         self._sites = sites
         self._intake = intake
         self._loop = loop
@@ -141,12 +141,12 @@ class Outbound:
             time=clock_file.time,
             settings=settings.queue,
             limits=settings.queue.board_limits(settings.workers, shard),
-            claims=self._sites.worker(self._slot),
+            claims=self._sites.worker(self._row),
             suspects=suspects,
             door=self._intake,
             loop=self._loop,
             rng=self._rng,
-            tallies=self._report.snapshot if shard == self._slot else list,
+            tallies=self._report.snapshot if shard == self._row else list,
         )
 
     def forget(self, box: RelayBox) -> None:

@@ -5,7 +5,7 @@ Its own shard takes mail in and is delivered from; an adopted one is only delive
 
 import asyncio
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ from fastsmtp.limits.sites import SiteTable
 from fastsmtp.mail.envelope import Envelope, Recipient
 from fastsmtp.process.account_desk import EmbeddedDesk
 from fastsmtp.process.control import Control
-from fastsmtp.process.errors import StartError
+from fastsmtp.process.errors import ShardTaken, StartError
 from fastsmtp.process.gauges import Gauges
 from fastsmtp.process.ledger import keep_ledger
 from fastsmtp.process.mail_desk import make_mail_desk
@@ -34,6 +34,7 @@ from fastsmtp.process.outbound import Outbound
 from fastsmtp.process.route_names import RouteNames
 from fastsmtp.process.routing import SettingsSource
 from fastsmtp.process.settings import Settings, watched_places
+from fastsmtp.process.shared import Regions
 from fastsmtp.process.sockets import Listener
 from fastsmtp.process.worker import ProtocolFactory
 from fastsmtp.queue.local import LocalRunner
@@ -44,7 +45,7 @@ from fastsmtp.routing.route import Expansion
 from fastsmtp.routing.router import Router
 from fastsmtp.session.auth import Logins
 from fastsmtp.session.service import SessionService
-from fastsmtp.spool.base import SpoolError, SpoolFull
+from fastsmtp.spool.base import SpoolError, SpoolFull, SpoolTaken
 from fastsmtp.spool.filter import Filter
 from fastsmtp.spool.lmdb import LmdbSpool
 from fastsmtp.spool.load import SpoolLoad
@@ -87,14 +88,15 @@ class MailServices:
         loop: asyncio.AbstractEventLoop,
         log: MailLog,
         *,
+        row: int,
         settings: Settings,
         source: SettingsSource,
         guard: ConnectionGuard,
         limits: LimitTable,
         pressure: PressureBoard,
         sites: SiteTable,
-        suspects: Mapping[int, memoryview],
-        remote_suspects: Mapping[int, memoryview],
+        suspects: Regions,
+        remote_suspects: Regions,
         certificates: CertificateStore | None,
         metrics: MetricTable,
         clock: Clock,
@@ -103,6 +105,7 @@ class MailServices:
         self._metrics = metrics
         self._gauges = Gauges(log.meter, clock)
         self._slot = slot
+        self._row = row
         self._loop = loop
         self._log = log
         self._settings = settings
@@ -123,6 +126,8 @@ class MailServices:
         self._clock = clock
         self._shards: dict[int, _Shard] = {}
         self._ledger: LedgerKeeper | None = None
+        self._emptied: set[int] = set()
+        """Adopted shards that were told to be empty."""
         self._accounts: Backend
         self._tokens: Tokens | None
         self._limits: Counter
@@ -143,7 +148,7 @@ class MailServices:
         intake = Intake(spool, hostname=settings.hostname, clock=self._clock, hops=settings.limits.hops)
         self._outbound = Outbound(
             settings,
-            self._slot,
+            self._row,
             sites=self._sites,
             router=router,
             intake=intake,
@@ -165,7 +170,7 @@ class MailServices:
             listeners=settings.listeners,
             intake=intake,
             router=router,
-            guard=self._guard.worker(self._slot),
+            guard=self._guard.worker(self._row),
             limits=self._limits,
             pressure=self._pressure,
             log=self._log,
@@ -235,7 +240,11 @@ class MailServices:
         except CertificateError as error:
             self._log.event(f"tls.certificates[{certificate}]: the old certificate stays in use: {error}")
 
-    def tick(self) -> None:
+    def sessions(self) -> int:
+        """See `Services.sessions`."""
+        return len(self._sessions.connections)
+
+    def tick(self) -> list[int]:
         """See `Services.tick`."""
         self._sessions.tick()
         self._accounts.tick()
@@ -243,11 +252,15 @@ class MailServices:
             self._tokens.tick()
         self._reloader.tick()
         self._outbound.tick()
-        self._pressure.tick({number: held.spool.messages() for number, held in list(self._shards.items())})
+        waiting = {number: held.spool.messages() for number, held in list(self._shards.items())}
+        self._pressure.tick(waiting)
         for shard in list(self._shards.values()):
             if shard.remote is not None:
                 shard.remote.tick()
         self._tell()
+        empty = {number for number, messages in waiting.items() if not messages and number != self._slot}
+        told, self._emptied = self._emptied, empty
+        return sorted(empty - told)
 
     def _tell(self) -> None:
         """The figures that are looked at, not counted."""
@@ -321,6 +334,8 @@ class MailServices:
         )
         try:
             spool.start()
+        except SpoolTaken as error:
+            raise ShardTaken(str(error)) from None
         except SpoolError as error:
             code = os.EX_TEMPFAIL if isinstance(error, SpoolFull) else os.EX_IOERR
             raise StartError(str(error), code) from None
@@ -351,7 +366,7 @@ class MailServices:
         def hold(queue_id: str) -> None:
             spool.search.apply(Filter(ids=(queue_id,)), "hold", b"", lambda error, changed: None)
 
-        return Suspects(self._remote_suspects[number], crashed=crashed, hold=hold, event=self._log.event)
+        return Suspects(self._remote_suspects.of(number), crashed=crashed, hold=hold, event=self._log.event)
 
     def _path(self, number: int) -> Path:
         return self._settings.data_dir / "spool" / str(number)
@@ -366,7 +381,7 @@ class MailServices:
             mailboxes,
             log=self._log,
             clock=self._clock,
-            suspects=SuspectBoard(self._suspects[number]),
+            suspects=SuspectBoard(self._suspects.of(number)),
             hold=settings.delivery.hold,
             successes=self._outbound.successes.delivered,
         )

@@ -105,6 +105,16 @@ class Settings(Struct, frozen=True, kw_only=True):
             extra={"unit": "seconds"},
         ),
     ] = 10
+    drain_grace: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=86_400,
+            description="How long sessions may go on that began before a reload, an upgrade or `fastsmtp drain`; "
+            "then they get `shutdown_grace`.",
+            extra={"unit": "seconds"},
+        ),
+    ] = 3600
     banner_delay: Annotated[
         float,
         Meta(

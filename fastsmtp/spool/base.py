@@ -10,6 +10,10 @@ class SpoolError(Exception):
     """The spool cannot do what was asked; the text is one line for the operator."""
 
 
+class SpoolTaken(SpoolError):
+    """Another process has it open."""
+
+
 class SpoolFull(SpoolError):
     """No room: disk, map or reserve. Answered 452 4.3.1; passes by itself when there is room again."""
 

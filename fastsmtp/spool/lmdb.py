@@ -10,7 +10,7 @@ from pathlib import Path
 from fastsmtp.clock import Clock
 from fastsmtp.mail.envelope import Envelope
 from fastsmtp.mail.ids import IdMaker
-from fastsmtp.spool.base import BodyFile, Done, SpoolError, SpoolFailed
+from fastsmtp.spool.base import BodyFile, Done, SpoolError, SpoolFailed, SpoolTaken
 from fastsmtp.spool.bodies import BodyPool, FileBody
 from fastsmtp.spool.changes import Job
 from fastsmtp.spool.faults import no_fault
@@ -27,7 +27,7 @@ from fastsmtp.spool.search import Search
 from fastsmtp.spool.settings import JOURNAL_REGIONS, Durability, SpoolSettings
 from fastsmtp.spool.tables import APPLIED, DATABASES, HELD, MAIL, PACK, RELAY, STATE, WAIT, Tables
 from fastsmtp.spool.writer import Writer, most_bytes
-from fastsmtp.store import StorageError, Store, StoreError
+from fastsmtp.store import StorageError, Store, StoreError, StoreTaken
 from fastsmtp.telemetry.maillog import MailLog
 
 _WRITTEN_AT_START = 3
@@ -143,6 +143,8 @@ class LmdbSpool:
         """Lock, open, clean up what a crash left, begin to write. Raises `SpoolError` with one clear line."""
         try:
             self._store.open()
+        except StoreTaken as error:
+            raise SpoolTaken(str(error)) from None
         except StoreError as error:
             raise SpoolError(str(error)) from None
         try:

@@ -87,7 +87,7 @@ class World:
         """Refused logins that wait: how long, and what tells them."""
         self.pressure = Pressure(
             PressureSettings(),
-            PressureBoard([0]),
+            PressureBoard(1),
             places=[self.machine.disk],
             workers=1,
             event=self.log.event,

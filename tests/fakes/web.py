@@ -24,7 +24,7 @@ from fastsmtp.mailbox.settings import MailboxSettings
 from fastsmtp.process.routing import SettingsSource
 from fastsmtp.process.services import MailServices
 from fastsmtp.process.settings import Settings, default_settings
-from fastsmtp.process.shared import regions
+from fastsmtp.process.shared import Regions
 from fastsmtp.process.web import WebServices
 from fastsmtp.queue.suspects import Suspects
 from fastsmtp.spool.settings import SpoolSettings
@@ -146,14 +146,15 @@ async def serving(settings: Settings) -> AsyncIterator[WebServer]:
         0,
         loop,
         log,
+        row=0,
         settings=settings,
         source=SettingsSource(None, settings, None),
         guard=ConnectionGuard(1, settings.limits),
-        pressure=PressureBoard([0]),
+        pressure=PressureBoard(1),
         limits=LimitTable((), clock),
         sites=SiteTable(1, 20, 0, clock),
-        suspects=regions([0], SuspectBoard.BYTES),
-        remote_suspects=regions([0], Suspects.BYTES),
+        suspects=Regions(1, SuspectBoard.BYTES),
+        remote_suspects=Regions(1, Suspects.BYTES),
         certificates=None,
         metrics=table,
         clock=clock,

@@ -61,6 +61,8 @@ class Load:
     parameters: str = ""
     sent: list[Sent] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    """Sessions that were refused, or ended by the server."""
     _stopping: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
 
@@ -92,6 +94,7 @@ class Load:
                 with Wire(self.address, timeout=self.timeout) as wire:
                     assert wire.banner is not None
                     if wire.banner.code != 220 or wire.command("EHLO client.example").code != 250:
+                        self.lost.append(f"session {number}: {wire.banner}")
                         time.sleep(0.02)
                         continue
                     for _ in range(self.mix.per_connection):
@@ -99,10 +102,12 @@ class Load:
                             break
                         count += 1
                         if not self._one(wire, f"load-{self.seed}-{number}-{count}", count, chance):
+                            self.lost.append(f"session {number}: ended at message {count}")
                             break
                         if self.mix.rest:
                             self._stopping.wait(self.mix.rest)
-            except (Gone, OSError):
+            except (Gone, OSError) as error:
+                self.lost.append(f"session {number}: {error!r} at message {count}")
                 time.sleep(0.02)
             except AssertionError as error:
                 self.faults.append(f"session {number}: {error}")

@@ -28,7 +28,7 @@ class Workers:
         self.machine.spaces[MAILBOXES] = Space(PLENTY, PLENTY)
         self.events: list[str] = []
         self.queued = [0, 0]
-        board = PressureBoard([0, 1, 7])
+        board = PressureBoard(8)
         self.each = [
             Pressure(
                 settings,
@@ -208,7 +208,7 @@ def hanging() -> Iterator[HangingMachine]:
 def test_a_file_system_that_hangs_holds_up_nobody(hanging: HangingMachine) -> None:
     pressure = Pressure(
         SETTINGS,
-        PressureBoard([0]),
+        PressureBoard(1),
         places=[MAILBOXES, FakeMachine.disk],
         workers=1,
         event=lambda line: None,

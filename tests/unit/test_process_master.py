@@ -3,29 +3,64 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
 from fastsmtp.clock import SystemClock
 from fastsmtp.process import messages
-from fastsmtp.process.master import Master
+from fastsmtp.process.crew import Generation
+from fastsmtp.process.errors import StartError
+from fastsmtp.process.master import Master, NotYet, Refusal
 from fastsmtp.process.messages import Birth, Message, Renewal
-from fastsmtp.process.shared import Heartbeats
+from fastsmtp.process.shared import Heartbeats, Rows
 from fastsmtp.process.supervisor import Supervisor
 from fastsmtp.telemetry.maillog import MailLog
 
 WORKERS = 2
+ROWS = 8
 
 
 def obedient(birth: Birth) -> int:
-    """Says it is ready, and ends with 0 when told to, or when the master is gone."""
+    """Says it is ready, obeys, and ends with 0 when told to, or when the master is gone."""
+    birth.channel.setblocking(True)
+    signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+    birth.channel.send(Message(messages.READY).encode())
+    while data := birth.channel.recv(messages.MAX_SIZE):
+        order = messages.decode(data)
+        if order.verb == messages.ADOPT:
+            birth.channel.send(Message(messages.ADOPTED, order.number).encode())
+        elif order.verb == messages.RELEASE:
+            birth.channel.send(Message(messages.RELEASED, order.number).encode())
+        elif order.verb == messages.DRAIN:
+            return 0
+    return 0
+
+
+def lingering(birth: Birth) -> int:
+    """As one whose sessions never end: only SIGTERM does it."""
     birth.channel.setblocking(True)
     signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     birth.channel.send(Message(messages.READY).encode())
     while birth.channel.recv(messages.MAX_SIZE):
         pass
+    return 0
+
+
+def hapless(birth: Birth) -> int:
+    """Cannot start, and says why."""
+    birth.channel.send(Message(messages.FAILED, text="no room").encode())
+    return os.EX_TEMPFAIL
+
+
+def never(birth: Birth) -> int:
+    """Does not get ready."""
+    birth.channel.setblocking(True)
+    signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+    birth.channel.recv(messages.MAX_SIZE)
     return 0
 
 
@@ -60,10 +95,60 @@ def faulty(birth: Birth) -> int:
     raise RuntimeError("a fault for this test")
 
 
-class RunningMaster:
-    """A master in a process of its own; what it calls back is told by words in a pipe."""
+class Makes:
+    """A `Maker` whose first generation is of ``first`` and whose others are of ``others`` in turn: a life, or why
+    there is none. The last one stays. What it is told it says in a pipe."""
 
-    def __init__(self, worker_main: Callable[[Birth], int]) -> None:
+    def __init__(self, say: int, first: "Life", others: Sequence["Life | Exception"]) -> None:
+        self._say = say
+        self._first = first
+        self._others = list(others) or [first]
+        self._number = 1
+
+    def first(self) -> Generation:
+        return Generation(1, Supervisor(range(WORKERS), grace=1.0, watching=True), self._first, 60)
+
+    def next(self, taken: set[int], orphans: set[int]) -> Generation:
+        other = self._others[0] if len(self._others) == 1 else self._others.pop(0)
+        if isinstance(other, Exception):
+            raise other
+        free = [shard for shard in range(100) if shard not in taken][:WORKERS]
+        supervisor = Supervisor(free, grace=1.0, watching=True, waits=True)
+        return Generation(self._number + 1, supervisor, other, 60)
+
+    def begin(self) -> tuple[list[int], list[str]]:
+        _write(self._say, "begun ")
+        self._number += 1
+        return [0], ["workers: 1 -> 2"]
+
+    def give_up(self) -> None:
+        _write(self._say, "given-up ")
+
+    def announce(self) -> None:
+        _write(self._say, "announced ")
+
+    def stop(self) -> None:
+        _write(self._say, "stopping ")
+
+    def ended(self, row: int, orderly: bool) -> None:
+        _write(self._say, f"ended{row}{'' if orderly else '!'} ")
+
+    def renewals(self, at_once: bool) -> list[Renewal]:
+        return [Renewal(3, _memory(b"key"))] if at_once else []
+
+    def reopen(self) -> int | None:
+        return _memory(b"log")
+
+
+Life = Callable[[Birth], int]
+
+
+class RunningMaster:
+    """A master in a process of its own; what its maker hears is told by words in a pipe, as its log is."""
+
+    def __init__(
+        self, first: Life, *others: Life | Exception, patience: float = 60.0, room: float = 60.0
+    ) -> None:
         self._said, say = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
@@ -72,16 +157,13 @@ class RunningMaster:
             code = 99
             try:
                 code = Master(
-                    Supervisor(WORKERS, [], 1.0, watching=True),
-                    worker_main,
-                    beats=Heartbeats(WORKERS),
+                    Makes(say, first, others),
+                    rows=Rows(ROWS),
+                    beats=Heartbeats(ROWS),
                     clock=clock,
                     log=MailLog(clock, slot=None, fd=say),
-                    announce=lambda: _write(say, "announced "),
-                    stopping=lambda: _write(say, "stopping "),
-                    worker_died=lambda slot: _write(say, f"died{slot} "),
-                    renewals=lambda at_once: [Renewal(3, _memory(b"key"))] if at_once else [],
-                    reopen=lambda: _memory(b"log"),
+                    patience=patience,
+                    room_patience=room,
                 ).run()
             finally:
                 os._exit(code)
@@ -91,7 +173,7 @@ class RunningMaster:
 
     def wait_for(self, word: str) -> None:
         """Until the master has called back with ``word``."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 10
         while word not in self.text:
             assert time.monotonic() < deadline, f"waited for {word!r} in vain, got {self.text!r}"
             try:
@@ -123,12 +205,12 @@ def _write(fd: int, text: str) -> None:
 
 
 @pytest.fixture
-def masters() -> Iterator[Callable[[Callable[[Birth], int]], RunningMaster]]:
+def masters() -> Iterator["Start"]:
     """Starts masters; none of them outlives the test."""
     started: list[RunningMaster] = []
 
-    def start(worker_main: Callable[[Birth], int]) -> RunningMaster:
-        started.append(RunningMaster(worker_main))
+    def start(*lives: Life | Exception, **options: float) -> RunningMaster:
+        started.append(RunningMaster(*lives, **options))  # type: ignore[arg-type]
         return started[-1]
 
     yield start
@@ -137,7 +219,7 @@ def masters() -> Iterator[Callable[[Callable[[Birth], int]], RunningMaster]]:
             master.end(signal.SIGKILL)
 
 
-Start = Callable[[Callable[[Birth], int]], RunningMaster]
+Start = Callable[..., RunningMaster]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -154,7 +236,7 @@ def test_a_dead_worker_is_reported_and_replaced(masters: Start) -> None:
     master.wait_for("announced")
     before = master.workers()
     os.kill(before[0], signal.SIGKILL)
-    master.wait_for("died0")
+    master.wait_for("ended0!")
     deadline = time.monotonic() + 20
     while len(master.workers()) < WORKERS:
         assert time.monotonic() < deadline
@@ -166,10 +248,9 @@ def test_a_dead_worker_is_reported_and_replaced(masters: Start) -> None:
 def test_harmless_signals(masters: Start) -> None:
     master = masters(obedient)
     master.wait_for("announced")
-    for number in (signal.SIGHUP, signal.SIGPIPE):
-        os.kill(master.pid, number)
+    os.kill(master.pid, signal.SIGPIPE)
     assert master.end(signal.SIGTERM) == 0
-    assert "died" not in master.text.partition("stopping")[0]
+    assert "ended" not in master.text.partition("stopping")[0]
 
 
 def test_a_certificate_goes_to_every_worker_at_a_hangup(masters: Start) -> None:
@@ -197,3 +278,106 @@ def test_workers_that_cannot_start_end_the_master_with_their_code(masters: Start
 
 def test_a_fault_in_a_worker_never_reaches_the_masters_frames(masters: Start) -> None:
     assert masters(faulty).end() == os.EX_SOFTWARE
+
+
+def test_a_generation_follows_another(masters: Start) -> None:
+    master = masters(obedient)
+    master.wait_for("announced")
+    before = set(master.workers())
+    os.kill(master.pid, signal.SIGHUP)
+    master.wait_for("generation 1 has ended")
+    assert not before & set(master.workers())
+    assert len(master.workers()) == WORKERS
+    assert "reload: workers: 1 -> 2" in master.text
+    # What the first had open is the second's now.
+    master.wait_for("worker 2 has adopted spool shard 0")
+    master.wait_for("worker 3 has adopted spool shard 1")
+    assert master.end(signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        (hapless, "cannot start: no room"),
+        (failing, "cannot start: it ended by exit code 78"),
+        (Refusal(["hostname: wrong"]), "hostname: wrong"),
+    ],
+)
+def test_a_generation_that_cannot_be_leaves_the_one_that_is(
+    masters: Start, other: Life | Exception, why: str
+) -> None:
+    master = masters(obedient, other)
+    master.wait_for("announced")
+    before = master.workers()
+    os.kill(master.pid, signal.SIGHUP)
+    master.wait_for("reload refused: ")
+    master.wait_for(why)
+    deadline = time.monotonic() + 20
+    while len(master.workers()) > WORKERS:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert master.workers() == before
+    assert master.end(signal.SIGTERM) == 0
+
+
+def test_a_generation_that_does_not_get_ready_is_given_up(masters: Start) -> None:
+    master = masters(obedient, never, obedient, patience=0.1)
+    master.wait_for("announced")
+    os.kill(master.pid, signal.SIGHUP)
+    master.wait_for("reload refused: the new generation was not ready within 0.1 s")
+    master.wait_for("generation 2 has ended")
+    assert master.end(signal.SIGTERM) == 0
+
+
+def test_reloads_at_once_are_one_after_the_other(masters: Start) -> None:
+    master = masters(obedient)
+    master.wait_for("announced")
+    for _ in range(5):
+        os.kill(master.pid, signal.SIGHUP)
+        master.wait_for("reading settings")
+    master.wait_for("generation 1 has ended")
+    assert master.end(signal.SIGTERM) == 0
+
+
+def test_generations_live_side_by_side_until_the_rows_are_used_up(masters: Start) -> None:
+    """Four generations of two have eight rows: the fifth comes when the first has been ended."""
+    master = masters(lingering, room=0.0)
+    master.wait_for("announced")
+    for number in range(2, 5):
+        os.kill(master.pid, signal.SIGHUP)
+        master.wait_for(f"generation {number} serves")
+    assert len(master.workers()) == 4 * WORKERS
+    os.kill(master.pid, signal.SIGHUP)
+    master.wait_for("generation 1 ends, to make room for another")
+    master.wait_for("generation 5 serves")
+    assert len(master.workers()) == 4 * WORKERS
+    assert master.end(signal.SIGTERM) == 0
+
+
+def test_a_generation_waits_for_shards_to_be_given_back(masters: Start) -> None:
+    master = masters(obedient, NotYet([0]), obedient)
+    master.wait_for("announced")
+    os.kill(master.pid, signal.SIGHUP)
+    master.wait_for("generation 2 serves")
+    assert master.end(signal.SIGTERM) == 0
+
+
+def test_a_stop_during_a_reload_ends_both_generations(masters: Start) -> None:
+    master = masters(obedient, never)
+    master.wait_for("announced")
+    os.kill(master.pid, signal.SIGHUP)
+    master.wait_for("reading settings")
+    assert master.end(signal.SIGTERM) == 0
+    assert "generation 2 serves" not in master.text
+
+
+def test_sockets_that_cannot_listen_refuse_a_reload(masters: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    def taken(self: Makes) -> tuple[list[int], list[str]]:
+        raise StartError("cannot listen on 127.0.0.1:25: another program does")
+
+    monkeypatch.setattr(Makes, "begin", taken)
+    master = masters(obedient)
+    master.wait_for("announced")
+    os.kill(master.pid, signal.SIGHUP)
+    master.wait_for("reload refused: cannot listen on 127.0.0.1:25")
+    assert master.end(signal.SIGTERM) == 0

@@ -22,12 +22,24 @@ from fastsmtp.process.messages import MAX_SIZE, Message, decode, receive
         (Message(messages.UNWATCH, 1), b"unwatch 1"),
         (Message(messages.CERTIFICATE, 2), b"certificate 2"),
         (Message(messages.LOG), b"log"),
+        (Message(messages.ACCEPT), b"accept"),
+        (Message(messages.CLOSE, 0), b"close 0"),
+        (Message(messages.DRAIN, 3600), b"drain 3600"),
+        (Message(messages.REFUSED, 4), b"refused 4"),
+        (Message(messages.EMPTIED, 4), b"emptied 4"),
+        (Message(messages.FAILED, text="no room: \u20ac 5"), "failed no room: \u20ac 5".encode()),
     ],
 )
 def test_there_and_back(message: Message, wire: bytes) -> None:
     assert message.encode() == wire
     assert decode(wire) == message
     assert len(wire) <= MAX_SIZE
+
+
+def test_a_long_reason_is_cut() -> None:
+    data = Message(messages.FAILED, text="\u20ac" * 2000).encode()
+    assert len(data) <= MAX_SIZE
+    assert decode(data).text == "\u20ac" * 300
 
 
 @pytest.mark.parametrize(

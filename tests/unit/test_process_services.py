@@ -19,7 +19,7 @@ from fastsmtp.process.errors import StartError
 from fastsmtp.process.routing import SettingsSource
 from fastsmtp.process.services import MailServices
 from fastsmtp.process.settings import Settings, default_settings
-from fastsmtp.process.shared import regions
+from fastsmtp.process.shared import Regions
 from fastsmtp.process.sockets import Listener
 from fastsmtp.queue.local import LocalRunner
 from fastsmtp.queue.suspects import Suspects
@@ -44,14 +44,15 @@ async def running(settings: Settings, slot: int = 0) -> AsyncIterator[MailServic
         slot,
         asyncio.get_running_loop(),
         MailLog(clock, slot=slot, fd=os.open(os.devnull, os.O_WRONLY)),
+        row=slot,
         settings=settings,
         source=SettingsSource(None, settings, None),
         guard=ConnectionGuard(2, settings.limits),
-        pressure=PressureBoard([0, 1]),
+        pressure=PressureBoard(2),
         limits=LimitTable((), clock),
         sites=SiteTable(2, 20, 0, clock),
-        suspects=regions([0, 1], SuspectBoard.BYTES),
-        remote_suspects=regions([0, 1], Suspects.BYTES),
+        suspects=Regions(2, SuspectBoard.BYTES),
+        remote_suspects=Regions(2, Suspects.BYTES),
         certificates=None,
         metrics=MetricTable(clock.now()),
         clock=clock,

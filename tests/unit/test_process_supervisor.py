@@ -6,20 +6,20 @@ from collections.abc import Sequence
 import pytest
 
 from fastsmtp.process import messages
-from fastsmtp.process.messages import Message
-from fastsmtp.process.supervisor import (
-    BEAT_LIMIT,
-    KILL_AFTER,
-    START_LIMIT,
+from fastsmtp.process.actions import (
     Action,
     Announce,
+    Failed,
     Finish,
     Fork,
     Kill,
+    Orphan,
+    Prepared,
     Say,
     Send,
-    Supervisor,
 )
+from fastsmtp.process.messages import Message
+from fastsmtp.process.supervisor import BEAT_LIMIT, KILL_AFTER, START_LIMIT, Supervisor
 
 SEGV = int(signal.SIGSEGV)
 KILLED = int(signal.SIGKILL)
@@ -49,7 +49,7 @@ def done(actions: Sequence[Action]) -> list[Action]:
 
 def running(workers: int, leftovers: Sequence[int] = (), *, watching: bool = True) -> Supervisor:
     """All workers ready at second 0."""
-    supervisor = Supervisor(workers, leftovers, GRACE, watching=watching)
+    supervisor = Supervisor(range(workers), leftovers, grace=GRACE, watching=watching)
     supervisor.start(0)
     for slot in range(workers):
         supervisor.ready(slot, 0)
@@ -57,7 +57,7 @@ def running(workers: int, leftovers: Sequence[int] = (), *, watching: bool = Tru
 
 
 def test_a_start_is_announced_once_all_serve() -> None:
-    supervisor = Supervisor(2, [], GRACE, watching=True)
+    supervisor = Supervisor(range(2), grace=GRACE, watching=True)
     assert supervisor.start(0) == [Fork(0, False), Fork(1, False)]
     assert supervisor.ready(1, 0.1) == []
     assert supervisor.ready(0, 0.2) == [Announce()]
@@ -139,7 +139,7 @@ def test_duties_are_spread() -> None:
     for slot in (0, 1):
         supervisor.died(slot, 10, 0, KILLED)
     adopters = {
-        action.slot
+        action.place
         for slot in (0, 1)
         for action in supervisor.died(slot, 11, 0, KILLED)
         if isinstance(action, Send) and action.message.verb == messages.ADOPT
@@ -148,7 +148,7 @@ def test_duties_are_spread() -> None:
 
 
 def test_shards_of_former_slots_are_drained_by_a_fixed_worker() -> None:
-    supervisor = Supervisor(2, [2, 3, 4], GRACE, watching=True)
+    supervisor = Supervisor(range(2), [2, 3, 4], grace=GRACE, watching=True)
     supervisor.start(0)
     assert done(supervisor.ready(0, 0)) == [adopt(0, 2), adopt(0, 4)]
     assert done(supervisor.ready(1, 0)) == [adopt(1, 3), Announce()]
@@ -158,14 +158,14 @@ def test_shards_of_former_slots_are_drained_by_a_fixed_worker() -> None:
 
 
 def test_when_no_worker_can_start_the_master_ends_with_their_code() -> None:
-    supervisor = Supervisor(2, [], GRACE, watching=True)
+    supervisor = Supervisor(range(2), grace=GRACE, watching=True)
     supervisor.start(0)
     assert done(supervisor.died(1, 0.1, 78, 0)) == []
     assert done(supervisor.died(0, 0.2, 78, 0)) == [Finish(78)]
 
 
 def test_when_some_can_start_the_others_are_tried_again() -> None:
-    supervisor = Supervisor(2, [], GRACE, watching=True)
+    supervisor = Supervisor(range(2), grace=GRACE, watching=True)
     supervisor.start(0)
     assert done(supervisor.died(1, 0.1, 73, 0)) == []
     assert done(supervisor.ready(0, 0.2)) == [Fork(1, False)]
@@ -176,7 +176,7 @@ def test_a_stop_drains_and_ends_with_0() -> None:
     supervisor = running(2)
     assert supervisor.stop(5) == [Kill(0, signal.SIGTERM), Kill(1, signal.SIGTERM)]
     assert supervisor.died(0, 6, 0, 0) == []
-    assert supervisor.died(1, 7, 0, 0) == [Say("stopped: exit code 0"), Finish(0)]
+    assert supervisor.died(1, 7, 0, 0) == [Finish(0)]
 
 
 def test_a_second_stop_kills() -> None:
@@ -184,10 +184,7 @@ def test_a_second_stop_kills() -> None:
     supervisor.stop(5)
     assert done(supervisor.stop(6)) == [Kill(0, signal.SIGKILL), Kill(1, signal.SIGKILL)]
     supervisor.died(0, 6, 0, KILLED)
-    assert supervisor.died(1, 6, 0, KILLED) == [
-        Say("stopped: exit code 70, 2 workers had to be killed"),
-        Finish(70),
-    ]
+    assert supervisor.died(1, 6, 0, KILLED) == [Finish(70, killed=2)]
 
 
 def test_a_stop_that_takes_too_long_kills() -> None:
@@ -197,7 +194,7 @@ def test_a_stop_that_takes_too_long_kills() -> None:
     assert supervisor.tick(14, {}) == []
     assert done(supervisor.tick(20, {})) == [Kill(0, signal.SIGKILL)]
     assert done(supervisor.tick(26, {})) == [Kill(0, signal.SIGKILL)]
-    assert Say("stopped: exit code 70, 1 worker had to be killed") in supervisor.died(0, 27, 0, KILLED)
+    assert supervisor.died(0, 27, 0, KILLED) == [Finish(70, killed=1)]
 
 
 def test_a_stop_in_a_pause_needs_nobody() -> None:
@@ -220,7 +217,7 @@ def test_nothing_is_started_during_a_stop() -> None:
 
 @pytest.mark.parametrize(("ready", "limit"), [(True, BEAT_LIMIT), (False, START_LIMIT)])
 def test_a_worker_without_a_heartbeat_is_ended(ready: bool, limit: float) -> None:
-    supervisor = Supervisor(1, [], GRACE, watching=True)
+    supervisor = Supervisor(range(1), grace=GRACE, watching=True)
     supervisor.start(0)
     if ready:
         supervisor.ready(0, 0)
@@ -241,3 +238,181 @@ def test_a_successor_that_cannot_start_leaves_the_suspicion_to_the_next() -> Non
     supervisor = running(2)
     supervisor.died(0, 10, 0, SEGV)
     assert adopt(1, 0, crashed=True) in supervisor.died(0, 10.1, 74, 0)
+
+
+# --- helpers ----------------------------------------------------------------------------------
+
+
+def test_a_helper_is_beside_the_workers_and_holds_nothing_up() -> None:
+    supervisor = Supervisor(range(2), grace=GRACE, watching=True, helpers=["web"])
+    assert supervisor.start(0) == [Fork(0, False), Fork(1, False), Fork(2, False)]
+    assert supervisor.names() == ["worker 0", "worker 1", "web"]
+    supervisor.ready(0, 0.1)
+    assert supervisor.ready(1, 0.1) == [Announce()]
+    # It cannot start: it is tried again after growing pauses, and nobody stands in for it.
+    assert done(supervisor.died(2, 0.2, 69, 0)) == [Fork(2, False)]
+    assert done(supervisor.died(2, 0.3, 69, 0)) == []
+    assert supervisor.deadline() == 1.3
+    assert supervisor.tick(1.3, {}) == [Fork(2, False)]
+    assert supervisor.ready(2, 1.4) == []
+    assert supervisor.stop(5) == [Kill(place, signal.SIGTERM) for place in range(3)]
+
+
+def test_a_helper_without_a_worker_is_no_server() -> None:
+    supervisor = Supervisor(range(1), grace=GRACE, watching=True, helpers=["web"])
+    supervisor.start(0)
+    assert supervisor.ready(1, 0.1) == []
+    assert supervisor.died(0, 0.2, 78, 0) == [Kill(1, signal.SIGTERM)]
+    assert supervisor.died(1, 0.3, 0, 0) == [Finish(78)]
+
+
+# --- generations ------------------------------------------------------------------------------
+
+
+def next_one(shards: Sequence[int], orphans: Sequence[int] = (), **options: object) -> Supervisor:
+    """One that waits, started at second 10."""
+    supervisor = Supervisor(shards, orphans, grace=GRACE, watching=True, waits=True, **options)  # type: ignore[arg-type]
+    supervisor.start(10)
+    return supervisor
+
+
+def test_a_generation_that_waits_is_opened_when_all_are_ready() -> None:
+    supervisor = Supervisor([2, 3], [7], grace=GRACE, watching=True, helpers=["web"], waits=True)
+    assert supervisor.start(10) == [Fork(0, False, True), Fork(1, False, True), Fork(2, False, True)]
+    assert supervisor.ready(1, 11) == []
+    assert supervisor.ready(0, 11) == []
+    assert supervisor.ready(2, 11) == [Prepared()]
+    accept = Message(messages.ACCEPT)
+    assert supervisor.open() == [Send(0, accept), Send(1, accept), adopt(1, 7), Announce()]
+    # From now on it is as any other.
+    assert Fork(0, False, False) in supervisor.died(0, 50, 0, KILLED)
+
+
+def test_one_that_cannot_start_ends_a_generation_that_waits() -> None:
+    supervisor = next_one([2, 3])
+    supervisor.explained(1, "no room")
+    assert supervisor.died(1, 11, 75, 0) == [Failed("worker 3 cannot start: no room", 75)]
+    assert supervisor.stop(11) == [Kill(0, signal.SIGTERM)]
+    assert supervisor.died(0, 12, 0, 0) == [Finish(0)]
+
+
+def test_a_signal_that_ends_one_of_a_generation_that_waits_is_named() -> None:
+    (failed,) = next_one([2]).died(0, 11, 0, SEGV)
+    assert failed == Failed("worker 2 cannot start: it ended by signal SIGSEGV; the log says more", 0)
+
+
+def drained(place: int) -> Send:
+    return Send(place, Message(messages.DRAIN, 60))
+
+
+def test_a_generation_retires_with_its_sessions_and_leaves_its_shards() -> None:
+    supervisor = running(2, [5])
+    assert supervisor.retire(10, 60) == [release(1, 5), drained(0), drained(1)]
+    assert not supervisor.stopping
+    assert supervisor.released(5, 1, 10.1) == [Orphan(5, False)]
+    assert supervisor.died(1, 20, 0, 0) == [Orphan(1, False)]
+    # One that dies is not started again.
+    assert supervisor.died(0, 30, 0, SEGV) == [Orphan(0, True), Finish(0)]
+
+
+def test_one_that_dies_before_it_has_given_back_leaves_all_it_had() -> None:
+    supervisor = running(2, [4])
+    supervisor.retire(10, 60)
+    assert supervisor.died(0, 11, 0, SEGV) == [Orphan(0, True), Orphan(4, True)]
+    assert supervisor.released(4, 0, 11) == []
+
+
+def test_what_stands_in_at_the_time_is_left_too() -> None:
+    supervisor = running(2)
+    supervisor.died(0, 5, 0, KILLED)
+    assert adopt(1, 0, crashed=True) in supervisor.died(0, 6, 0, SEGV)
+    assert supervisor.retire(6.5, 60) == [release(1, 0), drained(1)]
+    assert supervisor.tick(10, {}) == []
+    assert supervisor.released(0, 1, 10) == [Orphan(0, True)]
+    assert supervisor.died(1, 11, 0, 0) == [Orphan(1, False), Finish(0)]
+
+
+def test_a_slot_that_nobody_stands_in_for_is_left_at_once() -> None:
+    supervisor = running(1)
+    supervisor.died(0, 5, 0, KILLED)
+    supervisor.died(0, 6, 0, SEGV)
+    assert supervisor.retire(6.5, 60) == [Orphan(0, True), Finish(0)]
+
+
+def test_sessions_that_do_not_end_are_ended() -> None:
+    supervisor = running(1)
+    supervisor.retire(10, 60)
+    assert supervisor.deadline() == 10 + 60 + GRACE + KILL_AFTER
+    assert supervisor.tick(70, {0: 70.0}) == []
+    assert done(supervisor.tick(86, {0: 86.0})) == [Kill(0, signal.SIGKILL)]
+
+
+def test_one_that_hangs_while_it_drains_is_ended() -> None:
+    supervisor = running(1)
+    supervisor.retire(10, 3600)
+    assert done(supervisor.tick(100, {0: 10.0})) == [Kill(0, signal.SIGABRT)]
+
+
+def test_a_stop_hurries_a_generation_that_drains() -> None:
+    supervisor = running(1)
+    supervisor.retire(10, 3600)
+    assert supervisor.stop(20) == [Kill(0, signal.SIGTERM)]
+    assert supervisor.stopping
+    assert supervisor.deadline() == 20 + GRACE + KILL_AFTER
+
+
+def test_shards_of_the_generation_before_are_adopted_as_they_come() -> None:
+    supervisor = next_one([2, 3])
+    assert supervisor.inherit(4, True) == []
+    supervisor.ready(0, 11)
+    supervisor.ready(1, 11)
+    assert adopt(0, 4, crashed=True) in supervisor.open()
+    assert supervisor.inherit(1, False) == [adopt(1, 1)]
+    assert supervisor.held() == {1, 2, 3, 4}
+    assert supervisor.orphans() == {1, 4}
+
+
+def test_a_shard_that_is_locked_is_tried_again() -> None:
+    supervisor = running(1, [1])
+    assert supervisor.refused(1, 5) == []
+    assert supervisor.tick(5.9, {}) == []
+    assert supervisor.tick(6, {}) == [adopt(0, 1)]
+    assert supervisor.tick(7, {}) == []
+
+
+def test_an_empty_shard_is_closed() -> None:
+    supervisor = running(2, [3])
+    assert supervisor.emptied(3, 1) == [release(1, 3)]
+    assert supervisor.releasing
+    assert supervisor.held() == {0, 1, 3}
+    assert supervisor.released(3, 1, 6) == []
+    assert supervisor.held() == {0, 1}
+    # That of a sibling, which comes again, is not.
+    assert supervisor.emptied(0, 1) == []
+
+
+def test_shards_are_given_back_for_another_generation() -> None:
+    supervisor = running(2, [2, 3])
+    assert supervisor.disown([2]) == [release(0, 2)]
+    supervisor.released(2, 0, 5)
+    assert supervisor.held() == {0, 1, 3}
+    assert supervisor.retire(6, 60)[:1] == [release(1, 3)]
+
+
+def test_shards_that_were_given_back_in_vain_are_adopted_again() -> None:
+    supervisor = running(2, [2, 3])
+    supervisor.disown([2])
+    supervisor.released(2, 0, 5)
+    assert supervisor.reclaim() == [adopt(0, 2)]
+    assert supervisor.reclaim() == []
+    assert supervisor.held() == {0, 1, 2, 3}
+
+
+def test_health_is_a_worker_that_serves_and_none_that_is_silent() -> None:
+    supervisor = Supervisor(range(2), grace=GRACE, watching=True)
+    supervisor.start(0)
+    assert not supervisor.healthy(0, {})
+    supervisor.ready(0, 0)
+    assert supervisor.healthy(10, {0: 9.0})
+    supervisor.ready(1, 10)
+    assert not supervisor.healthy(200, {0: 199.0, 1: 10.0})

@@ -20,7 +20,7 @@ from fastsmtp.process import messages
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.messages import Birth, Message, decode
 from fastsmtp.process.shared import Heartbeats
-from fastsmtp.process.sockets import Listener, close_all, listen
+from fastsmtp.process.sockets import Listener, SocketPool, Wanted, close_all
 from fastsmtp.process.worker import ProtocolFactory, Worker
 from fastsmtp.telemetry.maillog import MailLog
 
@@ -60,8 +60,15 @@ class Plain:
     def release(self, shard: int) -> None:
         self._say(f"release{shard} ")
 
-    def tick(self) -> None:
+    def renew(self, certificate: int, file: int) -> None:
+        os.close(file)
+
+    def tick(self) -> list[int]:
         self._say("tick ")
+        return []
+
+    def sessions(self) -> int:
+        return 0
 
     async def drain(self, grace: float) -> None:
         self._say(f"drain{grace:g} ")
@@ -80,7 +87,7 @@ class Refusing(Plain):
 class Faulty(Plain):
     """Services whose tick has a fault."""
 
-    def tick(self) -> None:
+    def tick(self) -> list[int]:
         raise RuntimeError("a fault for this test")
 
 
@@ -108,8 +115,10 @@ class RunningWorker:
         self, services: type[Plain], *, crashed: bool = False, master: int = 0, stderr: int = -1
     ) -> None:
         # The slots have ports of their own, so that a test can tell who answers.
-        sockets = [listen(ANY, "smtp", "shared", 1, 16).sockets[0] for _ in range(2)]
-        self.listener = Listener(ANY, "smtp", tuple(sockets))
+        pool = SocketPool(16)
+        sockets = [one.sockets[0] for one in pool.bind([Wanted(ANY, "smtp", True)] * 2, 2)]
+        pool.listen()
+        self.listener = Listener(ANY, "smtp", tuple(sockets), workers=2)
         self.beats = Heartbeats(2)
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         theirs.setblocking(False)
@@ -125,7 +134,7 @@ class RunningWorker:
             try:
                 code = Worker(
                     Birth(SLOT, theirs, parent, crashed),
-                    build=lambda slot, loop, log: services(lambda text: _write(say, text)),
+                    build=lambda birth, loop, log: services(lambda text: _write(say, text)),
                     listeners=[self.listener],
                     backlog=16,
                     beats=self.beats,

@@ -1,4 +1,4 @@
-"""What is prepared before the first fork."""
+"""What a generation is made of."""
 
 import os
 from pathlib import Path
@@ -7,18 +7,10 @@ import msgspec
 
 from fastsmtp.clock import SystemClock
 from fastsmtp.limits.settings import LimitSettings
-from fastsmtp.process.app import OWN_FILES, fitting, leftover_shards, outbound_files
+from fastsmtp.process.generation import OWN_FILES, fitting, outbound_files
 from fastsmtp.process.settings import default_settings
 from fastsmtp.queue.plan.settings import PlanSettings
 from fastsmtp.telemetry.maillog import MailLog
-
-
-def test_shards_without_a_slot_are_found(tmp_path: Path) -> None:
-    assert leftover_shards(tmp_path / "spool", 1) == []
-    for name in ("0", "1", "10", "2", "x", "3.old"):
-        (tmp_path / "spool" / name).mkdir(parents=True)
-    assert leftover_shards(tmp_path / "spool", 2) == [2, 10]
-    assert leftover_shards(tmp_path / "spool", 11) == []
 
 
 def test_a_quarter_of_the_files_is_kept_for_large_bodies(tmp_path: Path) -> None:
