@@ -73,6 +73,7 @@ class Store:
         self._place = (0, 0)
         # Held while a transaction of another thread looks into the map, so that `reopen` cannot pull it away.
         self._looking = Lock()
+        self._copies: dict[int, Callable[[], None]] = {}
 
     def open(self) -> None:
         """Lock and open. Raises `StoreError`: locked, not writable, damaged, or of another format."""
@@ -110,8 +111,13 @@ class Store:
             self._lock_fd = -1
 
     def reopen(self) -> None:
-        """Close and open again, as must be done after a failed commit. Raises `StoreError`."""
+        """Close and open again, as must be done after a failed commit. Raises `StoreError`, also when copies are
+        being made: these are interrupted, and it is to be tried again."""
         with self._looking:
+            for interrupt in self._copies.values():
+                interrupt()
+            if self._copies:
+                raise StoreError(f"{self.path}: a copy is being made; it is given up")
             if self._env is not None:
                 self._env.close()
                 self._env = None
@@ -131,6 +137,26 @@ class Store:
         """A read transaction that gives memory of the map itself: keep it short, and keep nothing of it."""
         with self._looking, self._ours().begin(buffers=True) as txn:
             yield txn
+
+    def begin_copy(self, interrupt: Callable[[], None]) -> Any:
+        """A read transaction for `copy` that may last: what it sees is kept while others write, which makes the file
+        grow. ``interrupt`` makes a `copy` fail soon, from another thread; it is called when the environment has to be
+        opened anew. Raises `StorageError`."""
+        with self._looking:
+            txn = self._ours().begin()
+            self._copies[id(txn)] = interrupt
+            return txn
+
+    def copy(self, txn: Any, file: int) -> None:
+        """Write the environment as ``txn`` sees it, without free pages, into the open ``file``, which may be a socket.
+        Raises `StorageError`."""
+        self._ours().copyfd(file, compact=True, txn=txn)
+
+    def end_copy(self, txn: Any) -> None:
+        """``txn`` of `begin_copy` is not needed any more."""
+        with self._looking:
+            txn.abort()
+            del self._copies[id(txn)]
 
     def replaced(self) -> bool:
         """Whether another file has taken the place of the one that is open."""

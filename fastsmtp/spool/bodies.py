@@ -56,6 +56,8 @@ class BodyPool:
         self.lock = threading.Lock()
         self.waiting_bytes = 0
         self.stopped: set[FileBody] = set()
+        self._keepers = 0
+        self._kept: list[str] = []
 
     def start(self) -> None:
         """Open the directory, begin the threads. Raises OSError."""
@@ -95,8 +97,27 @@ class BodyPool:
         """Begin a file; ``prefix`` is written first."""
         return FileBody(self, queue_id, prefix)
 
+    def keep(self) -> None:
+        """From now on no file is removed, until `let_go` was called as often."""
+        with self.lock:
+            self._keepers += 1
+
+    def let_go(self) -> None:
+        """Remove what was to be removed meanwhile."""
+        with self.lock:
+            self._keepers -= 1
+            if self._keepers:
+                return
+            waiting, self._kept = self._kept, []
+        for queue_id in waiting:
+            self.remove(queue_id)
+
     def remove(self, queue_id: str) -> None:
         """Remove a file whose message is gone from the spool; what fails is found again at the next start."""
+        with self.lock:
+            if self._keepers:
+                self._kept.append(queue_id)
+                return
         with contextlib.suppress(OSError):
             os.unlink(queue_id, dir_fd=self.directory)
 

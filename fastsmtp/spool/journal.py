@@ -189,8 +189,8 @@ class Journal:
 
     def _create(self) -> None:
         path = self._path.with_name(self._path.name + ".new")
-        head = _FILE.pack(_FILE_MAGIC, self.region_bytes, os.urandom(8), 0)[:-4]
-        content = (head + struct.pack("<I", crc32(head))).ljust(_FILE_BYTES, b"\0")
+        self.mark = os.urandom(8)
+        content = self.head()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -344,6 +344,20 @@ class Journal:
         """The regions that hold what is wanted, oldest first, without the one being written."""
         return [one for one in self.regions if one.live and one is not self._current]
 
+    # --- copying ----------------------------------------------------------------------------------
+    def standing(self) -> list[tuple[Region, int]]:
+        """The oldest region that holds what is wanted, and all after it: a crash would find nothing that counts in
+        others. Each with the bytes of it that are to be copied. On the thread that appends."""
+        kept = list(self.regions)
+        while kept and not kept[0].live and kept[0] is not self._current:
+            kept.pop(0)
+        return [(one, one.end if one is self._current else self.region_bytes) for one in kept]
+
+    def head(self) -> bytes:
+        """What stands before the regions, in this file and in one that is made of some of them."""
+        head = _FILE.pack(_FILE_MAGIC, self.region_bytes, self.mark, 0)[:-4]
+        return (head + struct.pack("<I", crc32(head))).ljust(_FILE_BYTES, b"\0")
+
     # --- growing ----------------------------------------------------------------------------------
     def short(self) -> bool:
         """Whether the file should grow: there is no region to go on in."""
@@ -366,6 +380,18 @@ class Journal:
         """Whether there will be no more room before the file can grow: nothing is left to be moved or read."""
         others = [one for one in self.regions if one is not self._current]
         return self._cannot_extend and not any(one.live or one.pins for one in others)
+
+
+def complete_copy(file: int) -> None:
+    """The last region of a journal that was copied ends where its frames do: write it to its end, by zeros. ``file``
+    is open for reading and writing. Raises OSError, and `SpoolError` when it is no journal."""
+    magic, size, mark, check = _FILE.unpack(os.pread(file, _FILE.size, 0).ljust(_FILE.size, b"\0"))
+    if magic != _FILE_MAGIC or crc32(_FILE.pack(magic, size, mark, 0)[:-4]) != check or not size:
+        raise SpoolError("not a journal we can read")
+    at = os.fstat(file).st_size
+    end = at + -(at - _FILE_BYTES) % size
+    while at < end:
+        at += os.pwrite(file, _ZEROS[: end - at], at)
 
 
 def _padded(size: int) -> int:

@@ -4,6 +4,7 @@
 ``corrupt/`` (what was set aside).
 """
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from fastsmtp.mail.ids import IdMaker
 from fastsmtp.spool.base import BodyFile, Done, SpoolError, SpoolFailed, SpoolTaken
 from fastsmtp.spool.bodies import BodyPool, FileBody
 from fastsmtp.spool.changes import Job
+from fastsmtp.spool.copying import Copies
 from fastsmtp.spool.faults import no_fault
 from fastsmtp.spool.growth import Growth
 from fastsmtp.spool.insert import Insert
@@ -137,6 +139,7 @@ class LmdbSpool:
             fault=fault,
             sync_later=durability == "relaxed",
         )
+        self._copies = Copies(path, self._store, self._tables, self._journal, self._bodies, self._job)
         self._running = False
 
     def start(self) -> None:
@@ -172,6 +175,7 @@ class LmdbSpool:
     def stop(self) -> None:
         """Write what waits, close, unlock. Nobody may submit any more, and delivery has stopped."""
         if self._running:
+            self._copies.stop()
             self._running = False
             # Bodies first: a file that just became whole still wants its record.
             self._growth.stop()
@@ -189,6 +193,10 @@ class LmdbSpool:
     def unhealthy(self) -> SpoolError | None:
         """See `Spool.unhealthy`."""
         return self._writer.trouble
+
+    def copy(self, sock: socket.socket) -> None:
+        """See `Copies.send`; on a thread of the caller's."""
+        self._copies.send(sock)
 
     def messages(self) -> int:
         """How many messages wait, one for mailboxes and other hosts twice. What an earlier run has left for

@@ -171,6 +171,21 @@ class Tables:
             for table, changes in groupby(batch, key=itemgetter(0)):
                 region.keys[table].append(tuple(key for _, key, _ in changes))
 
+    # --- copying ------------------------------------------------------------------------------------
+    def pin_all(self) -> list[tuple[Region, int]]:
+        """See `Journal.standing`; pinned until `unpin`. Together with what the tree has, now or later, they are all
+        that is kept until the next `apply`, so call it on the writer's thread."""
+        with self._lock:
+            standing = self._journal.standing()
+            for region, _ in standing:
+                region.pins += 1
+        return standing
+
+    def unpin(self, region: Region) -> None:
+        """The end of one pin."""
+        with self._lock:
+            region.pins -= 1
+
     # --- reading ------------------------------------------------------------------------------------
     @contextmanager
     def reading(self, table: bytes, key: bytes) -> Iterator[Any]:
