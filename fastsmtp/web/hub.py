@@ -14,6 +14,10 @@ from fastsmtp.web.problem import Problem, later
 
 _AT_ONCE = 12
 """Requests that one worker is asked at a time: it answers 32 connections, and commands come too."""
+_LOGINS = 6
+"""Logins besides: wrong ones are answered slowly, and nobody who has the right password waits for them to send."""
+_PATIENCE = 10.0
+"""Seconds that a request waits for its turn."""
 _STATUS = {"missing": 404, "impossible": 409, "request": 422}
 """HTTP status of what a worker does not do."""
 
@@ -24,7 +28,7 @@ class Hub:
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
         self._turn = count()
-        self._room: dict[int, asyncio.Semaphore] = {}
+        self._room: dict[tuple[int, bool], asyncio.Semaphore] = {}
 
     async def any(self, verb: str, argument: object, form: Any) -> Any:
         """What a worker answers, each in its turn; the next one where one is not there. Raises `Problem`."""
@@ -33,32 +37,27 @@ class Hub:
         for number in range(len(found)):
             slot = found[(first + number) % len(found)]
             try:
-                async with self._room.setdefault(slot, asyncio.Semaphore(_AT_ONCE)):
+                async with self._turn_of(slot, verb):
                     return await ask(socket_path(self._data_dir, slot), verb, argument, form)
             except NotThere:
-                self._room.pop(slot, None)
+                continue
             except (ControlError, NotPossible) as error:
                 raise problem_of(error) from None
         raise later("no worker of the server answers")
 
-    async def all(self, verb: str, argument: object, form: Any) -> dict[int, Any]:
-        """What each worker answers, by its slot; those that do not answer are left out. Raises `Problem` where one
-        refuses."""
-        found = self._slots()
-        answers = await asyncio.gather(
-            *(ask(socket_path(self._data_dir, slot), verb, argument, form) for slot in found),
-            return_exceptions=True,
-        )
-        given = {}
-        for slot, answer in zip(found, answers, strict=True):
-            if isinstance(answer, (ControlError, NotPossible)):
-                if isinstance(answer, NotPossible) or answer.fault is not None:
-                    raise problem_of(answer)
-            elif isinstance(answer, BaseException):
-                raise answer
-            else:
-                given[slot] = answer
-        return given
+    @asynccontextmanager
+    async def _turn_of(self, slot: int, verb: str) -> AsyncIterator[None]:
+        login = verb == "mail.login"
+        room = self._room.setdefault((slot, login), asyncio.Semaphore(_LOGINS if login else _AT_ONCE))
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await room.acquire()
+        except TimeoutError:
+            raise later("too many requests at once") from None
+        try:
+            yield
+        finally:
+            room.release()
 
     async def named(self, name: str, verb: str, argument: object, form: Any) -> Any:
         """What the process whose socket has this name answers. Raises `Problem`."""

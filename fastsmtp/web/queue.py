@@ -146,7 +146,7 @@ class QueueApi:
                 name="changeQueue",
                 group="queue",
                 summary="Retry, hold, release, reroute, remove or bounce messages",
-                about="It is done in pieces, each durable before the next. A client that goes stops it between two.",
+                about="It is done in pieces, each durable before the next, and goes on when the client has gone.",
                 handler=self._change,
                 body=QueueAction,
                 answer=ActionDone,

@@ -31,6 +31,7 @@ from fastsmtp.spool.settings import SpoolSettings
 from fastsmtp.spool.suspects import SuspectBoard
 from fastsmtp.telemetry.maillog import MailLog
 from fastsmtp.telemetry.metrics_table import MetricTable
+from fastsmtp.tls.store import CertificateStore
 from fastsmtp.web.settings import HttpSettings, TokenSettings
 
 ADMIN = "admin-token-0123456789"
@@ -133,7 +134,9 @@ async def read_response(reader: asyncio.StreamReader) -> Response:
 
 
 @asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[WebServer]:
+async def serving(
+    settings: Settings, certificates: CertificateStore | None = None
+) -> AsyncIterator[WebServer]:
     """A worker of slot 0 and the HTTP process, started; stopped at the end."""
     clock, loop = SystemClock(), asyncio.get_running_loop()
     table = MetricTable(clock.now())
@@ -161,7 +164,7 @@ async def serving(settings: Settings) -> AsyncIterator[WebServer]:
     )
     worker.start(crashed=False)
     await worker.listen()
-    web = WebServices(settings, None, table, clock, log)
+    web = WebServices(settings, certificates, table, clock, log)
     with socket.create_server(("127.0.0.1", 0)) as sock:
         sock.setblocking(False)
         try:
