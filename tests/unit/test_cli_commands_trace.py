@@ -9,6 +9,7 @@ import pytest
 
 from fastsmtp.cli.commands import trace
 from fastsmtp.cli.main import run
+from fastsmtp.cli.trace_queue import ask_queue
 from tests.system.server import settings_text
 from tests.tools.ledger import Book, event
 
@@ -65,6 +66,14 @@ def test_a_notification_is_told_with_what_it_is_about(traced: Trace) -> None:
         assert "told s2@x.test (failed, 1 recipients) by message n2" in out
         assert "made: a notification (failed) to s2@x.test about message m2" in out
         assert out.startswith(queue_id)
+
+
+def test_a_queue_that_cannot_be_asked_is_said(tmp_path: Path) -> None:
+    assert ask_queue(tmp_path, "m1") == (None, "no server runs")
+    (tmp_path / "control").write_text("in the way")
+    shown, why_not = ask_queue(tmp_path, "m1")
+    assert shown is None
+    assert why_not.endswith("Not a directory")
 
 
 def test_one_message_found_is_told_whole(traced: Trace) -> None:

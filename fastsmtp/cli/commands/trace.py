@@ -1,6 +1,5 @@
 """``fastsmtp trace``: what became of a message."""
 
-import asyncio
 import os
 import sys
 import time
@@ -17,10 +16,6 @@ from fastsmtp.cli.queue_progress import as_json_line, as_json_text
 from fastsmtp.cli.queue_text import Page, moment
 from fastsmtp.cli.trace_search import Wanted, parse_moment
 from fastsmtp.cli.trace_text import TraceRows, coming, followed, told
-from fastsmtp.control import together
-from fastsmtp.control.client import ControlError, shards_of
-from fastsmtp.control.place import slots
-from fastsmtp.control.queue import Shown
 from fastsmtp.ledger.follow import Follower
 from fastsmtp.ledger.format import DIRECTORY
 from fastsmtp.ledger.search import Ledger, Span
@@ -154,10 +149,14 @@ def _print_list(ledger: Ledger, data_dir: Path, wanted: Wanted, limit: int, as_j
 
 
 def _print_story(ledger: Ledger, data_dir: Path, story: Story, as_json: bool) -> None:
-    shown, why_not = (None, "") if story.done else asyncio.run(_ask(data_dir, story.id))
+    shown, why_not = None, ""
+    if not story.done:
+        from fastsmtp.cli.trace_queue import ask_queue
+
+        shown, why_not = ask_queue(data_dir, story.id)
     if as_json:
         waiting = [] if shown is None else shown.recipients
-        click.echo(as_json_text({**facts(story), "waiting": [_row(row) for row in waiting]}))
+        click.echo(as_json_text({**facts(story), "waiting": msgspec.to_builtins(waiting)}))
         return
     page = Page(_width())
     for line in told(story, page):
@@ -170,24 +169,6 @@ def _print_story(ledger: Ledger, data_dir: Path, story: Story, as_json: bool) ->
             click.echo("")
             for line in told(linked, page):
                 click.echo(line)
-
-
-def _row(row: object) -> object:
-    return msgspec.to_builtins(row)
-
-
-async def _ask(data_dir: Path, queue_id: str) -> tuple[Shown | None, str]:
-    """What the queue of a running server says of a message, or why it says nothing."""
-    try:
-        desks, problems = await shards_of(data_dir, slots(data_dir))
-        if not desks:
-            return None, str(problems[0]) if problems else "no server runs"
-        answer = await together.show(desks, queue_id)
-    except ControlError as error:
-        return None, str(error)
-    except OSError as error:
-        return None, f"{error.filename}: {error.strerror}"
-    return (answer[1], "") if answer else (None, "it does not wait in the queue")
 
 
 def _follow(ledger: Ledger, follower: Follower, queue_id: str | None, wanted: Wanted, as_json: bool) -> None:
