@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,41 @@ def ask_any(data_dir: Path, verb: str, argument: object, form: Any, *, lost: str
         raise Stop(os.EX_NOPERM, str(error)) from None
     except ControlError as error:
         raise Stop(os.EX_TEMPFAIL, str(error)) from None
+
+
+def ask_all(
+    data_dir: Path, verb: str, argument: object, form: Any, *, each: Callable[[int], object] | None = None
+) -> dict[int, Any]:
+    """What every worker says, by its slot, as a value of ``form``; ``each`` gives the argument for one. Ends the
+    program when there is none."""
+    from fastsmtp.control.client import ControlError, NotAllowed, NotThere, ask
+    from fastsmtp.control.place import slots, socket_path
+
+    async def all_of_them() -> dict[int, Any]:
+        found = {}
+        for slot in slots(data_dir):
+            try:
+                said = argument if each is None else each(slot)
+                found[slot] = await ask(socket_path(data_dir, slot), verb, said, form)
+            except NotThere:
+                continue
+        return found
+
+    try:
+        found = asyncio.run(all_of_them())
+    except NotAllowed as error:
+        raise Stop(os.EX_NOPERM, str(error)) from None
+    except ControlError as error:
+        raise Stop(os.EX_TEMPFAIL, str(error)) from None
+    except PermissionError as error:
+        raise Stop(
+            os.EX_NOPERM, f"{error.filename}: permission denied; ask as root or as the server's user"
+        ) from None
+    except OSError as error:
+        raise Stop(os.EX_UNAVAILABLE, f"{error.filename}: {error.strerror}; check data_dir") from None
+    if not found:
+        raise Stop(os.EX_UNAVAILABLE, f"no server runs on {data_dir}; name its settings file with -c")
+    return found
 
 
 async def _ask(data_dir: Path, verb: str, argument: object, form: Any, lost: str) -> Any:

@@ -24,6 +24,7 @@ COMMANDS = {
     "trace": "Tell what became of a message.",
     "reindex": "Make an index again that was deleted or damaged.",
     "limits": "See who comes up against a limit.",
+    "session": "See who talks to the server, and what was said.",
     "top": "Watch what the server does.",
     "metrics": "Print the metrics of the server.",
     "cert": "Look at certificates, or make one for a first try.",

@@ -16,6 +16,7 @@ from fastsmtp.clock import Clock
 from fastsmtp.config.errors import SettingsError
 from fastsmtp.control import accounts, mail
 from fastsmtp.control.metrics import MetricService
+from fastsmtp.control.sessions import SessionRequests
 from fastsmtp.intake.intake import Intake
 from fastsmtp.ledger.keeper import LedgerKeeper
 from fastsmtp.limits.counter import Counter, LimitTable
@@ -175,6 +176,7 @@ class MailServices:
             pressure=self._pressure,
             log=self._log,
             clock=self._clock,
+            slot=self._slot,
             expanded=self._expanded,
             verifier=self._outbound.verifier,
             certificates=self._certificates,
@@ -193,6 +195,7 @@ class MailServices:
         desk = make_mail_desk(settings, self._sessions.context, logins, self._clock, self._log.event)
         mail.register(self._control.server, desk)
         MetricService(self._metrics).register(self._control.server)
+        SessionRequests(self._sessions).register(self._control.server)
         accounts.register(self._control.server, EmbeddedDesk(settings, self._accounts.names))
         self._pressure.start()
 

@@ -15,6 +15,7 @@ from fastsmtp.session.listener import Listener
 from fastsmtp.session.session import Session
 from fastsmtp.smtp.dialogue import ServerProtocol
 from fastsmtp.smtp.handler import Challenge
+from fastsmtp.telemetry.dialogue import Facts, Talk, failed
 from fastsmtp.tls.layer import CIPHER_BUFFER, TlsError, TlsFacts, TlsLayer
 from fastsmtp.tls.transport import TlsTransport
 
@@ -51,6 +52,7 @@ class Connection(asyncio.BufferedProtocol):
         "_since",
         "_tls",
         "_transport",
+        "talk",
     )
 
     _transport: asyncio.Transport
@@ -67,6 +69,8 @@ class Connection(asyncio.BufferedProtocol):
         self._protocol: ServerProtocol | None = None
         self._tls: TlsLayer | None = None
         self._preface = b""
+        self.talk: Talk | None = None
+        """What is kept of what is said here, if anything."""
 
     # --- from the loop ----------------------------------------------------------------------------
 
@@ -143,6 +147,8 @@ class Connection(asyncio.BufferedProtocol):
         except Exception as error:
             self._broken(error)
             return
+        if self.talk is not None or service.dialogues.watched or (out and failed(out)):
+            self._heard(bytes(memoryview(service.buffer)[:nbytes]), out)
         if out:
             self._transport.write(out)
         if protocol.closing or protocol.holding or service.draining:
@@ -161,6 +167,8 @@ class Connection(asyncio.BufferedProtocol):
         self._phase = _CLOSING
         protocol, session = self._protocol, self._session
         self._protocol = self._session = None
+        if self.talk is not None:
+            self._service.dialogues.ended(self.talk)
         self._service.connections.discard(self)
         if protocol is not None and session is not None:
             self._service.context.guard.leave(self._ip)
@@ -189,6 +197,8 @@ class Connection(asyncio.BufferedProtocol):
         except Exception as error:
             self._broken(error)
             return
+        if self.talk is not None or (out and failed(out)):
+            self._heard(b"", out)
         if out:
             self._transport.write(out)
         if protocol.closing or protocol.holding or self._paused or self._eof or self._service.draining:
@@ -241,8 +251,20 @@ class Connection(asyncio.BufferedProtocol):
             return
         out = protocol.say_goodbye(last)
         if out:
+            if last is not SHUTTING_DOWN:
+                self._heard(b"", out)
             self._transport.write(out)
         self._hang_up()
+
+    @property
+    def client(self) -> str:
+        """Its address."""
+        return self._ip
+
+    @property
+    def facts(self) -> Facts:
+        """What is known of its session."""
+        return Facts() if self._session is None else self._session.facts()
 
     @property
     def busy(self) -> bool:
@@ -329,6 +351,17 @@ class Connection(asyncio.BufferedProtocol):
                 self.buffer_updated(len(piece))
 
     # --- own --------------------------------------------------------------------------------------
+
+    def _heard(self, piece: bytes, out: bytes) -> None:
+        """Keep what is said: from the first refusal on, or because somebody watches."""
+        dialogues, talk = self._service.dialogues, self.talk
+        if talk is None:
+            talk = self.talk = dialogues.begin(self._ip, self.facts)
+        elif out and failed(out):
+            talk.facts = self.facts
+        dialogues.heard(talk, piece, out)
+        if not talk.refusals and not dialogues.watched:
+            self.talk = None  # whoever watched has gone
 
     def _after(self, protocol: ServerProtocol) -> None:
         """What follows bytes that were answered: the end, when it is due, or a pause when more came than may be

@@ -17,6 +17,7 @@ from fastsmtp.session.listener import Listener
 from fastsmtp.session.listener_settings import ListenerSettings
 from fastsmtp.session.session import Context, Expanded, Verifier
 from fastsmtp.session.settings import SessionSettings
+from fastsmtp.telemetry.dialogue import Dialogues
 from fastsmtp.telemetry.maillog import MailLog
 from fastsmtp.tls.layer import CIPHER_BUFFER
 from fastsmtp.tls.store import CertificateStore
@@ -47,6 +48,7 @@ class SessionService:
         pressure: Pressure,
         log: MailLog,
         clock: Clock,
+        slot: int = 0,
         expanded: Expanded | None = None,
         verifier: Verifier | None = None,
         certificates: CertificateStore | None = None,
@@ -71,6 +73,7 @@ class SessionService:
         self.cipher = bytearray(CIPHER_BUFFER)
         """What is read from connections under TLS, before it is `buffer`'s clear text."""
         self.connections: set[Connection] = set()
+        self.dialogues = Dialogues(slot, clock.now)
         self.draining = False
         self._refused = 0
         self._clock = clock
@@ -105,6 +108,7 @@ class SessionService:
     def tick(self) -> None:
         """Once a second, from the worker."""
         self.second = int(self._clock.monotonic())
+        self.dialogues.tick()
         if self._refused > REFUSALS_TOLD:
             self.context.log.event(
                 f"{self._refused - REFUSALS_TOLD} more connections were refused within a second"

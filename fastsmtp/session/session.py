@@ -29,6 +29,7 @@ from fastsmtp.routing.router import Router, copy_key
 from fastsmtp.session.auth import Login, Step
 from fastsmtp.session.listener import Listener, channel
 from fastsmtp.smtp.handler import PENDING, Answer, AuthAnswer, Challenge, Pending
+from fastsmtp.telemetry.dialogue import Facts
 from fastsmtp.telemetry.maillog import MailLog
 from fastsmtp.tls.layer import TlsFacts
 
@@ -176,6 +177,18 @@ class Session:
     def asking(self) -> bool:
         """Whether a command waits for its answer; the end of a message that waits for the spool is none."""
         return self._asked is not None or self._login is not None
+
+    def facts(self) -> Facts:
+        """What is known of it, for people."""
+        tls = self._tls
+        return Facts(
+            helo=self._helo,
+            protocol=self._protocol_name(),
+            login=self._account,
+            tls="" if tls is None else f"{tls.version} {tls.cipher}",
+            sender=None if self._recipients is None and not self._sender else self._sender,
+            recipients=len(self._recipients or ()),
+        )
 
     def close(self) -> None:
         """The connection is gone; what the spool has still to say is logged, and told to nobody."""
@@ -383,6 +396,10 @@ class Session:
             self._recipients = [found]
             return None
         return self._add([found])
+
+    def undeliverable(self, recipient: Address, parameters: dict[str, str] | None) -> None:
+        """A recipient that was refused is to be taken all the same: when its turn comes the queue tells the sender."""
+        self._add_one(Recipient(recipient.text, "", parameters))
 
     def _add(self, named: list[Recipient]) -> Reply | None:
         """Each of ``named`` gets one copy, however often and by whatever alias it is named."""
