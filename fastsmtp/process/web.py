@@ -143,7 +143,7 @@ class WebServices:
         self._table = table
         self._clock = clock
         self._log = log
-        self._meter = Meter(table.claim(), clock.monotonic)
+        self._meter = log.meter = Meter(table.claim(), clock.monotonic)
         self._server: HttpServer | None = None
         self._control = ControlServer(settings.data_dir / DIRECTORY / SOCKET, log.event)
         self._hooks: list[Hook] = []
@@ -152,6 +152,9 @@ class WebServices:
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:
         """Serve on ``sockets``; none: there are only webhooks. Raises `StartError`."""
+        found = problems(self._settings)
+        if found:
+            raise StartError(found[0], os.EX_CONFIG)
         try:
             self._make_hooks()
             if sockets:

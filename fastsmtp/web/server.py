@@ -53,12 +53,12 @@ class HttpServer:
         self._servers: list[asyncio.AbstractServer] = []
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:
-        """Accept from ``sockets``, which stay the caller's."""
+        """Accept from ``sockets``, which are closed at the end."""
         self._date()
         loop = asyncio.get_running_loop()
         for sock in sockets:
             self._servers.append(
-                await loop.create_server(self._protocol, sock=sock.dup(), ssl=self._context, backlog=_BACKLOG)
+                await loop.create_server(self._protocol, sock=sock, ssl=self._context, backlog=_BACKLOG)
             )
 
     def tick(self) -> None:
