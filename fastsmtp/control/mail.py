@@ -52,8 +52,8 @@ class LoginAnswer(Struct, array_like=True):
 
 class Submit(Struct, array_like=True):
     """Of ``mail.submit``. ``login`` and ``login_senders`` as in `LoginAnswer`, or the name of a token, and in
-    ``senders`` what it may send as. The message is ``start``, then what is in the file of the name ``file``, if there is
-    one, each line ended by CRLF."""
+    ``senders`` what it may send as. The message is ``start``, then what is in the file of the name ``file``, if
+    there is one, each line ended by CRLF."""
 
     ip: Text
     carrier: Carrier
