@@ -15,6 +15,9 @@ from fastsmtp.cli.options import Stop
 COMMANDS = {
     "init": "Set up a server for a domain.",
     "serve": "Run the server.",
+    "reload": "Let a running server take its settings anew.",
+    "drain": "Let a running server end with its last session.",
+    "status": "Show a running server.",
     "check": "Check a settings file.",
     "route": "Show where mail goes.",
     "user": "Make accounts, give them passwords.",

@@ -11,6 +11,7 @@ from fastsmtp.process.errors import StartError
 from fastsmtp.process.generation import GenerationMaker
 from fastsmtp.process.lock import take_lock
 from fastsmtp.process.master import Master
+from fastsmtp.process.notify import Notify
 from fastsmtp.process.privileges import acting_as, find_user, keep_memory_private, make_directory
 from fastsmtp.process.settings import Settings
 from fastsmtp.process.sockets import SocketPool, kernel_backlog
@@ -71,7 +72,14 @@ def _serve(
         place=place,
     )
     try:
-        return Master(maker, rows=maker.tables.rows, beats=maker.tables.beats, clock=clock, log=log).run()
+        return Master(
+            maker,
+            rows=maker.tables.rows,
+            beats=maker.tables.beats,
+            clock=clock,
+            log=log,
+            notify=Notify(os.environ),
+        ).run()
     finally:
         pool.close()
         os.close(lock)

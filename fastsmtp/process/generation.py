@@ -5,7 +5,7 @@ import functools
 import gc
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,12 +13,14 @@ import msgspec
 
 from fastsmtp.clock import Clock
 from fastsmtp.config.errors import SettingsError
+from fastsmtp.control.master import master_path
 from fastsmtp.limits.settings import LimitSettings
 from fastsmtp.process.banner import banner
 from fastsmtp.process.child import LOOP, Child
 from fastsmtp.process.credentials import Credentials
 from fastsmtp.process.crew import Generation
 from fastsmtp.process.difference import differences
+from fastsmtp.process.door import Door
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.helper import Helper, HelperServices, Role
 from fastsmtp.process.master import NotYet, Refusal
@@ -165,9 +167,31 @@ class GenerationMaker:
         except OSError:
             pass  # that nobody reads it is no reason to stop
 
-    def stop(self) -> None:
+    def stop(self) -> list[int]:
         """See `Maker.stop`."""
         self._pool.close()
+        return list(range(len(self._current.settings.listeners)))
+
+    def open_door(self, make: Callable[[Path, int], Door]) -> Door | None:
+        """See `Maker.open_door`."""
+        uid = os.geteuid() if self._identity is None else self._identity.uid
+        with acting_as(self._identity):
+            door = make(master_path(self._settings.data_dir), uid)
+            door.open()
+            return door
+
+    def listeners(self) -> list[str]:
+        """See `Maker.listeners`."""
+        return [f"{one.endpoint} ({one.protocol})" for one in self._current.listeners]
+
+    def sessions(self, row: int) -> int:
+        """See `Maker.sessions`."""
+        return self.tables.guard.total[row]
+
+    def waiting(self, shard: int | None) -> int:
+        """See `Maker.waiting`."""
+        pressure = self.tables.pressure
+        return pressure.total() if shard is None else pressure.waiting(shard)
 
     def ended(self, row: int, orderly: bool) -> None:
         """See `Maker.ended`."""

@@ -9,16 +9,21 @@ import os
 import selectors
 import signal
 import socket
+import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
+from fastsmtp import __version__
 from fastsmtp.clock import Clock
-from fastsmtp.control.master import Outcome
+from fastsmtp.control.master import Outcome, ProcessStatus, Status
 from fastsmtp.process import messages
 from fastsmtp.process.actions import Action, Announce, Failed, Finish, Orphan, Prepared
 from fastsmtp.process.crew import SIGNALS, Crew, Generation
+from fastsmtp.process.door import Answer, Door, Handler
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.messages import Message, Renewal
+from fastsmtp.process.notify import Notify
 from fastsmtp.process.shared import Heartbeats, Rows
 from fastsmtp.telemetry.maillog import MailLog
 
@@ -71,8 +76,20 @@ class Maker(Protocol):
     def announce(self) -> None:
         """All workers serve."""
 
-    def stop(self) -> None:
-        """No generation follows any more: close the listening sockets."""
+    def stop(self) -> list[int]:
+        """No generation follows any more: close the listening sockets, whose numbers are returned."""
+
+    def open_door(self, make: Callable[[Path, int], Door]) -> Door | None:
+        """Have ``make`` called with the place of the master's socket and the user who may ask, and open it."""
+
+    def listeners(self) -> list[str]:
+        """Of the current generation, for people."""
+
+    def sessions(self, row: int) -> int:
+        """Of the process of ``row``."""
+
+    def waiting(self, shard: int | None) -> int:
+        """Messages in a shard, or in all of them."""
 
     def ended(self, row: int, orderly: bool) -> None:
         """The process of ``row`` has ended."""
@@ -96,6 +113,7 @@ class Master:
         beats: Heartbeats,
         clock: Clock,
         log: MailLog,
+        notify: Notify,
         patience: float = START_PATIENCE,
         room_patience: float = ROOM_PATIENCE,
     ) -> None:
@@ -104,6 +122,12 @@ class Master:
         self._beats = beats
         self._clock = clock
         self._log = log
+        self._notify = notify
+        self._started = clock.monotonic()
+        self._alive_at = 0.0
+        """When the service manager is given a sign of life again."""
+        self._door: Door | None = None
+        self._last: Outcome | None = None
         self._patience = patience
         self._room_patience = room_patience
         self._room_at: float | None = None
@@ -134,6 +158,7 @@ class Master:
             signal.signal(number, _noted)
         self._current = self._crew(self._maker.first())
         self._heard(self._current, self._current.supervisor.start(self._clock.monotonic()))
+        self._open_door()
         check_at = self._clock.monotonic() + BEAT_CHECK
         while self._code is None:
             self._log.flush()
@@ -147,7 +172,11 @@ class Master:
             if now >= check_at:
                 check_at = now + BEAT_CHECK
                 self._renew(at_once=False)
+                if self._door is not None:
+                    self._door.tick()
             self._tick(now)
+        if self._door is not None:
+            self._door.remove()
         self._log.flush()
         signal.set_wakeup_fd(-1)
         return self._code
@@ -156,20 +185,99 @@ class Master:
 
     def reload(self, told: Told) -> None:
         """Let a new generation follow by the settings as they are; while one is getting ready, another after it."""
-        if self._stopping:
-            told(Outcome(False, ["the server is stopping"]))
+        if self._current.supervisor.ending:
+            told(Outcome(False, ["the server is ending"]))
             return
         self._wanted.append(told)
         self._try()
 
+    def drain(self) -> None:
+        """Accept no more, and end with the last session."""
+        if self._current.supervisor.ending:
+            return
+        self._notify.send("STOPPING=1", "STATUS=draining")
+        self._log.event("draining: no new connections, sessions go on until their clients end them")
+        self._retire()
+
     def stop(self) -> None:
         """The first request ends all sessions, the second kills the processes."""
         now = self._clock.monotonic()
-        if not self._stopping:
+        again = self._stopping
+        if not again:
+            self._notify.send("STOPPING=1", "STATUS=stopping")
+            self._end_requests()
             self._maker.stop()
-            self._answer(self._told + self._wanted, Outcome(False, ["the server is stopping"]))
         for crew in self._crews():
-            self._heard(crew, crew.supervisor.stop(now))
+            if again or not crew.supervisor.stopping:
+                self._heard(crew, crew.supervisor.stop(now))
+
+    def status(self) -> Status:
+        """What `fastsmtp status` shows."""
+        now = self._clock.monotonic()
+        return Status(
+            version=__version__,
+            pid=os.getpid(),
+            up=now - self._started,
+            state=self._state(),
+            generation=self._current.number,
+            listeners=self._maker.listeners(),
+            processes=[one for crew in self._crews() for one in self._processes(crew, now)],
+            waiting=self._maker.waiting(None),
+            last=self._last,
+        )
+
+    def _state(self) -> str:
+        if self._stopping:
+            return "stopping"
+        if self._current.supervisor.ending:
+            return "draining"
+        return "reloading" if self._next is not None else "serving"
+
+    def _processes(self, crew: Crew, now: float) -> list[ProcessStatus]:
+        names, shards = crew.supervisor.names(), crew.supervisor.shards()
+        found = []
+        for place, one in sorted(crew.processes.items()):
+            ready = crew.supervisor.serves(place) and crew is not self._next
+            state = "draining" if crew.supervisor.ending else "serving" if ready else "starting"
+            waiting = self._maker.waiting(shards[place]) if place < len(shards) else -1
+            silent = max(0.0, now - self._beats.last(one.row))
+            sessions = self._maker.sessions(one.row)
+            found.append(ProcessStatus(names[place], one.pid, crew.number, state, sessions, waiting, silent))
+        return found
+
+    def _open_door(self) -> None:
+        handlers: dict[str, Handler] = {
+            "status": lambda answer: answer(self.status()),
+            "reload": lambda answer: self.reload(answer),
+            "drain": self._drain_for,
+        }
+
+        def make(path: Path, uid: int) -> Door:
+            return Door(path, uid, handlers, selector=self._selector, clock=self._clock)
+
+        try:
+            self._door = self._maker.open_door(make)
+        except OSError as error:
+            self._log.event(
+                f"cannot listen at {error.filename}: {error.strerror}; `fastsmtp status` cannot ask"
+            )
+
+    def _drain_for(self, answer: Answer) -> None:
+        self.drain()
+        answer(Outcome(True, ["it ends with its last session"], self._current.number))
+
+    def _retire(self) -> None:
+        """No generation of this master follows."""
+        self._end_requests()
+        for number in self._maker.stop():
+            self._current.send_all(Message(messages.CLOSE, number))
+        current = self._current
+        self._heard(current, current.supervisor.retire(self._clock.monotonic(), current.patience))
+
+    def _end_requests(self) -> None:
+        if self._next is not None:
+            self._fail(self._next, ["the server is ending"])
+        self._answer(self._wanted, Outcome(False, ["the server is ending"]))
 
     # --- generations --------------------------------------------------------------------------
 
@@ -210,12 +318,18 @@ class Master:
         except NotYet as not_yet:
             self._heard(self._current, supervisor.disown(not_yet.shards))
             return
+        except Exception as error:  # a fault of ours: it must not end the server that runs
+            for line in traceback.format_exception(error):
+                self._log.event(line)
+            self._refuse([f"the new generation cannot be made: {error!r}; the log says more"])
+            return
         if self._rows.free < len(generation.supervisor.names()):
             self._maker.give_up()
             self._make_room(now)
             return
         self._room_at = None
         self._told, self._wanted = self._wanted, []
+        self._notify.reloading()
         self._give_up_at = now + self._patience
         self._next = crew = self._crew(generation)
         self._heard(crew, crew.supervisor.start(now))
@@ -246,7 +360,9 @@ class Master:
         for line in lines:
             self._log.event(f"reload: {line}")
         self._log.event(f"generation {crew.number} serves, generation {old.number} drains")
-        self._answer(self._told, Outcome(True, lines, crew.number))
+        self._notify.send("READY=1", f"STATUS=generation {crew.number} serves")
+        self._last = Outcome(True, lines, crew.number, self._clock.now())
+        self._answer(self._told, self._last)
 
     def _fail(self, crew: Crew, lines: Sequence[str]) -> None:
         """The new generation is none; the current one serves on."""
@@ -260,7 +376,9 @@ class Master:
         for line in lines:
             self._log.event(f"reload refused: {line}")
         self._heard(self._current, self._current.supervisor.reclaim())
-        self._answer(self._wanted if waiting is None else waiting, Outcome(False, list(lines)))
+        self._notify.send("READY=1", f"STATUS=generation {self._current.number} serves, a reload was refused")
+        self._last = Outcome(False, list(lines), self._current.number, self._clock.now())
+        self._answer(self._wanted if waiting is None else waiting, self._last)
 
     def _answer(self, waiting: list[Told], outcome: Outcome) -> None:
         told = list(waiting)
@@ -275,6 +393,7 @@ class Master:
         for action in crew.do(actions):
             if isinstance(action, Announce):
                 self._maker.announce()
+                self._notify.send("READY=1", f"STATUS=generation {crew.number} serves")
             elif isinstance(action, Prepared):
                 self._take_over(crew)
             elif isinstance(action, Failed):
@@ -294,7 +413,7 @@ class Master:
             if not self._current.supervisor.ending:
                 self._exit, self._killed = os.EX_OK, 0
         if self._current.supervisor.ending and not any(one.processes for one in self._crews()):
-            if self._stopping:
+            if self._stopping or self._exit == os.EX_OK:
                 count = self._killed
                 how = f", {count} worker{'s' if count > 1 else ''} had to be killed" if count else ""
                 self._log.event(f"stopped: exit code {self._exit}{how}")
@@ -306,6 +425,13 @@ class Master:
         if self._next is not None and now >= self._give_up_at:
             self._fail(self._next, [f"the new generation was not ready within {self._patience:g} s"])
         self._try()
+        every = self._notify.every
+        if every is not None and now >= self._alive_at:
+            self._alive_at = now + every
+            if self._current.supervisor.ending or self._current.supervisor.healthy(
+                now, self._current.beats()
+            ):
+                self._notify.send("WATCHDOG=1")
 
     def _on_signals(self) -> None:
         try:
@@ -359,6 +485,8 @@ class Master:
         """In a child: close what is the master's alone."""
         for crew in self._crews():
             crew.forget()
+        if self._door is not None:
+            self._door.forget()
         self._selector.close()
         self._wakeup.close()
         self._wakeup_in.close()

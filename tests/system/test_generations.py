@@ -1,11 +1,13 @@
 """Generations follow one another under load: no session fails, and each message that was taken is delivered once."""
 
+import json
 import os
 import re
 import signal
 import smtplib
 import socket
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +19,7 @@ import pytest
 from tests.system.server import RunningServer, free_port, settings_text
 from tests.tools.load import Load, Mix
 from tests.tools.ordeal import MAILBOXES, Ordeal
-from tests.tools.site import Site
+from tests.tools.site import Site, environment
 from tests.tools.waiting import until
 
 RELOADS = 20
@@ -128,6 +130,15 @@ def test_a_reload_that_cannot_be_leaves_everything_as_it_is(tmp_path: Path) -> N
         reload(server, 2)
 
 
+def refuses(port: int) -> bool:
+    """Whether nobody listens there."""
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
 def page(port: int) -> bytes:
     """What HTTP says at /livez."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=20) as answer:
@@ -165,14 +176,7 @@ def test_listeners_come_and_go(tmp_path: Path) -> None:
         server.file.write_text(settings_text(server.settings))
         reload(server, 3)
 
-        def closed() -> bool:
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-            except ConnectionRefusedError:
-                return True
-            return False
-
-        until("nobody listens there", closed, 20)
+        until("nobody listens there", lambda: refuses(port), 20)
         before.sendmail("a@client.example", ["alice@test.example"], "Subject: x\r\n\r\nx\r\n")
         with smtplib.SMTP(*server.address) as client:
             assert client.ehlo()[0] == 250
@@ -233,3 +237,74 @@ def test_a_stop_during_a_reload(tmp_path: Path) -> None:
         server.running.send_signal(signal.SIGTERM)
         assert server.wait() == 0
         assert re.search("stopped: exit code 0", server.log)
+
+
+def command(server: RunningServer, *words: str) -> subprocess.CompletedProcess[str]:
+    """``fastsmtp WORDS`` on the server."""
+    return subprocess.run(
+        [sys.executable, "-m", "fastsmtp", *words, "-c", str(server.file)],
+        env=environment(),
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_commands_reload_show_and_drain(tmp_path: Path) -> None:
+    with RunningServer(tmp_path) as server:
+        server.settings["hostname"] = "other.test.example"
+        server.file.write_text(settings_text(server.settings))
+        reloaded = command(server, "reload")
+        assert (reloaded.returncode, reloaded.stdout) == (
+            0,
+            'hostname: "mx.test.example" -> "other.test.example"\nreloaded: generation 2\n',
+        )
+        server.file.write_text(settings_text({**server.settings, "accept": "shared"}))
+        refused = command(server, "reload")
+        assert refused.returncode == os.EX_CONFIG
+        assert "accept: only a restart changes it" in refused.stderr
+        server.file.write_text(settings_text(server.settings))
+        with smtplib.SMTP(*server.address) as client:
+            assert client.ehlo()[0] == 250
+            status = json.loads(command(server, "status", "--json").stdout)
+            assert status["generation"] == 2
+            assert status["state"] == "serving"
+            assert sum(one["sessions"] for one in status["processes"] if one["state"] == "serving") == 1
+            assert not status["last"]["done"]
+            shown = command(server, "status").stdout
+            assert f"pid {server.running.pid}, up " in shown
+            assert "last change: REFUSED\n  accept: only a restart" in shown
+            assert (
+                command(server, "drain").stdout == "it ends with its last session\ndraining: generation 2\n"
+            )
+            until("nobody is accepted", lambda: refuses(server.port), 20)
+            client.sendmail("a@client.example", ["alice@test.example"], "Subject: x\r\n\r\nx\r\n")
+            assert server.running.poll() is None
+        assert server.wait() == 0
+        assert len(mailed(server)) == 1
+        assert command(server, "status").returncode == os.EX_UNAVAILABLE
+
+
+def test_the_service_manager_is_told(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(20)
+        told: list[str] = []
+
+        def hear(word: str) -> None:
+            while word not in told:
+                told.extend(manager.recv(4096).decode().split("\n"))
+
+        environ = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
+        with RunningServer(tmp_path / "server", environment=environ) as server:
+            hear("READY=1")
+            hear("WATCHDOG=1")
+            told.clear()
+            server.running.send_signal(signal.SIGHUP)
+            hear("RELOADING=1")
+            hear("READY=1")
+            assert told.index("RELOADING=1") < told.index("READY=1")
+            told.clear()
+            assert server.stop() == 0
+            hear("STOPPING=1")

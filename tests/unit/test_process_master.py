@@ -4,15 +4,18 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
 from fastsmtp.clock import SystemClock
 from fastsmtp.process import messages
 from fastsmtp.process.crew import Generation
+from fastsmtp.process.door import Door
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.master import Master, NotYet, Refusal
 from fastsmtp.process.messages import Birth, Message, Renewal
+from fastsmtp.process.notify import Notify
 from fastsmtp.process.shared import Heartbeats, Rows
 from fastsmtp.process.supervisor import Supervisor
 from fastsmtp.telemetry.maillog import MailLog
@@ -127,8 +130,21 @@ class Makes:
     def announce(self) -> None:
         _write(self._say, "announced ")
 
-    def stop(self) -> None:
+    def stop(self) -> list[int]:
         _write(self._say, "stopping ")
+        return [0]
+
+    def open_door(self, make: Callable[[Path, int], Door]) -> Door | None:
+        return None
+
+    def listeners(self) -> list[str]:
+        return ["127.0.0.1:25 (smtp)"]
+
+    def sessions(self, row: int) -> int:
+        return 0
+
+    def waiting(self, shard: int | None) -> int:
+        return 0
 
     def ended(self, row: int, orderly: bool) -> None:
         _write(self._say, f"ended{row}{'' if orderly else '!'} ")
@@ -162,6 +178,7 @@ class RunningMaster:
                     beats=Heartbeats(ROWS),
                     clock=clock,
                     log=MailLog(clock, slot=None, fd=say),
+                    notify=Notify({}),
                     patience=patience,
                     room_patience=room,
                 ).run()

@@ -1,0 +1,52 @@
+"""Asking the master of a running server, for several commands."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from fastsmtp.cli.options import Stop
+from fastsmtp.config.errors import SettingsError
+
+T = TypeVar("T")
+
+
+def ask_master(file: Path | None, verb: str, form: type[T]) -> T:
+    """The answer of the master of the server with the settings in ``file``; ends the program when there is none."""
+    from fastsmtp.control.client import ControlError, NotAllowed, NotThere, ask
+    from fastsmtp.control.master import PATIENCE, master_path
+    from fastsmtp.process.settings import load_settings
+
+    try:
+        data_dir = load_settings(file).data_dir
+    except SettingsError as error:
+        raise Stop(os.EX_CONFIG, *error.problems) from None
+    try:
+        answer: T = asyncio.run(ask(master_path(data_dir), verb, None, form, patience=PATIENCE))
+    except NotThere:
+        raise Stop(os.EX_UNAVAILABLE, f"no server runs on {data_dir}") from None
+    except NotAllowed as error:
+        raise Stop(os.EX_NOPERM, str(error)) from None
+    except ControlError as error:
+        raise Stop(os.EX_TEMPFAIL, str(error)) from None
+    return answer
+
+
+def follow(file: Path | None, verb: str, as_json: bool, done: str) -> int:
+    """Ask for something that comes to an end, and print what came of it; ``done`` is said with the generation."""
+    import msgspec
+
+    from fastsmtp.control.master import Outcome
+
+    outcome = ask_master(file, verb, Outcome)
+    if as_json:
+        click.echo(msgspec.json.encode(outcome).decode())
+        return os.EX_OK if outcome.done else os.EX_CONFIG
+    if not outcome.done:
+        raise Stop(os.EX_CONFIG, *outcome.lines, "nothing was changed: the server runs on as it was")
+    for line in outcome.lines:
+        click.echo(line)
+    click.echo(f"{done}: generation {outcome.generation}")
+    return os.EX_OK
