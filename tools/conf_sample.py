@@ -1,4 +1,5 @@
-"""Writes conf/fastsmtp.toml and docs/settings.md from the settings classes, docs/metrics.md from the metrics.
+"""Writes conf/fastsmtp.toml and docs/settings.md from the settings classes, docs/metrics.md from the metrics, and the
+table of events in docs/logging.md.
 
 python -m tools.conf_sample            write them
 python -m tools.conf_sample --check    only say which are out of date; exit code 1 when one is
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from fastsmtp.config.docgen import reference, sample
 from fastsmtp.process.settings import Settings
+from tools import event_table
 from tools.metrics_page import page
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,6 +28,7 @@ def documents() -> dict[str, str]:
         "conf/fastsmtp.toml": _HEAD + sample(Settings),
         "docs/settings.md": reference(Settings),
         "docs/metrics.md": page(),
+        "docs/logging.md": event_table.page((ROOT / "docs/logging.md").read_text()),
     }
 
 
