@@ -122,7 +122,7 @@ def operations(
         trace,
         AccountApi(hub),
         LimitApi(hub),
-        ServerApi(hooks),
+        ServerApi(hub, hooks),
     )
     return [one for part in parts for one in part.operations()]
 

@@ -7,8 +7,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from fastsmtp.control.client import ControlError, NotThere, RemoteDesk, ask, shards_of
-from fastsmtp.control.place import shards, slots, socket_path
+from fastsmtp.control.client import PATIENCE, ControlError, NotThere, RemoteDesk, ask, shards_of
+from fastsmtp.control.place import DIRECTORY, shards, slots, socket_path
 from fastsmtp.control.queue import NotPossible
 from fastsmtp.web.problem import Problem, later
 
@@ -59,10 +59,10 @@ class Hub:
         finally:
             room.release()
 
-    async def named(self, name: str, verb: str, argument: object, form: Any) -> Any:
-        """What the process whose socket has this name answers. Raises `Problem`."""
+    async def named(self, name: str, verb: str, form: Any, *, patience: float = PATIENCE) -> Any:
+        """What the process whose socket has this name answers, within ``patience`` seconds. Raises `Problem`."""
         try:
-            return await ask(self._data_dir / "control" / name, verb, argument, form)
+            return await ask(self._data_dir / DIRECTORY / name, verb, None, form, patience=patience)
         except NotThere:
             raise later(f"the server's {name} does not answer") from None
         except (ControlError, NotPossible) as error:

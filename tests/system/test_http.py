@@ -172,6 +172,27 @@ def test_requests_during_reloads(tmp_path: Path) -> None:
         wait_until(lambda: len(list(new.iterdir())) == len(answers), "all mail", 60)
 
 
+def test_reload_and_status_by_http(tmp_path: Path) -> None:
+    port = free_port()
+    with RunningServer(tmp_path, **settings(port)) as server:
+        wait_until(lambda: served(port), "HTTP")
+        status, found = ask(port, "GET", "/v1/status")
+        assert (status, found["state"], found["generation"]) == (200, "serving", 1)
+        file = tmp_path / "fastsmtp.toml"
+        text = file.read_text()
+        file.write_text(text.replace('hostname = "mx.test.example"', 'hostname = "mx2.test.example"'))
+        status, outcome = ask(port, "POST", "/v1/reload")
+        assert (status, outcome["generation"]) == (200, 2)
+        assert any("mx2.test.example" in line for line in outcome["lines"])
+        file.write_text(text + "bad = 1\n")
+        status, refused = ask(port, "POST", "/v1/reload")
+        assert (status, "bad" in refused["detail"]) == (409, True)
+        assert ask(port, "GET", "/v1/status")[1]["generation"] == 2
+        assert ask(port, "POST", "/v1/reload", token=SHOP)[0] == 403
+        with smtplib.SMTP(*server.address) as client:
+            assert b"mx2.test.example" in client.ehlo()[1]
+
+
 def test_what_is_missing_is_said_at_the_start(tmp_path: Path) -> None:
     token = tmp_path / "none"
     tokens = [{"name": "a", "token_file": str(token), "may": ["admin"]}]
