@@ -28,7 +28,7 @@ class SiteLine(Struct, frozen=True):
 
 
 class Figures(Struct, frozen=True, kw_only=True):
-    """Rates are a second; ``at`` is seconds since 1970, ``uptime`` seconds, ``cpu`` processors in use, sizes octets.
+    """Rates are a second; ``workers`` accept connections, those that are ``draining`` no more. ``at`` is seconds since 1970, ``uptime`` seconds, ``cpu`` processors in use, sizes octets.
     ``rejected``, ``handshakes``, ``logins``: by why, by version, by how they ended. ``short``: what new mail is put
     off for. ``lost``: events since the start that log or ledger could not take."""
 
@@ -37,6 +37,7 @@ class Figures(Struct, frozen=True, kw_only=True):
     version: str
     uptime: float
     workers: int
+    draining: int
     cpu: float
     memory: int
     sessions: int
@@ -91,6 +92,7 @@ def figures(before: Reading, after: Reading, seconds: float, now: float) -> Figu
         version=info[0].labels.get("version", "") if info else "",
         uptime=now - after.total("fastsmtp_start_timestamp_seconds"),
         workers=int(after.total("fastsmtp_workers")),
+        draining=int(after.total("fastsmtp_workers_draining")),
         cpu=between.rate("fastsmtp_cpu_seconds_total"),
         memory=int(after.total("fastsmtp_memory_bytes")),
         sessions=int(after.total("fastsmtp_connections_open")),

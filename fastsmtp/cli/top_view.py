@@ -27,10 +27,11 @@ def lines(shown: Figures, width: int, height: int) -> list[str]:
 
 def _summary(shown: Figures) -> list[str]:
     clock = time.strftime("%H:%M:%S", time.localtime(shown.at))
+    drains = f" and {shown.draining} draining" if shown.draining else ""
     queue = "  ".join(f"{state} {count:,}" for state, count in shown.queue.items())
     found = [
         f"fastsmtp {shown.version}  {clock}  up {Duration(int(shown.uptime))}  "
-        f"{shown.workers} worker{'' if shown.workers == 1 else 's'}  "
+        f"{shown.workers} worker{'' if shown.workers == 1 else 's'}{drains}  "
         f"cpu {shown.cpu:.2f}  memory {_size(shown.memory)}",
         f"sessions   {shown.sessions:,} open  {_rate(shown.connections)} new{_each('TLS', shown.handshakes)}"
         f"{_each('logins', shown.logins)}",

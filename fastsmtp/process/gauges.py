@@ -33,22 +33,15 @@ class Gauges:
                 "spool_readers",
                 "spool_trouble",
                 "outbound_open",
-                "workers",
                 "worker_beat_seconds",
                 "memory_bytes",
             )
         }
         self._queue = row.counters("fastsmtp_queue_messages")
         self._pressure = row.counters("fastsmtp_pressure")
-        self._serving = True
         self._last = 0.0
         self._ticks = 0
         self._cpu = 0
-
-    def drain(self) -> None:
-        """This worker is none of those that serve any more."""
-        self._serving = False
-        self._single["workers"].set(0)
 
     def tick(
         self,
@@ -64,7 +57,7 @@ class Gauges:
         certificate does, 0 for none."""
         self._beat()
         single = self._single
-        single["workers"].set(self._serving)
+        self._meter.serve()
         single["connections_open"].set(connections)
         single["outbound_open"].set(outbound)
         single["certificate_expiry_timestamp_seconds"].set(int(expiry))

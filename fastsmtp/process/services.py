@@ -282,7 +282,7 @@ class MailServices:
 
     async def drain(self, grace: float) -> None:
         """See `Services.drain`."""
-        self._gauges.drain()
+        self._log.meter.drain()
         await self._control.stop()
         runners = [shard.remote for shard in list(self._shards.values()) if shard.remote is not None]
         await asyncio.gather(self._sessions.drain(grace), *(runner.end(grace) for runner in runners))

@@ -175,6 +175,7 @@ class Worker(Child):
             await self._empty(self._listeners[number])
         elif order.verb == messages.DRAIN:
             self._close_all()
+            self._log.meter.drain()
             self._last_at = self._clock.monotonic() + number
             self._end_with_sessions()
 

@@ -69,6 +69,8 @@ class Meter:
         self.tls_failures = row.counters("fastsmtp_tls_failures")[()]
         self.sync = row.histograms("fastsmtp_spool_sync_seconds")[()]
         self.group = row.histograms("fastsmtp_spool_commit_messages")[()]
+        self._serving = row.counters("fastsmtp_workers")[()]
+        self._draining = row.counters("fastsmtp_workers_draining")[()]
         self.worker_exits = row.counters("fastsmtp_worker_exits")[()]
         self.loop_delay = row.histograms("fastsmtp_loop_delay_seconds")[()]
         self.cpu = row.counters("fastsmtp_cpu_seconds")[()]
@@ -136,6 +138,16 @@ class Meter:
         self._notifications[kind,].add()
 
     # --- the server itself --------------------------------------------------------------------------
+
+    def serve(self) -> None:
+        """This worker runs, as a second before."""
+        if not self._draining.get():
+            self._serving.set(1)
+
+    def drain(self) -> None:
+        """This worker accepts no more, from now on."""
+        self._serving.set(0)
+        self._draining.set(1)
 
     def lost(self, where: Literal["log", "ledger"], events: int) -> None:
         """So many events could not be written."""

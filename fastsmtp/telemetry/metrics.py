@@ -212,7 +212,12 @@ METRICS: tuple[Metric, ...] = (
         labels=(("kind", ("failed", "delayed", "succeeded")),),
     ),
     # --- the server itself ------------------------------------------------------------------------------
-    Metric(name="fastsmtp_workers", kind="gauge", help="Workers that serve."),
+    Metric(name="fastsmtp_workers", kind="gauge", help="Workers that accept connections."),
+    Metric(
+        name="fastsmtp_workers_draining",
+        kind="gauge",
+        help="Workers that accept no more, and finish what they have: of a former generation, or of a stop.",
+    ),
     Metric(
         name="fastsmtp_worker_beat_seconds",
         kind="gauge",

@@ -32,6 +32,7 @@ def shown() -> Figures:
     meter.lost("ledger", 12)
     meter.attempt("unreachable", 30.0)
     row.counters("fastsmtp_workers")[()].set(2)
+    row.counters("fastsmtp_workers_draining")[()].set(1)
     row.counters("fastsmtp_connections_open")[()].set(1204)
     row.counters("fastsmtp_pressure")["disk_free",].set(1)
     row.counters("fastsmtp_queue_messages")["deferred",].set(1500)
@@ -48,7 +49,7 @@ def test_every_stage_is_one_that_is_measured() -> None:
 
 def test_the_picture(shown: Figures) -> None:
     text = lines(shown, 100, 50)
-    assert text[0].endswith("up 1d1h1m1s  2 workers  cpu 0.00  memory 0 B")
+    assert text[0].endswith("up 1d1h1m1s  2 workers and 1 draining  cpu 0.00  memory 0 B")
     assert text[1] == "sessions   1,204 open  100/s new  TLS: TLSv1.3 0.5/s  logins: refused 0.5/s"
     assert text[2] == "taken in   100/s  200/s recipients  500 KB/s"
     assert text[3] == "refused    nothing"

@@ -90,10 +90,10 @@ def test_pressure_begins_and_ends(world: World) -> None:
 
 def test_one_that_drains_is_no_worker_that_serves(world: World) -> None:
     world.tick()
-    world.gauges.drain()
-    assert world.get("workers") == 0
+    world.meter.drain()
+    assert (world.get("workers"), world.get("workers_draining")) == (0, 1)
     world.tick()
-    assert world.get("workers") == 0
+    assert (world.get("workers"), world.get("workers_draining")) == (0, 1)
 
 
 def test_how_late_the_loop_is(world: World) -> None:
