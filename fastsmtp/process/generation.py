@@ -196,7 +196,8 @@ class GenerationMaker:
     def ended(self, row: int, orderly: bool) -> None:
         """See `Maker.ended`."""
         self.tables.ended(row, orderly)
-        self._log.meter.worker_exits.add()
+        if not orderly:
+            self._log.meter.worker_exits.add()
 
     def renewals(self, at_once: bool) -> Sequence[Renewal]:
         """See `Maker.renewals`."""

@@ -227,7 +227,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="fastsmtp_worker_exits",
         kind="counter",
-        help="Workers that have ended, whatever the reason; those of an old generation too.",
+        help="Processes of the server that ended by a signal or with an error.",
     ),
     Metric(
         name="fastsmtp_loop_delay_seconds",
