@@ -16,21 +16,25 @@ _NAMED = 10
 
 
 class Stamps:
-    """Seconds since 1970 UTC as ``2026-11-24T05:35:00.123Z``; what they share is made once a second."""
+    """Seconds since 1970 UTC as ``2026-11-24T05:35:00.123Z``; those of a millisecond share one text."""
 
-    __slots__ = ("_second", "_stamp")
+    __slots__ = ("_millisecond", "_second", "_stamp", "_text")
 
     def __init__(self) -> None:
-        self._second = -1
-        self._stamp = ""
+        self._second = self._millisecond = -1
+        self._stamp = self._text = ""
 
     def of(self, at: float) -> str:
         """``at`` as text, cut to milliseconds."""
-        second = int(at)
-        if second != self._second:
-            self._second = second
-            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
-        return f"{self._stamp}{int((at - second) * 1000):03d}Z"
+        millisecond = int(at * 1000)
+        if millisecond != self._millisecond:
+            self._millisecond = millisecond
+            second, rest = divmod(millisecond, 1000)
+            if second != self._second:
+                self._second = second
+                self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+            self._text = f"{self._stamp}{rest:03d}Z"
+        return self._text
 
 
 class TextForm:
@@ -41,11 +45,13 @@ class TextForm:
 
     def __call__(self, batch: Sequence[Event], lines: bytes) -> bytes:
         """See `Form`."""
-        stamp, found = self._stamps.of, []
-        for event in batch:
-            slot = "master" if event.worker is None else event.worker
-            found.append(f"{stamp(event.at)} fastsmtp[{event.pid}/{slot}] {TEXTS[type(event)](event)}\n")
-        return "".join(found).encode("ascii")
+        if not batch:
+            return b""
+        # all of a batch are of one process
+        slot = "master" if batch[0].worker is None else batch[0].worker
+        who = f" fastsmtp[{batch[0].pid}/{slot}] "
+        stamp, texts = self._stamps.of, TEXTS
+        return "".join([f"{stamp(one.at)}{who}{texts[type(one)](one)}\n" for one in batch]).encode("ascii")
 
 
 def text(event: Event) -> str:
@@ -69,18 +75,18 @@ def one_line(value: str) -> str:
 
 def _received(event: events.Received) -> str:
     to = event.to[0] if len(event.to) == 1 else _several(event.to, event.more)
+    message_id = event.message_id
     line = (
         f"received id={event.id} from=<{event.sender}> to=<{to}> size={event.size} client={event.client} "
-        f"helo={event.helo} with={event.protocol}"
+        f"helo={event.helo} with={event.protocol} message-id={message_id}"
     )
-    if not (line.isascii() and line.isprintable() and line.count(" ") == 7 and '"' not in line):
+    if not (message_id and line.isascii() and line.isprintable() and line.count(" ") == 8 and '"' not in line):
         line = (
             f"received id={event.id} from={quoted(f'<{event.sender}>')} to={quoted(f'<{to}>')} "
             f"size={event.size} client={quoted(event.client)} helo={quoted(event.helo)} with={event.protocol}"
         )
-    message_id = event.message_id
-    if message_id:
-        line += f" message-id={message_id if _plain(message_id) else quoted(message_id)}"
+        if message_id:
+            line += f" message-id={quoted(message_id)}"
     if event.login:
         line += f" login={quoted(event.login)}"
     if event.tls:
@@ -210,10 +216,6 @@ TEXTS: dict[type[Event], Callable[[Any], str]] = {
     events.Server: _server,
     events.Lost: _lost,
 }
-
-
-def _plain(value: str) -> bool:
-    return value.isascii() and value.isprintable() and " " not in value and '"' not in value
 
 
 def _several(addresses: Sequence[str], more: int = 0) -> str:
