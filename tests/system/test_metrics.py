@@ -205,3 +205,24 @@ def test_without_a_server_that_is_said(tmp_path: Path, name: str) -> None:
     assert done.returncode == os.EX_UNAVAILABLE
     assert done.stdout == ""
     assert re.fullmatch(r"fastsmtp: no server runs on \S+; name its settings file with -c\n", done.stderr)
+
+
+def test_a_new_generation_goes_on_counting(tmp_path: Path) -> None:
+    with RunningServer(tmp_path) as server:
+        send(server, 5)
+        with smtplib.SMTP(*server.address, timeout=20) as held:
+            held.docmd("NOOP")
+            for number in range(1, 4):
+                server.running.send_signal(signal.SIGHUP)
+                server.wait_log(rf"(?s)(generation \d.*){{{number}}}", 30)
+                wait_until(lambda: read(server).total("fastsmtp_workers") == 2, "two workers that serve")
+                send(server, 5)
+            held.sendmail("a@client.test", [TO], "Subject: x\r\n\r\nfrom the first generation\r\n")
+            found = read(server)
+            assert found.total("fastsmtp_messages_received_total") == 21
+            assert found.total("fastsmtp_workers") == 2
+            assert found.total("fastsmtp_connections_total") >= 5
+        server.wait_log("generation 1 has ended")
+        last = read(server)
+        assert last.total("fastsmtp_messages_received_total") == 21
+        assert last.total("fastsmtp_worker_exits_total") == 0, "nobody ended but for the reloads"
