@@ -1,7 +1,7 @@
 """Takes the events of this process in, and writes them by a thread of its own.
 
-A write(2) may wait for the disk: for one that hangs, for the file system's journal, for dirty pages to be written. The
-loop must not wait with it, so `append` only hands over, up to `KEEP` octets; what comes together leaves together.
+A write(2) may wait for the disk: for one that hangs, for the file system's journal, for dirty pages to be written.
+The loop must not wait with it, so `append` only hands over, up to `KEEP` octets; what comes together leaves together.
 Which file events go to is the keeper's matter (keeper.py). What cannot be written is counted: mail does not wait for
 the ledger.
 """
