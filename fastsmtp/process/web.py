@@ -38,6 +38,7 @@ from fastsmtp.web.queue import QueueApi
 from fastsmtp.web.replay import KEYS, sweep
 from fastsmtp.web.sending import SendApi
 from fastsmtp.web.server_state import ServerApi
+from fastsmtp.web.sessions import SessionApi
 from fastsmtp.web.settings import SHORTEST
 from fastsmtp.web.signature import key_of
 from fastsmtp.web.trace import TraceApi
@@ -122,6 +123,7 @@ def operations(
         trace,
         AccountApi(hub),
         LimitApi(hub),
+        SessionApi(hub),
         ServerApi(hub, hooks),
     )
     return [one for part in parts for one in part.operations()]

@@ -59,6 +59,20 @@ class Hub:
         finally:
             room.release()
 
+    async def every(self, verb: str, argument: object, form: Any) -> list[Any]:
+        """What all workers answer; those that are not there are left out. Raises `Problem`, also when none is."""
+        found = []
+        for slot in self._slots():
+            try:
+                found.append(await ask(socket_path(self._data_dir, slot), verb, argument, form))
+            except NotThere:
+                continue
+            except (ControlError, NotPossible) as error:
+                raise problem_of(error) from None
+        if not found:
+            raise later("no worker of the server answers")
+        return found
+
     async def named(self, name: str, verb: str, form: Any, *, patience: float = PATIENCE) -> Any:
         """What the process whose socket has this name answers, within ``patience`` seconds. Raises `Problem`."""
         try:

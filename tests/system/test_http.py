@@ -172,6 +172,26 @@ def test_requests_during_reloads(tmp_path: Path) -> None:
         wait_until(lambda: len(list(new.iterdir())) == len(answers), "all mail", 60)
 
 
+def test_what_was_said_in_sessions(tmp_path: Path) -> None:
+    port = free_port()
+    with RunningServer(tmp_path, **settings(port)) as server:
+        wait_until(lambda: served(port), "HTTP")
+        with smtplib.SMTP(*server.address) as client:
+            client.docmd("VRFY-nobody")
+            client.ehlo("client.example")
+            client.docmd("MAIL", "FROM:<a b>")
+
+            def kept() -> list[dict[str, Any]]:
+                rows = ask(port, "GET", "/v1/sessions")[1]["sessions"]
+                return [row for row in rows if row["name"]]
+
+            wait_until(kept, "the session")
+        (row,) = kept()
+        told = ask(port, "GET", f"/v1/sessions/{row['name']}")[1]
+        assert any("a b" in line["text"] for line in told["lines"] if line["who"] == "C")
+        assert ask(port, "GET", "/v1/sessions/nobody")[0] == 404
+
+
 def test_reload_and_status_by_http(tmp_path: Path) -> None:
     port = free_port()
     with RunningServer(tmp_path, **settings(port)) as server:
