@@ -94,6 +94,12 @@ class JournalWriter:
         """See `Writer`: a journal is no file."""
         os.close(file)
 
+    def go_aside(self) -> None:
+        """See `Writer`: no disk is waited for."""
+
+    def come_back(self, seconds: float) -> None:
+        """See `Writer`."""
+
     def _send(self, datagram: bytes) -> None:
         try:
             self._write(datagram)

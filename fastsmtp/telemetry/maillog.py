@@ -44,7 +44,7 @@ from fastsmtp.telemetry.meter import Meter, unseen
 from fastsmtp.telemetry.stream import StreamWriter, Writer
 from fastsmtp.telemetry.text import TextForm
 
-SPACING = 0.005
+SPACING = 0.02
 """Seconds between two batches of a busy worker."""
 SLOW = 0.1
 """Seconds until a slow reader is tried again."""
@@ -107,6 +107,7 @@ class MailLog:
         """From now on, until `finish`, batches leave on ``loop``, whose thread calls this."""
         self._loop = loop
         self._thread = threading.get_ident()
+        self._writer.go_aside()
 
     # --- what happens -------------------------------------------------------------------------
 
@@ -293,6 +294,7 @@ class MailLog:
         self._loop = None
         deadline = self._monotonic() + FINISH_WAIT
         self.flush()
+        self._writer.come_back(FINISH_WAIT)
         while self._writer.waiting and (left := deadline - self._monotonic()) > 0:
             self._writer.wait(left)
             self.flush()

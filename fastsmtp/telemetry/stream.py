@@ -1,9 +1,11 @@
 """The log as lines on a file descriptor: standard error, or a file."""
 
 import os
+import stat
 from collections.abc import Sequence
 from typing import Protocol
 
+from fastsmtp.telemetry.aside import FileOutlet
 from fastsmtp.telemetry.events import Event, Lost, encode
 from fastsmtp.telemetry.outlet import Outlet
 
@@ -31,6 +33,12 @@ class Writer(Protocol):
     def reopened(self, file: int) -> None:
         """The log's file was opened anew: write to ``file`` from now on, which is closed."""
 
+    def go_aside(self) -> None:
+        """From now on, until `come_back`, what may wait for a disk is done by a thread."""
+
+    def come_back(self, seconds: float) -> None:
+        """No more, when what waits is written, or after so many seconds."""
+
 
 class Form(Protocol):
     """How events are written."""
@@ -52,6 +60,7 @@ class StreamWriter:
         self._form = form
         self._fd = fd
         self._outlet = Outlet(fd)
+        self._aside: FileOutlet | None = None
         self._rest = b""
 
     @property
@@ -68,6 +77,17 @@ class StreamWriter:
         os.dup2(file, self._fd, inheritable=False)
         os.close(file)
 
+    def go_aside(self) -> None:
+        """See `Writer`."""
+        if stat.S_ISREG(os.fstat(self._fd).st_mode):
+            self._aside = FileOutlet(self._fd)
+
+    def come_back(self, seconds: float) -> None:
+        """See `Writer`."""
+        if self._aside is not None:
+            self._aside.close(seconds)
+            self._aside = None
+
     def write(self, batch: Sequence[Event], lines: bytes, lost: Lost | None) -> int:
         """See `Writer`."""
         data = self._rest + self._form(batch, lines)
@@ -77,15 +97,16 @@ class StreamWriter:
             told = lost.count
         if not data:
             return 0
+        missing = 0 if self._aside is None else self._aside.lost()
         try:
-            rest = data[self._outlet.write(data) :]
+            rest = data[(self._aside or self._outlet).write(data) :]
         except OSError:
             self._rest = b""
             return told + data.count(b"\n") - (told > 0)  # less the line that says so
         if len(rest) <= KEEP_BYTES:
             self._rest = rest
-            return 0
+            return missing
         # Cut behind a line's end: the line that is half out is finished, or its rest would spoil the next.
         keep = rest.rindex(b"\n", 0, KEEP_BYTES) + 1
         self._rest = rest[:keep]
-        return told + rest.count(b"\n", keep) - (told > 0)
+        return missing + told + rest.count(b"\n", keep) - (told > 0)

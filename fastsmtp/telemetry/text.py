@@ -80,7 +80,9 @@ def _received(event: events.Received) -> str:
         f"received id={event.id} from=<{event.sender}> to=<{to}> size={event.size} client={event.client} "
         f"helo={event.helo} with={event.protocol} message-id={message_id}"
     )
-    if not (message_id and line.isascii() and line.isprintable() and line.count(" ") == 8 and '"' not in line):
+    if not (
+        message_id and line.isascii() and line.isprintable() and line.count(" ") == 8 and '"' not in line
+    ):
         line = (
             f"received id={event.id} from={quoted(f'<{event.sender}>')} to={quoted(f'<{to}>')} "
             f"size={event.size} client={quoted(event.client)} helo={quoted(event.helo)} with={event.protocol}"

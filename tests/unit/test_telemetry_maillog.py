@@ -1,6 +1,8 @@
 """The mail log: its lines, that nothing a client says can forge one, and that nothing is lost or raised."""
 
+import asyncio
 import errno
+import json
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -373,3 +375,55 @@ def test_many_threads_lose_nothing(pipe: Pipe) -> None:
     assert sorted(line.rpartition(" ")[2] for line in lines) == sorted(
         f"{name}-{i}." for name in range(4) for i in range(each)
     )
+
+
+class Keeping:
+    """A sink that keeps its lines, and who called."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+        self.threads: set[int] = set()
+        self.batches = 0
+
+    def append(self, lines: bytes, count: int) -> None:
+        """See `Sink`."""
+        self.threads.add(threading.get_ident())
+        self.batches += 1
+        kept = lines.splitlines()
+        assert len(kept) == count
+        self.lines += kept
+
+
+def test_on_a_loop_batches_leave_by_themselves_on_its_thread(pipe: Pipe) -> None:
+    sink = Keeping()
+
+    async def main() -> None:
+        pipe.log.attach(sink)
+        pipe.log.run_on(asyncio.get_running_loop())
+        for number in range(200):
+            pipe.log.event(f"own {number}")
+        await asyncio.to_thread(lambda: [pipe.log.event(f"other {number}") for number in range(200)])
+        while len(sink.lines) < 400:
+            await asyncio.sleep(0)
+
+    asyncio.run(asyncio.wait_for(main(), 20))
+    pipe.log.event("after the loop")
+    pipe.log.finish()
+    assert sink.threads == {threading.get_ident()}
+    assert sink.batches < 20
+    told = [json.loads(line)["text"] for line in sink.lines]
+    assert sorted(told[:-1]) == sorted(f"{who} {number}" for who in ("own", "other") for number in range(200))
+    assert told[-1] == "after the loop"
+    assert len(pipe.events()) == 401
+
+
+def test_what_threads_tell_after_the_loop_has_ended(pipe: Pipe) -> None:
+    """Threads that tell something after the loop has ended lose nothing: the last flush brings it."""
+    loop = asyncio.new_event_loop()
+    pipe.log.run_on(loop)
+    loop.close()
+    thread = threading.Thread(target=lambda: pipe.log.event("late"))
+    thread.start()
+    thread.join()
+    pipe.log.finish()
+    assert pipe.events() == ["event late"]
