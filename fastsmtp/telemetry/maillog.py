@@ -316,11 +316,11 @@ class MailLog:
                 self.flush()
             return
         self._due = True
-        if threading.get_ident() == self._thread:
-            loop.call_later(max(delay, self._flushed_at + SPACING - loop.time()), self._turn)
-            return
         try:
-            loop.call_soon_threadsafe(self._turn)
+            if threading.get_ident() == self._thread:
+                loop.call_later(max(delay, self._flushed_at + SPACING - loop.time()), self._turn)
+            else:
+                loop.call_soon_threadsafe(self._turn)
         except RuntimeError:  # the loop has ended: `finish` comes
             self._due = False
 

@@ -397,12 +397,16 @@ class Keeping:
 def test_on_a_loop_batches_leave_by_themselves_on_its_thread(pipe: Pipe) -> None:
     sink = Keeping()
 
+    def others() -> None:
+        for number in range(200):
+            pipe.log.event(f"other {number}")
+
     async def main() -> None:
         pipe.log.attach(sink)
         pipe.log.run_on(asyncio.get_running_loop())
         for number in range(200):
             pipe.log.event(f"own {number}")
-        await asyncio.to_thread(lambda: [pipe.log.event(f"other {number}") for number in range(200)])
+        await asyncio.to_thread(others)
         while len(sink.lines) < 400:
             await asyncio.sleep(0)
 
