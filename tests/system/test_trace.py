@@ -16,6 +16,7 @@ import pytest
 from fastsmtp.cli.main import run
 from fastsmtp.ledger.search import EVER, Ledger
 from tests.system.server import RunningServer, free_port, wait_until
+from tests.system.test_generations import reload
 from tests.system.test_relay_sink import Sink, names, relay, send
 from tests.tools import images
 from tests.tools.images import Image
@@ -133,6 +134,22 @@ def test_deaths_of_workers_lose_nothing_that_was_told(tmp_path: Path, capsys: Ca
                 os.kill(pid, signal.SIGKILL)
             wait_until(lambda: len(server.worker_pids()) == 2, "new workers")
         assert len(trace.rows("--from", "alice@test.example")) == 30
+        assert trace.err == ""
+        assert len(list((server.data / "ledger").glob("*.jsonl"))) <= 4, "files are gone on with"
+        assert server.stop() == 0
+
+
+def test_reloads_leave_one_ledger(tmp_path: Path, capsys: Capture) -> None:
+    with RunningServer(tmp_path) as server:
+        trace = Trace(server, capsys)
+        for number in (2, 3, 4):
+            local(server, 5)
+            reload(server, number)
+            server.wait_log(f"generation {number - 1} has ended")
+        local(server, 5)
+        wait_until(
+            lambda: sum(row["done"] for row in trace.rows("--to", "bob@test.example")) == 20, "all is told"
+        )
         assert trace.err == ""
         assert len(list((server.data / "ledger").glob("*.jsonl"))) <= 4, "files are gone on with"
         assert server.stop() == 0
