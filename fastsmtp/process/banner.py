@@ -27,11 +27,17 @@ def banner(settings: Settings, listeners: Sequence[Listener], loop: str) -> str:
         f"ready: fastsmtp {__version__} as {settings.hostname}, {_count(settings.workers, 'worker')} "
         f"({loop}, accept = {settings.accept})",
         *(f"listening on {listener.endpoint} ({listener.protocol})" for listener in listeners),
+        *_http(settings),
         f"mail for {domains} ({users}) goes to {mailboxes.path}",
         DURABILITY[settings.durability],
         *_first_message(settings, listeners),
     ]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _http(settings: Settings) -> list[str]:
+    http = settings.http
+    return [] if http.endpoint is None else [f"listening on {http.endpoint} ({'https' if http.tls else 'http'})"]
 
 
 def _count(number: int, what: str) -> str:

@@ -10,6 +10,7 @@ from fastsmtp.mailbox.settings import MailboxSettings
 from fastsmtp.process.banner import banner
 from fastsmtp.process.settings import ListenerSettings, Settings
 from fastsmtp.process.sockets import Listener
+from fastsmtp.web.settings import HttpSettings
 
 
 def text(host: str = "127.0.0.1", family: socket.AddressFamily = socket.AF_INET, **change: Any) -> str:
@@ -50,6 +51,11 @@ def test_where_it_listens_and_where_mail_goes() -> None:
 )
 def test_durability_is_spelled_out(durability: str, words: str) -> None:
     assert words in text(durability=durability)
+
+
+def test_http_is_named_where_it_is_spoken() -> None:
+    assert "(http" not in text()
+    assert "listening on 127.0.0.1:8025 (http)\n" in text(http=HttpSettings(address="127.0.0.1:8025"))
 
 
 def test_a_listener_on_all_addresses_is_tried_on_loopback() -> None:
