@@ -37,7 +37,9 @@ def banner(settings: Settings, listeners: Sequence[Listener], loop: str) -> str:
 
 def _http(settings: Settings) -> list[str]:
     http = settings.http
-    return [] if http.endpoint is None else [f"listening on {http.endpoint} ({'https' if http.tls else 'http'})"]
+    return (
+        [] if http.endpoint is None else [f"listening on {http.endpoint} ({'https' if http.tls else 'http'})"]
+    )
 
 
 def _count(number: int, what: str) -> str:
