@@ -7,7 +7,7 @@ An environment belongs to the process that opened it (LMDB must not cross a fork
 import fcntl
 import importlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
@@ -24,6 +24,8 @@ _SHARED_READERS = 1024  # more than the workers there may be
 _READER = 64  # bytes of one in the lock file
 
 MapFull = lmdb.MapFullError
+Migration = Callable[[Any, dict[bytes, Any]], None]
+"""Brings an environment from one format to the next: called with a write transaction and its databases by name."""
 StorageError = (lmdb.Error, OSError)
 """What a transaction may raise when storage fails."""
 CORRUPTED = (lmdb.CorruptedError, lmdb.PageNotFoundError)
@@ -44,6 +46,7 @@ class Store:
     With ``sync`` a commit returns when it is on stable storage. ``created`` is
     called by `open` before a new environment counts as one; when it raises `StorageError`, it does not. A ``shared``
     one may be open in many processes, which write one after the other; it never grows beyond ``map_size``.
+    ``migrations``, by the format they start from, lead from older ones to ``format_number``: see `migrate`.
     """
 
     def __init__(
@@ -56,13 +59,16 @@ class Store:
         sync: bool = True,
         created: Callable[[], None] | None = None,
         shared: bool = False,
+        migrations: Mapping[int, Migration] | None = None,
     ) -> None:
         self.path = path
         self.data_file = path / "data.mdb"
         self.map_size = map_size
         self.db: dict[bytes, Any] = {}
         self._names = databases
-        self._format = b"%d" % format_number
+        self._format = format_number
+        self._migrations = migrations or {}
+        self._found_format = format_number
         self._sync = sync
         self._created = created
         self._shared = shared
@@ -128,6 +134,19 @@ class Store:
         """False before `open` and after a `reopen` that failed."""
         return self._env is not None
 
+    @property
+    def outdated(self) -> bool:
+        """Whether it is of an older format, and is to be migrated before it is used."""
+        return self._found_format != self._format
+
+    def migrate(self) -> None:
+        """Bring it to our format, in one transaction: all of it or nothing. Raises `StorageError`."""
+        with self.write() as txn:
+            for number in range(self._found_format, self._format):
+                self._migrations[number](txn, self.db)
+            txn.put(_FORMAT, b"%d" % self._format, db=self._env.open_db(b"meta", txn=txn))
+        self._found_format = self._format
+
     def write(self) -> Any:
         """A write transaction, a context manager that commits; only ever on one thread."""
         return self._ours().begin(write=True)
@@ -148,8 +167,8 @@ class Store:
             return txn
 
     def copy(self, txn: Any, file: int) -> None:
-        """Write the environment as ``txn`` sees it, without free pages, into the open ``file``, which may be a socket.
-        Raises `StorageError`."""
+        """Write the environment as ``txn`` sees it, without free pages, into ``file``, which may be a socket. Raises
+        `StorageError`."""
         self._ours().copyfd(file, compact=True, txn=txn)
 
     def end_copy(self, txn: Any) -> None:
@@ -229,13 +248,9 @@ class Store:
                         raise StoreError(f"{self.path}: data.mdb was removed while in use; start again")
                     if self._created is not None:
                         self._created()
-                    txn.put(_FORMAT, self._format, db=meta)
-                elif known != self._format:
-                    raise StoreError(
-                        f"{self.path}: environment from another format version ({known.decode('ascii', 'replace')}, "
-                        f"this program writes {self._format.decode()}); deliver its mail with the program that "
-                        f"made it, or set it aside"
-                    )
+                    txn.put(_FORMAT, b"%d" % self._format, db=meta)
+                else:
+                    self._found_format = self._readable(known)
             self.db = {name: env.open_db(name) for name in self._names}
             self._known = True
         except StoreError:
@@ -245,6 +260,22 @@ class Store:
             env.close()
             raise StoreError(self._cannot_open(error)) from None
         self._env = env
+
+    def _readable(self, known: bytes) -> int:
+        """The number of a format that we can read, or lead to ours. Raises `StoreError`."""
+        ours = self._format
+        number = int(known) if known.isdigit() else -1
+        if number > ours:
+            raise StoreError(
+                f"{self.path}: it is of format {number}, and this program reads {ours}: a newer fastsmtp wrote it; "
+                "use that one"
+            )
+        if number < 0 or any(step not in self._migrations for step in range(number, ours)):
+            raise StoreError(
+                f"{self.path}: it is of format {known.decode('ascii', 'replace')}, and no way leads from there to "
+                f"{ours}; use the program that made it to the end, or set it aside"
+            )
+        return number
 
     def _check_length(self, env: Any) -> None:
         """A page beyond the end of the file would end the process with SIGBUS when it is looked at."""
@@ -258,6 +289,14 @@ class Store:
 
     def _cannot_open(self, error: Exception) -> str:
         return f"{self.path}: cannot open: {error}; see that its files are ours, and that disk and memory suffice"
+
+
+def fill(path: Path) -> tuple[int, int]:
+    """Of the environment in ``path``, whoever has it open: octets of its pages, used or free, and of its map. Raises
+    `StorageError`."""
+    with lmdb.open(os.fspath(path), readonly=True, lock=False, create=False) as env:
+        info = env.info()
+        return (info["last_pgno"] + 1) * env.stat()["psize"], info["map_size"]
 
 
 def _make_lock_file(file: Path, readers: int) -> None:

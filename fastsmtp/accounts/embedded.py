@@ -16,10 +16,12 @@ from msgspec import Struct
 
 from fastsmtp.accounts.base import AccountsError, Identity, ScramKeys
 from fastsmtp.accounts.passwords import Record
-from fastsmtp.store import StorageError, Store, StoreError
+from fastsmtp.store import Migration, StorageError, Store, StoreError
 
 DIRECTORY = "accounts"
-_FORMAT = 1
+FORMAT = 1
+MIGRATIONS: dict[int, Migration] = {}
+"""By the format it starts from: what leads to the next one (docs/formats.md)."""
 _MAP_SIZE = 4 << 30  # of address space; the file is as large as what is in it
 _USERS, _DOMAINS, _ALIASES, _SECRETS = _DATABASES = (b"users", b"domains", b"aliases", b"secrets")
 _SCRAM = b"scram"
@@ -61,7 +63,12 @@ class EmbeddedAccounts:
 
     def __init__(self, data_dir: Path, *, decoy: str = "", scram_iterations: int = 0) -> None:
         self._store = Store(
-            data_dir / DIRECTORY, _DATABASES, format_number=_FORMAT, map_size=_MAP_SIZE, shared=True
+            data_dir / DIRECTORY,
+            _DATABASES,
+            format_number=FORMAT,
+            map_size=_MAP_SIZE,
+            shared=True,
+            migrations=MIGRATIONS,
         )
         self._decoy = User(decoy, iterations=scram_iterations)
         self._openings = 0
@@ -76,6 +83,9 @@ class EmbeddedAccounts:
             self._store.open()
         except StoreError as error:
             raise AccountsError(str(error)) from None
+        if self._store.outdated:
+            with self._failing():
+                self._store.migrate()
         self._store.forget_the_dead()
         self.secret = self._once(lambda txn: _get(txn, self._store.db[_SECRETS], _SCRAM)) or self.change(
             self._make_secret
@@ -94,6 +104,15 @@ class EmbeddedAccounts:
     def close(self) -> None:
         """Give the environment back."""
         self._store.close()
+
+    def copy(self, file: int) -> None:
+        """Write all as it is now into ``file``, while others go on. Raises `AccountsError`."""
+        with self._failing():
+            txn = self._store.begin_copy(lambda: None)
+            try:
+                self._store.copy(txn, file)
+            finally:
+                self._store.end_copy(txn)
 
     # --- `Names` ------------------------------------------------------------------------------
 

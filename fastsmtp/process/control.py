@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from fastsmtp.clock import Clock
+from fastsmtp.control.copying import CopyService
 from fastsmtp.control.desk import Engine, SpoolDesk
 from fastsmtp.control.limits import LimitService
 from fastsmtp.control.place import socket_path
@@ -43,6 +44,7 @@ class Control:
         """Where others may register what they answer, before `start`."""
         self._certificates = certificates
         QueueService(self._desks).register(self.server)
+        CopyService(self._path.parent, self._copied).register(self.server)
         LimitService(LimitDesk(limits)).register(self.server)
         self.server.register("tls.loaded", type(None), self._loaded)
 
@@ -61,6 +63,9 @@ class Control:
 
     async def _loaded(self, argument: None) -> list[str]:
         return self._certificates()
+
+    def _copied(self) -> dict[int, LmdbSpool]:
+        return {number: spool for number, spool, _ in self._shards()}
 
     def _desks(self) -> dict[int, SpoolDesk]:
         return {

@@ -20,7 +20,7 @@ class Credentials:
     def __init__(self, settings: Settings) -> None:
         try:
             self._secrets = {
-                file: read_secret(key, file) for key, file in _files(settings) if is_credential(file)
+                file: read_secret(key, file) for key, file in secret_files(settings) if is_credential(file)
             }
         except SettingsError as error:
             raise StartError(error.problems[0], os.EX_CONFIG) from None
@@ -60,7 +60,7 @@ class Credentials:
         return replace(settings, accounts=accounts, credentials=credentials, http=http, webhooks=webhooks)
 
 
-def _files(settings: Settings) -> Iterator[tuple[str, str]]:
+def secret_files(settings: Settings) -> Iterator[tuple[str, str]]:
     """The files of passwords, by their keys."""
     accounts = settings.accounts
     for name, one in (("ldap", accounts.ldap), ("postgresql", accounts.postgresql)):

@@ -12,7 +12,7 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -192,19 +192,22 @@ def interrupt(sock: socket.socket) -> None:
         pass  # it has gone already
 
 
-def receive(sock: socket.socket, journal: Callable[[bytes], object], tree: Callable[[bytes], object]) -> None:
-    """The other end of `Copies.send`: hands on what comes. Whether the tree is whole, only the sender can tell. Then
-    copy the body files, and send `TAKEN`. Raises `SpoolFailed`, OSError."""
-    head = _exactly(sock, HEAD.size)
-    magic, length = HEAD.unpack(head)
+def received_journal(sock: socket.socket) -> Iterator[bytes]:
+    """The other end of `Copies.send`: the journal, see `journal.complete_copy`. Raises `SpoolFailed`, OSError."""
+    magic, length = HEAD.unpack(_exactly(sock, HEAD.size))
     if magic != MAGIC:
         raise SpoolFailed("what comes is no copy of a shard")
     while length:
         piece = _some(sock, min(length, _PIECE))
-        journal(piece)
+        yield piece
         length -= len(piece)
+
+
+def received_tree(sock: socket.socket) -> Iterator[bytes]:
+    """Then the tree; whether it is whole, only the sender can tell. After it copy the body files, and send `TAKEN`.
+    Raises OSError."""
     while piece := sock.recv(_PIECE):
-        tree(piece)
+        yield piece
 
 
 def _exactly(sock: socket.socket, length: int) -> bytes:

@@ -139,12 +139,7 @@ class Journal:
         if not found:
             self._create()
         self._fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-        magic, size, mark, check = _FILE.unpack(os.pread(self._fd, _FILE.size, 0).ljust(_FILE.size, b"\0"))
-        if magic != _FILE_MAGIC or crc32(_FILE.pack(magic, size, mark, 0)[:-4]) != check or not size:
-            raise SpoolError(
-                f"{self._path}: not a journal we can read, and accepted mail may stand in it; restore it, or set "
-                "it aside"
-            )
+        size, mark = _read_head(self._fd, self._path)
         self.region_bytes = size
         self.mark = mark
         count, rest = divmod(os.fstat(self._fd).st_size - _FILE_BYTES, size)
@@ -382,16 +377,29 @@ class Journal:
         return self._cannot_extend and not any(one.live or one.pins for one in others)
 
 
-def complete_copy(file: int) -> None:
+def complete_copy(file: int, path: Path) -> None:
     """The last region of a journal that was copied ends where its frames do: write it to its end, by zeros. ``file``
-    is open for reading and writing. Raises OSError, and `SpoolError` when it is no journal."""
-    magic, size, mark, check = _FILE.unpack(os.pread(file, _FILE.size, 0).ljust(_FILE.size, b"\0"))
-    if magic != _FILE_MAGIC or crc32(_FILE.pack(magic, size, mark, 0)[:-4]) != check or not size:
-        raise SpoolError("not a journal we can read")
+    is ``path``, open for reading and writing. Raises OSError, and `SpoolError` when it is no journal."""
+    size, _ = _read_head(file, path)
     at = os.fstat(file).st_size
     end = at + -(at - _FILE_BYTES) % size
     while at < end:
         at += os.pwrite(file, _ZEROS[: end - at], at)
+
+
+def _read_head(file: int, path: Path) -> tuple[int, bytes]:
+    """The size of the regions, and the mark. Raises `SpoolError` when it is no journal of ours."""
+    magic, size, mark, check = _FILE.unpack(os.pread(file, _FILE.size, 0).ljust(_FILE.size, b"\0"))
+    known = crc32(_FILE.pack(magic, size, mark, 0)[:-4]) == check and size
+    if known and magic == _FILE_MAGIC:
+        return size, mark
+    if known and magic[:6] == _FILE_MAGIC[:6] and magic > _FILE_MAGIC:
+        raise SpoolError(
+            f"{path}: a newer fastsmtp wrote it, and accepted mail may stand in it; use that one"
+        )
+    raise SpoolError(
+        f"{path}: not a journal we can read, and accepted mail may stand in it; restore it, or set it aside"
+    )
 
 
 def _padded(size: int) -> int:

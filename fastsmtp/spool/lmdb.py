@@ -22,7 +22,7 @@ from fastsmtp.spool.journal import Journal
 from fastsmtp.spool.keeper import Keeper
 from fastsmtp.spool.load import SpoolLoad
 from fastsmtp.spool.outbox import Outbox
-from fastsmtp.spool.record import FORMAT
+from fastsmtp.spool.record import FORMAT, MIGRATIONS
 from fastsmtp.spool.recover import keep_bodies, named_bodies, remove_orphans
 from fastsmtp.spool.relay import RelayBox
 from fastsmtp.spool.search import Search
@@ -68,6 +68,7 @@ class LmdbSpool:
             map_size=settings.map_size,
             sync=durability != "none",
             created=self._created,
+            migrations=MIGRATIONS,
         )
         self._bodies = BodyPool(path / "body", post, fault, log.event)
         self._growth = Growth(
@@ -153,6 +154,8 @@ class LmdbSpool:
         try:
             self._bodies.start()
             sequence = self._replay()
+            if self._store.outdated:
+                self._migrate(sequence - 1)
             self._tables.recount(PACK, MAIL, RELAY, WAIT, HELD)
             orphans = remove_orphans(self._tables, self._bodies.path)
             self._keeper.start()
@@ -289,6 +292,14 @@ class LmdbSpool:
                     raise SpoolError(f"{self._store.path}/journal: {problem.strerror}") from None
                 break
         return last + 1
+
+    def _migrate(self, last: int) -> None:
+        """What stands in the journal, in words of the old format, is moved into the tree first: then the tree is all
+        there is. Raises `SpoolError`."""
+        if not self._keeper.flush(last):
+            raise self._keeper.trouble or SpoolFailed(f"{self._store.path}: it cannot be migrated now")
+        self._store.migrate()
+        self._event(f"spool {self._store.path}: migrated to format {FORMAT}")
 
     def _new_journal(self) -> Journal:
         return Journal(

@@ -14,8 +14,11 @@ from zlib import crc32
 import msgspec
 
 from fastsmtp.mail.envelope import Envelope
+from fastsmtp.store import Migration
 
 FORMAT = 3
+MIGRATIONS: dict[int, Migration] = {}
+"""By the format it starts from: what leads to the next one. Whoever changes `FORMAT` adds it (docs/formats.md)."""
 
 _MAGIC = b"\xf5fsmtp\x01\n"
 _START = struct.Struct("<8sI")  # magic, crc32 of the rest of the header

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fastsmtp.spool.base import SpoolError
-from fastsmtp.spool.copying import MAGIC, TAKEN, receive
+from fastsmtp.spool.copying import MAGIC, TAKEN, received_journal, received_tree
 from fastsmtp.spool.journal import complete_copy
 from fastsmtp.spool.tables import BODY, PACK, RELAY
 from tests.fakes.post_office import SMALL, PostOffice, until
@@ -40,9 +40,10 @@ class Copying:
     def take(self, between: Callable[[], object] = lambda: None) -> "Copying":
         """All of it; ``between`` is called before the body files are taken."""
         with open(self.place / "journal", "w+b") as journal, open(self.place / "data.mdb", "wb") as tree:
-            receive(self.ours, journal.write, tree.write)
+            journal.writelines(received_journal(self.ours))
+            tree.writelines(received_tree(self.ours))
             journal.flush()
-            complete_copy(journal.fileno())
+            complete_copy(journal.fileno(), self.place / "journal")
         between()
         shutil.copytree(self._bodies, self.place / "body")
         return self

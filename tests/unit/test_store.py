@@ -5,10 +5,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from fastsmtp.store import StorageError, Store, StoreError
+from fastsmtp.store import Migration, StorageError, Store, StoreError, fill
 
 
 def make(path: Path, format_number: int = 1) -> Store:
@@ -44,10 +45,74 @@ def test_another_format_is_refused_in_one_line(tmp_path: Path) -> None:
     store = make(tmp_path, 1)
     store.open()
     store.close()
-    with pytest.raises(StoreError, match="another format version") as caught:
+    with pytest.raises(StoreError, match="format 1, and no way leads from there to 2") as caught:
         make(tmp_path, 2).open()
     assert "\n" not in str(caught.value)
     store.open()
+    store.close()
+
+
+def test_a_newer_format_is_refused_in_one_line(tmp_path: Path) -> None:
+    store = make(tmp_path, 2)
+    store.open()
+    store.close()
+    with pytest.raises(StoreError, match="format 2, and this program reads 1: a newer fastsmtp wrote it"):
+        make(tmp_path, 1).open()
+
+
+def migrating(path: Path, ours: int, steps: dict[int, Migration]) -> Store:
+    return Store(path, (b"one", b"two"), format_number=ours, map_size=1 << 22, migrations=steps)
+
+
+def test_older_formats_are_migrated_step_by_step(tmp_path: Path) -> None:
+    steps: dict[int, Migration] = {
+        1: lambda txn, db: txn.put(b"k", b"from 1", db=db[b"two"]),
+        2: lambda txn, db: txn.put(b"k", bytes(txn.get(b"k", db=db[b"two"])) + b", from 2", db=db[b"two"]),
+    }
+    old = migrating(tmp_path, 1, {})
+    old.open()
+    assert not old.outdated
+    old.close()
+    store = migrating(tmp_path, 3, steps)
+    store.open()
+    assert store.outdated
+    store.migrate()
+    assert not store.outdated
+    store.close()
+    store = migrating(tmp_path, 3, {})
+    store.open()
+    with store.read() as txn:
+        assert bytes(txn.get(b"k", db=store.db[b"two"])) == b"from 1, from 2"
+    store.close()
+
+
+def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
+    def fails(txn: Any, db: dict[bytes, Any]) -> None:
+        txn.put(b"k", b"half", db=db[b"two"])
+        raise OSError(errno.EIO, "Input/output error")
+
+    old = migrating(tmp_path, 1, {})
+    old.open()
+    old.close()
+    store = migrating(tmp_path, 2, {1: fails})
+    store.open()
+    with pytest.raises(OSError, match="Input/output"):
+        store.migrate()
+    store.close()
+    old.open()
+    with old.read() as txn:
+        assert txn.get(b"k", db=old.db[b"two"]) is None
+    old.close()
+
+
+def test_fill_tells_what_another_process_has_open(tmp_path: Path) -> None:
+    store = make(tmp_path)
+    store.open()
+    child = os.fork()
+    if not child:
+        used, most = fill(tmp_path)
+        os._exit(7 if 0 < used < most == store.map_size else 0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     store.close()
 
 

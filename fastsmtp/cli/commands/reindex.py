@@ -19,8 +19,9 @@ def command() -> None:
     """Make indexes again that were deleted or damaged, from what they are of. Nothing else is changed.
 
     \b
-    Example:
+    Examples:
       fastsmtp reindex ledger
+      fastsmtp reindex queue
     """
 
 
@@ -56,6 +57,52 @@ def ledger(file: Path | None, as_json: bool) -> int:
         for problem in done.problems:
             click.echo(f"fastsmtp: {problem}", err=True)
     return os.EX_DATAERR if done.problems else os.EX_OK
+
+
+@command.command("queue")
+@settings_option()
+@json_option()
+def queue(file: Path | None, as_json: bool) -> int:
+    """Make the queue's indexes again, by which mail for other hosts is found and tried. The server must not run.
+
+    \b
+    Example:
+      fastsmtp reindex queue -c /etc/fastsmtp/fastsmtp.toml
+    """
+    from fastsmtp.cli.asking import settings_as_they_are
+    from fastsmtp.control.client import NotAllowed
+    from fastsmtp.control.office import NoQueue
+    from fastsmtp.process.offline import reindexed
+    from fastsmtp.spool.base import SpoolError
+
+    settings = settings_as_they_are(file)
+    bar = Bar("reading", sys.stderr)
+    try:
+        shards = reindexed(
+            settings, lambda done, total: bar.show(done / max(1, total), f"{done:,} of {total:,} messages")
+        )
+    except NotAllowed as error:
+        raise Stop(os.EX_NOPERM, str(error)) from None
+    except NoQueue:
+        raise Stop(
+            os.EX_TEMPFAIL, f"a server runs on {settings.data_dir}; stop it first, or let it end"
+        ) from None
+    except SpoolError as error:
+        raise Stop(os.EX_IOERR, str(error)) from None
+    finally:
+        bar.clear()
+    messages, rows, damaged = (
+        sum(getattr(one, name) for one in shards.values()) for name in ("messages", "rows", "damaged")
+    )
+    if as_json:
+        click.echo(
+            as_json_text({"shards": len(shards), "messages": messages, "rows": rows, "damaged": damaged})
+        )
+    else:
+        click.echo(f"{rows:,} rows made for {messages:,} messages that wait, in {len(shards)} spools")
+        if damaged:
+            click.echo(f"fastsmtp: {damaged} messages cannot be read; the server sets them aside", err=True)
+    return os.EX_DATAERR if damaged else os.EX_OK
 
 
 def _ledger_of(file: Path | None) -> Path:

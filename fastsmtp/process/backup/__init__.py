@@ -1,0 +1,1 @@
+"""Backups: taken while the server works, and put back where there is nothing."""

@@ -1,0 +1,1 @@
+"""What may be wrong with a server and its surroundings, each with its mend."""
