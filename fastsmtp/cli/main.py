@@ -16,6 +16,7 @@ COMMANDS = {
     "init": "Set up a server for a domain.",
     "serve": "Run the server.",
     "reload": "Let a running server take its settings anew.",
+    "upgrade": "Let the installed program take over from the one that runs.",
     "drain": "Let a running server end with its last session.",
     "status": "Show a running server.",
     "check": "Check a settings file.",

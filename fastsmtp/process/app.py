@@ -8,29 +8,34 @@ from pathlib import Path
 
 from fastsmtp.clock import Clock, SystemClock
 from fastsmtp.process.errors import StartError
-from fastsmtp.process.generation import GenerationMaker
+from fastsmtp.process.generation import GenerationMaker, wanted_of
+from fastsmtp.process.heritage import Heritage, activate
 from fastsmtp.process.lock import take_lock
 from fastsmtp.process.master import Master
 from fastsmtp.process.notify import Notify
 from fastsmtp.process.privileges import acting_as, find_user, keep_memory_private, make_directory
 from fastsmtp.process.settings import Settings
 from fastsmtp.process.sockets import SocketPool, kernel_backlog
+from fastsmtp.process.successor import Predecessor
 from fastsmtp.routing.reload import Signature
 from fastsmtp.routing.srs import SECRET_FILE, make_secret, read_secret
 from fastsmtp.telemetry.maillog import MailLog
 from fastsmtp.telemetry.place import LogPlace
 
 
-def serve(settings: Settings, file: Path | None, read: Signature = None) -> int:
+def serve(
+    settings: Settings, file: Path | None, read: Signature = None, heritage: Heritage | None = None
+) -> int:
     """Run the server until it is told to stop; returns the exit code. ``settings`` came from ``file``, which is
-    watched for changes of routing, and was as ``read`` says right before. Raises `StartError` when it cannot start;
+    watched for changes of routing, and was as ``read`` says right before. With a ``heritage`` it takes the place of
+    another master. Raises `StartError` when it cannot start;
     what only a worker finds out stands in the log."""
     _fill_standard_files()
     clock = SystemClock()
     place = log_place(settings)
     log = place.log(clock, None)
     try:
-        return _serve(settings, file, read, clock, log, place)
+        return _serve(settings, file, read, clock, log, place, heritage)
     finally:
         log.finish()
 
@@ -46,19 +51,29 @@ def log_place(settings: Settings) -> LogPlace:
 
 
 def _serve(
-    settings: Settings, file: Path | None, read: Signature, clock: Clock, log: MailLog, place: LogPlace
+    settings: Settings,
+    file: Path | None,
+    read: Signature,
+    clock: Clock,
+    log: MailLog,
+    place: LogPlace,
+    heritage: Heritage | None,
 ) -> int:
     identity = find_user(settings.user)
     make_directory(settings.data_dir, "data_dir", identity)
     spool = settings.data_dir / "spool"
     with acting_as(identity):
-        lock = take_lock(settings.data_dir)
+        lock = take_lock(settings.data_dir) if heritage is None else lock_of(heritage, settings)
         secret = srs_secret(settings.data_dir)
         make_directory(spool, "data_dir", None)
     if identity is not None:
         keep_memory_private()
     backlog = kernel_backlog()
     pool = SocketPool(backlog)
+    if heritage is not None:
+        heritage.fill(pool)
+    for note in activate(os.environ, wanted_of(settings, ()), pool):
+        log.event(note)
     maker = GenerationMaker(
         settings,
         file,
@@ -70,6 +85,8 @@ def _serve(
         clock=clock,
         log=log,
         place=place,
+        lock=lock,
+        follows=0 if heritage is None else heritage.generation,
     )
     try:
         return Master(
@@ -79,10 +96,20 @@ def _serve(
             clock=clock,
             log=log,
             notify=Notify(os.environ),
+            predecessor=None if heritage is None else Predecessor(heritage.channel),
         ).run()
     finally:
         pool.close()
         os.close(lock)
+
+
+def lock_of(heritage: Heritage, settings: Settings) -> int:
+    """The lock that was handed over. Raises `StartError` when it is another directory's."""
+    if Path(heritage.data_dir) != settings.data_dir:
+        raise StartError(
+            f"data_dir: an upgrade cannot change it from {heritage.data_dir} to {settings.data_dir}; restart"
+        )
+    return heritage.lock
 
 
 def srs_secret(data_dir: Path) -> bytes:

@@ -77,6 +77,12 @@ class Door:
         self._sock.listen(MOST_CONNECTIONS)
         self._selector.register(self._sock, selectors.EVENT_READ, self._on_connection)
 
+    def close(self) -> None:
+        """Nobody is let in any more; who is inside is answered yet."""
+        if self._sock.fileno() >= 0:
+            self._selector.unregister(self._sock)
+            self._sock.close()
+
     def remove(self) -> None:
         """The file goes, unless it is another's by now."""
         try:
@@ -104,13 +110,15 @@ class Door:
             sock, _ = self._sock.accept()
         except OSError:
             return
-        if len(self._visits) >= MOST_CONNECTIONS or peer_uid(sock) not in (0, self._uid):
+        if len(self._visits) >= MOST_CONNECTIONS:
             sock.close()
             return
         sock.setblocking(False)
         visit = _Visit(sock, self._clock.monotonic() + PATIENCE)
         self._visits.add(visit)
         self._selector.register(sock, selectors.EVENT_READ, lambda: self._on_data(visit))
+        if peer_uid(sock) not in (0, self._uid):
+            self._say(visit, _fault("permission", "only root and the server's user may ask"))
 
     def _on_data(self, visit: _Visit) -> None:
         if visit not in self._visits:

@@ -23,13 +23,15 @@ from fastsmtp.process.difference import differences
 from fastsmtp.process.door import Door
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.helper import Helper, HelperServices, Role
-from fastsmtp.process.master import NotYet, Refusal
+from fastsmtp.process.heritage import Heritage, heritage_of
+from fastsmtp.process.lock import sign_lock, signer_runs
+from fastsmtp.process.maker import NotYet, Refusal
 from fastsmtp.process.messages import Birth, Renewal
 from fastsmtp.process.privileges import Identity, acting_as, make_directory, raise_file_limit
 from fastsmtp.process.routing import SettingsSource
 from fastsmtp.process.services import MailServices
 from fastsmtp.process.settings import Settings, load_settings, mailbox_root
-from fastsmtp.process.shards import existing_shards, fresh_shards
+from fastsmtp.process.shards import existing_shards, fresh_shards, new_shards
 from fastsmtp.process.sockets import Listener, SocketPool, Wanted, vanished
 from fastsmtp.process.supervisor import Supervisor
 from fastsmtp.process.tables import SharedTables
@@ -64,7 +66,8 @@ class _Made(NamedTuple):
 
 class GenerationMaker:
     """Of the server with ``settings``, which came from ``file`` and were as ``read`` says right before; a worker is
-    ``identity``. ``secret`` is SRS's, ``backlog`` the listening sockets'."""
+    ``identity``. ``secret`` is SRS's, ``backlog`` the listening sockets', ``lock`` holds `data_dir`. ``follows``: the
+    generation of another master that these take over from, 0: none."""
 
     def __init__(
         self,
@@ -79,6 +82,8 @@ class GenerationMaker:
         clock: Clock,
         log: MailLog,
         place: LogPlace,
+        lock: int,
+        follows: int = 0,
     ) -> None:
         self._settings = settings
         self._file = file
@@ -92,7 +97,13 @@ class GenerationMaker:
         self._place = place
         self._files = raise_file_limit()
         self._spool = settings.data_dir / "spool"
-        self._number = 1
+        self._lock = lock
+        self._follows = follows
+        self._shunned: set[int] = set()
+        """Shards that an upgrade has left which came to nothing: nothing is in them, and their form may be newer."""
+        self._before: set[int] = set()
+        """Those that were there when an upgrade began."""
+        self._number = follows + 1
         """Of the next generation."""
         self._announced = False
         self._current: _Made
@@ -104,20 +115,47 @@ class GenerationMaker:
 
     def first(self) -> Generation:
         """See `Maker.first`. Raises `StartError`."""
-        own = range(self._settings.workers)
-        leftovers = [number for number in self._existing() if number not in own]
-        if leftovers:
+        existing = self._existing()
+        # One that follows takes nothing that another program could want back: an upgrade may come to nothing.
+        count = self._settings.workers
+        own = new_shards(count, existing) if self._follows else list(range(count))
+        leftovers = [number for number in existing if number not in own]
+        if leftovers and not self._follows:
             names = ", ".join(map(str, leftovers))
             self._log.event(f"spool shards {names} are of more workers than there are now: they are drained")
-        self._current = self._make(self._settings, self._read, own, leftovers, waits=False)
+        self._current = self._make(self._settings, self._read, own, leftovers, waits=self._follows > 0)
         if os.geteuid() == 0 and self._settings.user is None:
             self._log.event(
                 "WARNING: the server runs as root, which it never needs after binding; "
                 "start it as an ordinary user, or set `user` in a settings file"
             )
-        self._pool.listen()
         self._number += 1
+        if not self._follows:
+            self._pool.listen()
         return self._current.generation
+
+    def take_over(self) -> None:
+        """See `Maker.take_over`."""
+        self._pool.listen()
+        self._pool.keep(self._current.wanted)
+
+    def claim(self) -> None:
+        """See `Maker.claim`."""
+        sign_lock(self._lock)
+
+    def abandoned(self) -> bool:
+        """See `Maker.abandoned`."""
+        return not signer_runs(self._lock)
+
+    def heritage(self, channel: int) -> Heritage:
+        """See `Maker.heritage`."""
+        self._before = set(self._existing())
+        data_dir = str(self._settings.data_dir)
+        return heritage_of(self._number - 1, data_dir, channel, self._lock, self._pool)
+
+    def shun(self) -> None:
+        """See `Maker.shun`."""
+        self._shunned |= set(self._existing()) - self._before
 
     def next(self, taken: set[int], orphans: set[int]) -> Generation:
         """See `Maker.next`."""
@@ -129,6 +167,7 @@ class GenerationMaker:
         self._refuse_fixed(settings)
         try:
             existing = self._existing()
+            taken = taken | self._shunned
             shards, wanted_back = fresh_shards(settings.workers, existing, taken, orphans)
             if wanted_back:
                 raise NotYet(wanted_back)

@@ -47,9 +47,20 @@ def take_lock(
         except OSError as error:
             os.close(fd)
             raise StartError(f"cannot lock {path}: {error.strerror}", os.EX_CANTCREAT) from None
+    sign_lock(fd)
+    return fd
+
+
+def sign_lock(fd: int) -> None:
+    """Leave our pid in the file of a lock that we hold: commands look there for the master."""
     os.ftruncate(fd, 0)
     os.pwrite(fd, b"%d\n" % os.getpid(), 0)
-    return fd
+
+
+def signer_runs(fd: int) -> bool:
+    """Whether the master whose pid is in the file lives; so is one that has not written it yet."""
+    pid = _holder(fd)
+    return pid is None or _runs(pid)
 
 
 def _holder(fd: int) -> int | None:

@@ -12,7 +12,6 @@ import socket
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from fastsmtp import __version__
 from fastsmtp.clock import Clock
@@ -22,9 +21,11 @@ from fastsmtp.process.actions import Action, Announce, Failed, Finish, Orphan, P
 from fastsmtp.process.crew import SIGNALS, Crew, Generation
 from fastsmtp.process.door import Answer, Door, Handler
 from fastsmtp.process.errors import StartError
-from fastsmtp.process.messages import Message, Renewal
+from fastsmtp.process.maker import Maker, NotYet, Refusal
+from fastsmtp.process.messages import Message
 from fastsmtp.process.notify import Notify
 from fastsmtp.process.shared import Heartbeats, Rows
+from fastsmtp.process.successor import Predecessor, Successor, start_successor
 from fastsmtp.telemetry.maillog import MailLog
 
 BEAT_CHECK = 1.0
@@ -40,70 +41,10 @@ Told = Callable[[Outcome], None]
 """Is told what came of a request."""
 
 
-class Refusal(Exception):
-    """There can be no new generation; its ``lines`` say why."""
-
-    def __init__(self, lines: Sequence[str]) -> None:
-        super().__init__(*lines)
-        self.lines = list(lines)
-
-
-class NotYet(Exception):
-    """There can be no new generation before the current one has given ``shards`` back."""
-
-    def __init__(self, shards: Sequence[int]) -> None:
-        super().__init__(*shards)
-        self.shards = shards
-
-
-class Maker(Protocol):
-    """What makes generations; see generation.py."""
-
-    def first(self) -> Generation:
-        """The one that the server starts with."""
-
-    def next(self, taken: set[int], orphans: set[int]) -> Generation:
-        """One by the settings as they are now. ``taken``: shards that processes have open, among them ``orphans``,
-        which the current generation has adopted. Raises `Refusal`, `NotYet`."""
-
-    def begin(self) -> tuple[list[int], list[str]]:
-        """The last one made takes over. Returns the numbers of those listeners of the one before it that it does not
-        have, and lines that say what is new. Raises `StartError`."""
-
-    def give_up(self) -> None:
-        """The last one made is none."""
-
-    def announce(self) -> None:
-        """All workers serve."""
-
-    def stop(self) -> list[int]:
-        """No generation follows any more: close the listening sockets, whose numbers are returned."""
-
-    def open_door(self, make: Callable[[Path, int], Door]) -> Door | None:
-        """Have ``make`` called with the place of the master's socket and the user who may ask, and open it."""
-
-    def listeners(self) -> list[str]:
-        """Of the current generation, for people."""
-
-    def sessions(self, row: int) -> int:
-        """Of the process of ``row``."""
-
-    def waiting(self, shard: int | None) -> int:
-        """Messages in a shard, or in all of them."""
-
-    def ended(self, row: int, orderly: bool) -> None:
-        """The process of ``row`` has ended."""
-
-    def renewals(self, at_once: bool) -> Sequence[Renewal]:
-        """Certificates that were replaced: asked once a second."""
-
-    def reopen(self) -> int | None:
-        """Open the log's file anew, for all processes; None where there is none. Raises OSError."""
-
-
 class Master:
     """Runs the generations that ``maker`` makes, until it is told to stop. A new one has ``patience`` seconds to
-    get ready, and waits for ``room_patience`` when many have sessions."""
+    get ready, and waits for ``room_patience`` when many have sessions. With a ``predecessor`` the first one serves
+    once that says so."""
 
     def __init__(
         self,
@@ -114,6 +55,7 @@ class Master:
         clock: Clock,
         log: MailLog,
         notify: Notify,
+        predecessor: Predecessor | None = None,
         patience: float = START_PATIENCE,
         room_patience: float = ROOM_PATIENCE,
     ) -> None:
@@ -123,6 +65,10 @@ class Master:
         self._clock = clock
         self._log = log
         self._notify = notify
+        self._predecessor = predecessor
+        self._successor: Successor | None = None
+        self._upgraded: list[Told] = []
+        """Who waits for the upgrade."""
         self._started = clock.monotonic()
         self._alive_at = 0.0
         """When the service manager is given a sign of life again."""
@@ -158,7 +104,8 @@ class Master:
             signal.signal(number, _noted)
         self._current = self._crew(self._maker.first())
         self._heard(self._current, self._current.supervisor.start(self._clock.monotonic()))
-        self._open_door()
+        if self._predecessor is None:
+            self._open_door()
         check_at = self._clock.monotonic() + BEAT_CHECK
         while self._code is None:
             self._log.flush()
@@ -172,8 +119,7 @@ class Master:
             if now >= check_at:
                 check_at = now + BEAT_CHECK
                 self._renew(at_once=False)
-                if self._door is not None:
-                    self._door.tick()
+                self._look_around()
             self._tick(now)
         if self._door is not None:
             self._door.remove()
@@ -190,6 +136,28 @@ class Master:
             return
         self._wanted.append(told)
         self._try()
+
+    def upgrade(self, told: Told) -> None:
+        """Run the installed program anew, let it take over, and end with the last session."""
+        why = ""
+        if self._current.supervisor.ending:
+            why = "the server is ending"
+        elif self._next is not None or self._wanted:
+            why = "a reload is under way; try again"
+        elif self._successor is not None:
+            why = "an upgrade is under way"
+        if why:
+            told(Outcome(False, [why]))
+            return
+        self._log.event("upgrade: starting the installed program")
+        try:
+            pid, channel = start_successor(self._maker.heritage, os.environ)
+        except (OSError, StartError) as error:
+            told(Outcome(False, [f"cannot start the installed program: {error}"]))
+            return
+        self._upgraded = [told]
+        self._give_up_at = self._clock.monotonic() + self._patience
+        self._successor = Successor(pid, channel, self._selector, self._on_successor)
 
     def drain(self) -> None:
         """Accept no more, and end with the last session."""
@@ -249,6 +217,7 @@ class Master:
         handlers: dict[str, Handler] = {
             "status": lambda answer: answer(self.status()),
             "reload": lambda answer: self.reload(answer),
+            "upgrade": lambda answer: self.upgrade(answer),
             "drain": self._drain_for,
         }
 
@@ -275,6 +244,8 @@ class Master:
         self._heard(current, current.supervisor.retire(self._clock.monotonic(), current.patience))
 
     def _end_requests(self) -> None:
+        if self._successor is not None and not self._successor.handed_over:
+            self._on_successor("the server is ending")
         if self._next is not None:
             self._fail(self._next, ["the server is ending"])
         self._answer(self._wanted, Outcome(False, ["the server is ending"]))
@@ -304,6 +275,8 @@ class Master:
     def _try(self) -> None:
         """Begin the generation that is wanted, if that can be now."""
         if not self._wanted or self._next is not None or self._current.supervisor.ending:
+            return
+        if self._successor is not None:
             return
         now = self._clock.monotonic()
         supervisor = self._current.supervisor
@@ -344,8 +317,59 @@ class Master:
             self._log.event(f"generation {oldest.number} ends, to make room for another")
             self._heard(oldest, oldest.supervisor.stop(now))
 
+    def _on_successor(self, why: str | None) -> None:
+        """The new master could serve, or cannot."""
+        successor = self._successor
+        if successor is None or successor.handed_over:
+            return
+        if why is not None:
+            self._log.event(f"upgrade refused: {why}")
+            successor.end()
+            self._successor = None
+            self._maker.shun()
+            self._last = Outcome(False, [why], self._current.number, self._clock.now())
+            self._answer(self._upgraded, self._last)
+            return
+        # Before it says that it is ready, as the service manager listens to one process only.
+        self._notify.send(f"MAINPID={successor.pid}")
+        self._notify = Notify({})
+        if self._door is not None:
+            self._door.close()
+        successor.go()
+        line = f"the new master, pid {successor.pid}, serves; this one ends with its last session"
+        self._log.event(f"upgrade: {line}")
+        self._retire()
+        self._last = Outcome(True, [line], self._current.number + 1, self._clock.now())
+        self._answer(self._upgraded, self._last)
+
+    def _follow(self, predecessor: Predecessor) -> None:
+        """All our processes are ready to take the place of the other master's."""
+        try:
+            self._maker.take_over()
+        except StartError as error:
+            self._cannot_follow(str(error), error.code)
+            return
+        predecessor.ready()
+        predecessor.watch(self._selector, self._serve_in_its_place)
+
+    def _serve_in_its_place(self) -> None:
+        self._predecessor = None
+        self._maker.claim()
+        self._heard(self._current, self._current.supervisor.open())
+        self._open_door()
+
+    def _cannot_follow(self, why: str, code: int) -> None:
+        if self._predecessor is not None:
+            self._predecessor.failed(why)
+        self._log.event(why)
+        self._exit = code or os.EX_UNAVAILABLE
+        self.stop()
+
     def _take_over(self, crew: Crew) -> None:
         """All processes of the new generation are ready."""
+        if self._predecessor is not None:
+            self._follow(self._predecessor)
+            return
         try:
             vanished, lines = self._maker.begin()
         except StartError as error:
@@ -399,6 +423,8 @@ class Master:
             elif isinstance(action, Failed):
                 if crew is self._next:
                     self._fail(crew, [action.text])
+                elif not crew.supervisor.ending:
+                    self._cannot_follow(action.text, action.code)
             elif isinstance(action, Orphan):
                 self._heard(self._current, self._current.supervisor.inherit(action.shard, action.crashed))
             elif isinstance(action, Finish):
@@ -422,8 +448,12 @@ class Master:
     def _tick(self, now: float) -> None:
         for crew in self._crews():
             self._heard(crew, crew.supervisor.tick(now, crew.beats()))
-        if self._next is not None and now >= self._give_up_at:
-            self._fail(self._next, [f"the new generation was not ready within {self._patience:g} s"])
+        if now >= self._give_up_at:
+            why = f"the new generation was not ready within {self._patience:g} s"
+            if self._next is not None:
+                self._fail(self._next, [why])
+            elif self._successor is not None:
+                self._on_successor(why)
         self._try()
         every = self._notify.every
         if every is not None and now >= self._alive_at:
@@ -453,6 +483,8 @@ class Master:
                 self.reload(_nobody)
             elif number == signal.SIGUSR1:
                 self._reopen()
+            elif number == signal.SIGUSR2:
+                self.upgrade(_nobody)
 
     def _reap(self) -> None:
         while True:
@@ -462,7 +494,29 @@ class Master:
                 return
             if not pid:
                 return
-            any(crew.reaped(pid, status) for crew in self._crews())
+            if self._successor is not None and pid == self._successor.pid:
+                self._successor_died(self._successor, os.waitstatus_to_exitcode(status))
+            else:
+                any(crew.reaped(pid, status) for crew in self._crews())
+
+    def _look_around(self) -> None:
+        """Once a second."""
+        if self._door is not None:
+            self._door.tick()
+        handed_over = self._successor is not None and self._successor.handed_over
+        if handed_over and not self._stopping and self._maker.abandoned():
+            # Our processes hold the lock of data_dir: nobody else could start.
+            self._log.event("upgrade: the master that followed has ended: stopping")
+            self.stop()
+
+    def _successor_died(self, successor: Successor, code: int) -> None:
+        successor.hear()  # its last words may say why
+        successor.forget()
+        how = f"exit code {code}" if code >= 0 else f"signal {-code}"
+        if successor.handed_over:
+            self._log.event(f"upgrade: the new master ended by {how}")
+            return
+        self._on_successor(f"the new master ended by {how} before it could serve; the log says more")
 
     def _renew(self, *, at_once: bool) -> None:
         for renewal in self._maker.renewals(at_once):
@@ -487,6 +541,10 @@ class Master:
             crew.forget()
         if self._door is not None:
             self._door.forget()
+        if self._successor is not None:
+            self._successor.close()
+        if self._predecessor is not None:
+            self._predecessor.close()
         self._selector.close()
         self._wakeup.close()
         self._wakeup_in.close()

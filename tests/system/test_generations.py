@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.system.server import RunningServer, free_port, settings_text
+from tests.system.server import RunningServer, alive, free_port, settings_text
+from tests.tools import audit
 from tests.tools.load import Load, Mix
 from tests.tools.ordeal import MAILBOXES, Ordeal
 from tests.tools.site import Site, environment
@@ -308,3 +309,134 @@ def test_the_service_manager_is_told(tmp_path: Path) -> None:
             told.clear()
             assert server.stop() == 0
             hear("STOPPING=1")
+
+
+# --- upgrades ---------------------------------------------------------------------------------
+
+
+def master_of(server: RunningServer) -> int:
+    """The pid of whoever is the master now."""
+    text = (server.data / "lock").read_text().strip()
+    return int(text) if text else 0
+
+
+def upgrade(server: RunningServer) -> int:
+    """SIGUSR2 to the master, until another serves; its pid."""
+    before = master_of(server)
+    os.kill(before, signal.SIGUSR2)
+    until("another master", lambda: master_of(server) not in (0, before), 30)
+    return master_of(server)
+
+
+def end(server: RunningServer) -> None:
+    """Stop the last master in order."""
+    pid = master_of(server)
+    os.kill(pid, signal.SIGTERM)
+    until("it has ended", lambda: not alive(pid), 30)
+    server.wait_log(rf"\[{pid}/master\] event stopped: exit code 0")
+
+
+def test_upgrades_under_load(tmp_path: Path) -> None:
+    ordeal = Ordeal(Site(tmp_path, workers=2, drain_grace=DRAIN), rest=0.02)
+    server = ordeal.server
+    kept = Load(server.address, Mix(MAILBOXES, per_connection=10**9, rest=0.02), sessions=2, seed=7)
+    ordeal.load.sent = kept.sent
+    ordeal.begin()
+    try:
+        kept.start()
+        for _ in range(4):
+            upgrade(server)
+            ordeal.progress(20)
+        kept.stop()
+        ordeal.load.stop()
+        until("all mail", lambda: not audit.awaited(kept.sent, ordeal.reader.seen), 30)
+        until("all others have ended", lambda: server.log.count("stopped: exit code 0") == 4, 30)
+        end(server)
+        ordeal.reader.finish()
+        assert ordeal.reader.faults == []
+        assert audit.compare(kept.sent, ordeal.reader.seen) == []
+        assert audit.left_behind(server.data, server.mail) == []
+    except BaseException:
+        kept.faults.clear()
+        ordeal.abandon()
+        kept.stop()
+        raise
+    assert kept.lost == []
+    assert ordeal.load.lost == []
+
+
+def test_an_upgrade_that_cannot_serve_is_rolled_back(tmp_path: Path) -> None:
+    with RunningServer(tmp_path) as server:
+        server.file.write_text(settings_text({**server.settings, "hostname": "not a name"}))
+        os.kill(server.running.pid, signal.SIGUSR2)
+        server.wait_log("upgrade refused: .*hostname: expected a host name")
+        assert master_of(server) == server.running.pid
+        server.file.write_text(settings_text({**server.settings, "data_dir": str(tmp_path / "other")}))
+        os.kill(server.running.pid, signal.SIGUSR2)
+        server.wait_log("upgrade refused: data_dir: an upgrade cannot change it")
+        server.file.write_text(settings_text(server.settings))
+        with smtplib.SMTP(*server.address) as client:
+            client.sendmail("a@client.example", ["alice@test.example"], "Subject: x\r\n\r\nx\r\n")
+        # Shards that it left are not touched, and a reload and an upgrade go well afterwards.
+        reload(server, 2)
+        done = command(server, "upgrade")
+        assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "upgraded: generation 3")
+        assert server.wait() == 0
+        until("the mail", lambda: len(mailed(server)) == 1, 20)
+        status = json.loads(command(server, "status", "--json").stdout)
+        assert (status["pid"], status["generation"]) == (master_of(server), 3)
+        end(server)
+
+
+def test_a_master_that_is_killed_during_an_upgrade(tmp_path: Path) -> None:
+    """The new one serves, as nobody else does."""
+    with RunningServer(tmp_path) as server:
+        os.kill(server.running.pid, signal.SIGUSR2)
+        server.wait_log("upgrade: starting")
+        server.running.kill()
+        until("another master", lambda: master_of(server) not in (0, server.running.pid), 30)
+
+        def greeted() -> bool:
+            try:
+                with smtplib.SMTP(*server.address) as client:
+                    return client.ehlo()[0] == 250
+            except OSError:
+                return False
+
+        until("it serves", greeted, 30)
+        end(server)
+
+
+def test_a_stop_ends_masters_that_drain(tmp_path: Path) -> None:
+    with RunningServer(tmp_path, drain_grace=DRAIN) as server:
+        stays = smtplib.SMTP(*server.address)
+        upgrade(server)
+        upgrade(server)
+        end(server)
+        assert server.wait() == 0
+        assert "the master that followed has ended" in server.log
+        stays.close()
+        with RunningServer(tmp_path) as again:
+            assert again.stop() == 0
+
+
+def test_sockets_of_systemd(tmp_path: Path) -> None:
+    with RunningServer(tmp_path, program=[sys.executable, "-c", ACTIVATED]) as server:
+        assert f"listening on 127.0.0.1 port {server.port} by a socket of systemd" in server.log
+        with smtplib.SMTP(*server.address) as client:
+            assert client.ehlo()[0] == 250
+        reload(server, 2)
+        with smtplib.SMTP(*server.address) as client:
+            assert client.ehlo()[0] == 250
+
+
+ACTIVATED = """
+import os, re, socket, sys
+address = re.search(r'address = "127.0.0.1:(\\d+)"', open(sys.argv[2]).read())
+sock = socket.create_server(("127.0.0.1", int(address.group(1))))
+os.dup2(sock.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ |= {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}
+os.execv(sys.executable, [sys.executable, "-m", "fastsmtp", "serve", *sys.argv[1:]])
+"""
+"""As systemd starts a service with a socket."""

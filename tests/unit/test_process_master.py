@@ -13,7 +13,9 @@ from fastsmtp.process import messages
 from fastsmtp.process.crew import Generation
 from fastsmtp.process.door import Door
 from fastsmtp.process.errors import StartError
-from fastsmtp.process.master import Master, NotYet, Refusal
+from fastsmtp.process.heritage import Heritage
+from fastsmtp.process.maker import NotYet, Refusal
+from fastsmtp.process.master import Master
 from fastsmtp.process.messages import Birth, Message, Renewal
 from fastsmtp.process.notify import Notify
 from fastsmtp.process.shared import Heartbeats, Rows
@@ -126,6 +128,21 @@ class Makes:
 
     def give_up(self) -> None:
         _write(self._say, "given-up ")
+
+    def take_over(self) -> None:
+        _write(self._say, "taken-over ")
+
+    def claim(self) -> None:
+        _write(self._say, "claimed ")
+
+    def heritage(self, channel: int) -> Heritage:
+        raise OSError("nothing to hand over")
+
+    def abandoned(self) -> bool:
+        return False
+
+    def shun(self) -> None:
+        _write(self._say, "shunned ")
 
     def announce(self) -> None:
         _write(self._say, "announced ")

@@ -1,5 +1,6 @@
 """``fastsmtp serve``."""
 
+import os
 from pathlib import Path
 
 import click
@@ -19,11 +20,22 @@ def command(file: Path | None) -> int:
     """
     from fastsmtp.process.app import serve
     from fastsmtp.process.errors import StartError
+    from fastsmtp.process.heritage import take_heritage
+    from fastsmtp.process.successor import Predecessor
     from fastsmtp.routing.reload import signature
 
-    read = None if file is None else signature(file)
-    settings = settings_from(file)
     try:
-        return serve(settings, file, read)
+        heritage = take_heritage(os.environ)
     except StartError as error:
         raise Stop(error.code, str(error)) from None
+    try:
+        read = None if file is None else signature(file)
+        settings = settings_from(file)
+        try:
+            return serve(settings, file, read, heritage)
+        except StartError as error:
+            raise Stop(error.code, str(error)) from None
+    except Stop as stop:
+        if heritage is not None:
+            Predecessor(heritage.channel).failed("; ".join(stop.lines))
+        raise
