@@ -1,8 +1,12 @@
 """The two fields the server puts before a message: Return-Path and Received (RFC 5321 §4.4)."""
 
 import time
+from typing import Final
 
 from fastsmtp.mail.envelope import Envelope
+
+LOCAL: Final = "local"
+"""The "protocol" of mail that programs of this machine send."""
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -33,8 +37,9 @@ class TraceFields:
 
         The client's address is a literal (RFC 5321 §4.1.3), "with" names the protocol (RFC 6531 §4.3 for its
         UTF8 forms), and "for" is there only when it discloses no other recipient (RFC 5321 §7.2), which includes
-        what an alias stands for. A message without a client's address was made by this server. ``tls`` says in a
-        comment what the connection was protected by; with ``hidden`` nothing is said of the client.
+        what an alias stands for. A message without a client's address was made by this server, or by a user of this
+        machine whom its ``helo`` tells, when it came by `LOCAL`. ``tls`` says in a comment what the connection was
+        protected by; with ``hidden`` nothing is said of the client.
         """
         second = int(envelope.received_at)
         if second != self._second:
@@ -42,9 +47,10 @@ class TraceFields:
             self._date = f"; {date_field(second)}\r\n"
         ip = envelope.client_ip
         if not ip:  # made here: nobody has brought it
+            user = f", from {envelope.helo}" if envelope.protocol == LOCAL else ""
             return (
                 f"Return-Path: <{envelope.sender}>\r\n"
-                f"Received: by {self._hostname} (fastsmtp) id {envelope.id}{self._date}"
+                f"Received: by {self._hostname} (fastsmtp{user}) id {envelope.id}{self._date}"
             ).encode()
         if hidden:
             return (

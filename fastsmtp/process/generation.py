@@ -25,6 +25,7 @@ from fastsmtp.process.errors import StartError
 from fastsmtp.process.helper import Helper, HelperServices, Role
 from fastsmtp.process.heritage import Heritage, heritage_of
 from fastsmtp.process.lock import sign_lock, signer_runs
+from fastsmtp.process.maildrop import make_maildrop
 from fastsmtp.process.maker import NotYet, Refusal
 from fastsmtp.process.messages import Birth, Renewal
 from fastsmtp.process.privileges import Identity, acting_as, make_directory, raise_file_limit
@@ -285,6 +286,7 @@ class GenerationMaker:
         wanted = wanted_of(settings, roles)
         listeners = self._pool.bind(wanted, settings.workers)
         make_directory(mailbox_root(settings), "mailboxes.path", self._identity)
+        make_maildrop(settings, self._identity)
         self.tables.adapt(settings, limits)
         tables = self.tables
         services = functools.partial(

@@ -8,6 +8,7 @@ from fastsmtp.clock import SystemClock
 from fastsmtp.process.accounts import names_for_asking
 from fastsmtp.process.credentials import Credentials
 from fastsmtp.process.settings import Settings, load_settings, routing_of, srs_domain
+from fastsmtp.routing.alias_file import read_aliases
 from fastsmtp.routing.credentials import read_credentials
 from fastsmtp.routing.relay import Recipients, read_recipients
 from fastsmtp.routing.reload import Signature, signature
@@ -64,7 +65,14 @@ class SettingsSource:
         for one in settings.credentials.values():
             if one.password_file is not None:
                 self._look(Path(one.password_file))
-        tables = routing_of(settings, recipients, read_credentials(settings.credentials), self.names)
+        filed = None
+        if settings.forwarding.aliases_file is not None:
+            self._look(Path(settings.forwarding.aliases_file))
+            filed = read_aliases(Path(settings.forwarding.aliases_file))
+            for file in filed.read[1:]:
+                self._look(file)
+        logins = read_credentials(settings.credentials)
+        tables = routing_of(settings, recipients, logins, self.names, filed.aliases if filed else None)
         return tables, None if self._secret is None else Srs(self._secret, srs_domain(settings))
 
     def _look(self, file: Path) -> None:

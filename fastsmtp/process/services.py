@@ -24,12 +24,14 @@ from fastsmtp.limits.guard import ConnectionGuard
 from fastsmtp.limits.pressure import Pressure, PressureBoard
 from fastsmtp.limits.sites import SiteTable
 from fastsmtp.mail.envelope import Envelope, Recipient
+from fastsmtp.maildrop.picker import Picker
 from fastsmtp.process.account_desk import EmbeddedDesk
 from fastsmtp.process.control import Control
 from fastsmtp.process.errors import ShardTaken, StartError
 from fastsmtp.process.gauges import Gauges
 from fastsmtp.process.ledger import keep_ledger
 from fastsmtp.process.mail_desk import make_mail_desk
+from fastsmtp.process.maildrop import make_picker
 from fastsmtp.process.oauth import Tokens, make_tokens
 from fastsmtp.process.outbound import Outbound
 from fastsmtp.process.route_names import RouteNames
@@ -136,6 +138,7 @@ class MailServices:
         self._reloader: Reloader
         self._outbound: Outbound
         self._control: Control
+        self._picker: Picker | None = None
 
     def start(self, crashed: bool) -> None:
         """See `Services.start`."""
@@ -194,6 +197,7 @@ class MailServices:
         )
         desk = make_mail_desk(settings, self._sessions.context, logins, self._clock, self._log.event)
         mail.register(self._control.server, desk)
+        self._picker = make_picker(settings, self._sessions.context, self._clock, self._log.event)
         MetricService(self._metrics).register(self._control.server)
         SessionRequests(self._sessions).register(self._control.server)
         accounts.register(self._control.server, EmbeddedDesk(settings, self._accounts.names))
@@ -214,6 +218,8 @@ class MailServices:
     async def listen(self) -> None:
         """See `Services.listen`."""
         await self._control.start()
+        if self._picker is not None:
+            self._picker.start()
 
     def factory(self, listener: Listener) -> ProtocolFactory:
         """See `Services.factory`."""
@@ -284,6 +290,8 @@ class MailServices:
         """See `Services.drain`."""
         self._log.meter.drain()
         await self._control.stop()
+        if self._picker is not None:
+            await self._picker.stop()
         runners = [shard.remote for shard in list(self._shards.values()) if shard.remote is not None]
         await asyncio.gather(self._sessions.drain(grace), *(runner.end(grace) for runner in runners))
         if self._tokens is not None:

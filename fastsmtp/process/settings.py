@@ -25,9 +25,11 @@ from fastsmtp.dns.settings import DnsSettings
 from fastsmtp.ledger.settings import LedgerSettings
 from fastsmtp.limits.settings import LimitSettings, PressureSettings
 from fastsmtp.mailbox.settings import MailboxSettings
+from fastsmtp.maildrop.settings import MaildropSettings
 from fastsmtp.queue.plan.settings import PlanSettings
 from fastsmtp.queue.settings import BounceSettings, QueueSettings
 from fastsmtp.routing.account_words import parse_sender
+from fastsmtp.routing.alias_file import FileAlias
 from fastsmtp.routing.credentials import Credential
 from fastsmtp.routing.relay import Recipients
 from fastsmtp.routing.settings import (
@@ -128,6 +130,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     listeners: tuple[ListenerSettings, ...]
     tls: TlsSettings = TlsSettings()
     mailboxes: MailboxSettings
+    maildrop: MaildropSettings = MaildropSettings()
     accounts: AccountSettings = AccountSettings()
     auth: AuthSettings = AuthSettings()
     relay: RelaySettings = RelaySettings()
@@ -269,6 +272,13 @@ def _absolute(settings: Settings, base: Path) -> Settings:
         if settings.log.file is None
         else change(settings.log, to=str(base / settings.log.file)),
         mailboxes=mailboxes,
+        forwarding=change(
+            settings.forwarding,
+            aliases_file=settings.forwarding.aliases_file and str(base / settings.forwarding.aliases_file),
+        ),
+        maildrop=change(
+            settings.maildrop, path=settings.maildrop.path and str(base / settings.maildrop.path)
+        ),
         relay=relay,
         credentials=credentials,
         tls=tls,
@@ -280,9 +290,10 @@ def routing_of(
     recipients: Recipients | None = None,
     logins: Mapping[str, Credential] | None = None,
     names: Names | None = None,
+    filed: Mapping[str, FileAlias] | None = None,
 ) -> RoutingTables:
-    """The tables that say where mail goes; ``recipients`` and ``logins`` are what was read from the files that are
-    named, ``names`` those of the backend of accounts. Raises `SettingsError`."""
+    """The tables that say where mail goes; ``recipients``, ``logins`` and ``filed`` (aliases) are what was read from
+    the files that are named, ``names`` those of the backend of accounts. Raises `SettingsError`."""
     return build_tables(
         StaticDirectory(settings.mailboxes, names),
         domains=settings.mailboxes.domains,
@@ -294,6 +305,7 @@ def routing_of(
         recipients=recipients,
         logins=logins,
         promised=StaticDirectory(_promised(settings)),
+        filed=filed,
     )
 
 

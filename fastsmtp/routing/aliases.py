@@ -7,6 +7,7 @@ from fastsmtp.accounts.names import canonical_domain, canonical_local
 from fastsmtp.config.bind import key_text
 from fastsmtp.config.errors import SettingsError
 from fastsmtp.routing.addresses import Key, parse_address, parse_domain, spell
+from fastsmtp.routing.alias_file import FileAlias
 
 _OWNER = "owner-"
 
@@ -27,11 +28,12 @@ class Member(NamedTuple):
 
 class Alias(NamedTuple):
     """``place`` is where it stands in the settings, ``owner`` the address that bounces of what goes through it
-    are sent to, or None."""
+    are sent to, or None. ``filed``: it stands in the file of aliases, which others write."""
 
     place: str
     members: tuple[Member, ...]
     owner: str | None
+    filed: bool = False
 
     @property
     def fixed(self) -> bool:
@@ -72,6 +74,23 @@ class AliasTable:
             self._addresses[key] = Alias(place, members, owner)
         if problems:
             raise SettingsError(problems)
+
+    def add(self, filed: Mapping[str, FileAlias], domains: Sequence[str]) -> None:
+        """The names of the file of aliases too, in each of ``domains``; what is there already goes first."""
+        for name, (place, texts) in filed.items():
+            for domain in domains:
+                key = canonical_local(name), canonical_domain(domain)
+                if key not in self._addresses:
+                    members = _members(
+                        [text if "@" in text else f"{text}@{domain}" for text in texts], catch_all=False
+                    )
+                    owned = owner_key(key)
+                    owner = spell(*owned) if owned[0] in filed or owned in self._addresses else None
+                    self._addresses[key] = Alias(place, tuple(members), owner, True)
+
+    def drop(self, key: Key) -> None:
+        """There is no such alias."""
+        del self._addresses[key]
 
     def named(self, local: str, domain: str) -> Alias | None:
         """The alias of this very address, in canonical form."""

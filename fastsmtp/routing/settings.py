@@ -194,6 +194,17 @@ class ForwardingSettings(Struct, frozen=True, kw_only=True):
     expansion: Annotated[
         int, Meta(ge=1, le=100_000, description="Recipients that one address may stand for at most.")
     ] = 1000
+    aliases_file: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                description="A file of aliases as Unix machines have it, such as `/etc/aliases`, read again when it "
+                "changes. Its names hold in every domain of `mailboxes.domains`; those of `[aliases]` go first.",
+            ),
+        ]
+        | None
+    ) = None
     srs_domain: (
         Annotated[
             str,

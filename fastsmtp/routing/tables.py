@@ -14,6 +14,7 @@ from fastsmtp.config.bind import key_text
 from fastsmtp.config.errors import SettingsError
 from fastsmtp.mail.reply import ALIAS_LOOP, ALIAS_TOO_LARGE, MAILBOX_UNKNOWN, Reply
 from fastsmtp.routing.addresses import Key, spell, split
+from fastsmtp.routing.alias_file import FileAlias
 from fastsmtp.routing.aliases import Alias, AliasTable, alias_of, owner_key
 from fastsmtp.routing.credentials import Credential
 from fastsmtp.routing.destinations import LOCAL, MX_PORT, hops_for, parse_destination
@@ -73,6 +74,8 @@ class RoutingTables:
         self.aliases = aliases or AliasTable({})
         self.expansion = expansion
         self.credentials = dict(credentials or {})
+        self.left_out: list[str] = []
+        """The aliases of a file that lead nowhere, one line each."""
         homes = [canonical_domain(domain) for domain in domains]
         named = {*homes, *self.relay.domains(), *self.rules.domains(), *self.aliases.domains()}
         self._international = any("xn--" in domain for domain in named)
@@ -249,6 +252,17 @@ class RoutingTables:
 
     # --- what is wrong with it ----------------------------------------------------------------
 
+    def leave_out(self) -> list[str]:
+        """Have no aliases that a file has and that lead nowhere: the one who keeps it has nothing to do with these
+        settings, and a name such as postmaster is known without. One line for each."""
+        lost = []
+        for key, alias in self.aliases.entries():
+            if alias.filed and isinstance(refused := self.resolve(*key), Reply):
+                lost.append((key, f'{alias.place}: "{spell(*key)}" is left out: {" ".join(refused.text)}'))
+        for key, _ in lost:
+            self.aliases.drop(key)
+        return [text for _, text in lost]
+
     def problems(self) -> Iterator[str]:
         """What is wrong with the aliases, seen together with everything else: one line each."""
         for (local, domain), alias in self.aliases.entries():
@@ -305,8 +319,10 @@ def build_tables(
     recipients: Recipients | None = None,
     logins: Mapping[str, Credential] | None = None,
     promised: Directory | None = None,
+    filed: Mapping[str, FileAlias] | None = None,
 ) -> RoutingTables:
-    """The tables of these settings; ``domains`` are ours, ``recipients`` and ``logins`` what was read from files.
+    """The tables of these settings; ``domains`` are ours, ``recipients``, ``logins`` and ``filed`` (aliases) what was
+    read from files. An alias of a file that leads nowhere is left out, see `RoutingTables.left_out`.
     ``promised`` has everybody who may be in ``directory``, where that changes: aliases may lead to them. Raises
     `SettingsError` naming every fault by its place."""
     problems: list[str] = []
@@ -341,6 +357,7 @@ def build_tables(
         problems += error.problems
     try:
         alias_table = AliasTable(aliases)
+        alias_table.add(filed or {}, domains)
     except SettingsError as error:
         problems += error.problems
 
@@ -355,8 +372,13 @@ def build_tables(
             credentials=logins,
         )
 
+    left_out: list[str] = []
     if not problems:
-        problems += tables(promised or directory).problems()
+        checked = tables(promised or directory)
+        left_out = checked.leave_out()
+        problems += checked.problems()
     if problems:
         raise SettingsError(problems)
-    return tables(directory)
+    made = tables(directory)
+    made.left_out = left_out
+    return made

@@ -31,12 +31,16 @@ T = TypeVar("T")
 
 class Submitter(Struct, frozen=True, kw_only=True):
     """Who brings a message: ``identity`` as an account, or a program that shows a token, whose ``senders`` are all
-    that it may send as (canonical: ``user@domain``, ``@domain``, ``*``). ``carrier`` is for Received's "with"."""
+    that it may send as (canonical: ``user@domain``, ``@domain``, ``*``). ``carrier`` is for Received's "with", and
+    ``helo`` says who it is where there is no ``ip``. Nobody ``waits`` for the answer where it was given before: what
+    is refused for good goes into the queue then, which tells the sender, and sizes and numbers were looked at."""
 
     identity: Identity
     ip: str
-    carrier: Literal["HTTP", "HTTPS"]
+    carrier: Literal["HTTP", "HTTPS", "local"]
     senders: tuple[str, ...] | None = None
+    helo: str = ""
+    waits: bool = True
 
     def may(self, sender: Address, canonical: str) -> bool:
         """Whether a token may send as ``sender``, which is ``canonical`` in its looked up form; of an account the
@@ -108,7 +112,7 @@ class Submission:
         self._by = by
         self._wire = _Wire()
         self._session = Session(context, listener, by.ip, self._wire)
-        self._session.on_hello(f"[IPv6:{by.ip}]" if ":" in by.ip else f"[{by.ip}]", True)
+        self._session.on_hello(by.helo or (f"[IPv6:{by.ip}]" if ":" in by.ip else f"[{by.ip}]"), True)
         self._session.vouched(by.identity, by.carrier, sender_known=by.senders is not None)
 
     async def deliver(
@@ -120,9 +124,11 @@ class Submission:
         size: int,
         body: AsyncIterator[bytes],
         named: Named | None = None,
+        rcpt: dict[str, str] | None = None,
     ) -> Outcome:
-        """Bring it in; returns when it is on stable storage, or refused. ``parameters`` are those of MAIL, ``body``
-        has ``size`` octets, each line ended by CRLF; ``named`` is told what will be its outcome, before it can be.
+        """Bring it in; returns when it is on stable storage, or refused. ``parameters`` are those of MAIL, ``rcpt`` of
+        each RCPT; ``body`` has ``size`` octets, each line ended by CRLF; ``named`` is told what will be its outcome,
+        before it can be.
         When it is cancelled nothing comes of the message, unless its body was complete."""
         session, settled = self._session, self._wire.settled
         refused = self._refused(sender, canonical_sender, len(recipients), size)
@@ -134,7 +140,13 @@ class Submission:
                 return Outcome(reply)
             replies = []
             for recipient in recipients:
-                replies.append(await settled(session.on_rcpt(recipient, None)) or RECIPIENT_OK)
+                reply = await settled(session.on_rcpt(recipient, rcpt)) or RECIPIENT_OK
+                if not reply.positive and not self._by.waits:
+                    if reply.code < 500 and reply != TOO_MANY_RECIPIENTS:
+                        return Outcome(reply)
+                    session.undeliverable(recipient, rcpt)
+                    reply = RECIPIENT_OK
+                replies.append(reply)
             if not any(one.positive for one in replies):
                 return Outcome(_of_all(replies), recipients=replies)
             reply = await settled(session.on_data(False))
@@ -154,6 +166,8 @@ class Submission:
         return Outcome(reply, queue_id, replies) if reply.positive else Outcome(reply)
 
     def _refused(self, sender: Address, canonical: str, recipients: int, size: int) -> Reply | None:
+        if not self._by.waits:
+            return None
         if size > self._limits.message_size:
             return TOO_BIG
         if recipients > self._limits.recipients:
