@@ -36,6 +36,8 @@ _FAULTS = (MessageError, ValueError, IndexError, AttributeError, TypeError, KeyE
 """What `email` raises for header fields that it cannot read or write."""
 _NAME = re.compile(r"[!-9;-~]{1,76}")  # RFC 5322 §3.6.8
 _NAMED = re.compile(r'\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<name>[^<>"]*?))\s*<(?P<address>[^<>]*)>\s*')
+_ENCODED = re.compile(r"=\?[^?]*\?[bq]\?", re.IGNORECASE)
+_FIELD = re.compile(rb"([!-9;-~]+):")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
 
 
@@ -89,6 +91,7 @@ def compose(message: NewMessage) -> Composed:
         content = made.as_bytes()
     except _FAULTS:
         raise ValueError("headers: there is a value that cannot be written (RFC 5322)") from None
+    _check(made, content)
     return Composed(
         sender.address, recipients, content, utf8 or not all(one.text.isascii() for one in recipients)
     )
@@ -134,6 +137,21 @@ def _add_fields(made: EmailMessage, fields: dict[str, str]) -> None:
             if str(error).startswith(where):
                 raise
             raise ValueError(f"{where}: expected a value that may stand in such a field (RFC 5322)") from None
+
+
+def _check(made: EmailMessage, content: bytes) -> None:
+    """Whether the header has the fields that it was given and no others, whatever `email` has made of their
+    values."""
+    head, _, _ = content.partition(b"\r\n\r\n")
+    fields: list[str] = []
+    for line in head.split(b"\r\n"):
+        found = _FIELD.match(line)
+        if found is not None:
+            fields.append(found[1].decode("ascii").lower())
+        if b"\r" in line or b"\n" in line or (found is None and line[:1] not in (b" ", b"\t")):
+            fields.append("")
+    if fields != [name.lower() for name in made]:
+        raise ValueError("headers: there is a value that cannot be written (RFC 5322)")
 
 
 def _add_content(made: EmailMessage, message: NewMessage) -> None:
@@ -191,6 +209,9 @@ def _line(where: str, text: str) -> str:
     """``text`` when it can be part of one header field: no line end of any kind, no other control character."""
     if _CONTROL.search(text):
         raise ValueError(f"{where}: a line end or another control character is in it")
+    if _ENCODED.search(text):
+        # It could hold any character, and `email` undoes it before it writes the field.
+        raise ValueError(f"{where}: write it in letters, not in encoded words (RFC 2047); that is done here")
     return text
 
 

@@ -90,6 +90,10 @@ def test_addresses_beyond_ascii_need_smtputf8() -> None:
     [
         {"subject": "a\u2028Bcc: x"},
         {"subject": "a\x85b"},
+        {"subject": "=?utf-8?q?=0ABcc:_v@far.test?="},
+        {"headers": {"X-A": "=?utf-8?q?=0ABcc:_v@far.test?=<"}},
+        {"from": "=?utf-8?Q?=0A?= <a@shop.test>"},
+        {"attachments": [{"filename": "=?us-ascii?b?Cg==?=", "content": ""}]},
         {"headers": {"From": "x"}},
         {"headers": {"content-type": "text/html"}},
         {"headers": {"Received": "x"}},
