@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from fastsmtp.clock import Clock
 from fastsmtp.config.errors import SettingsError
 from fastsmtp.config.secrets import read_secret
-from fastsmtp.control.place import DIRECTORY
 from fastsmtp.control.server import ControlServer
+from fastsmtp.control.web import SOCKET as SOCKET
+from fastsmtp.control.web import HookStatus, web_path
 from fastsmtp.ledger.follow import Follower
 from fastsmtp.ledger.format import DIRECTORY as LEDGER
 from fastsmtp.process.errors import StartError
@@ -30,7 +31,7 @@ from fastsmtp.web.access import Access, Token
 from fastsmtp.web.accounts import AccountApi
 from fastsmtp.web.bodies import MailBox
 from fastsmtp.web.health import HealthApi
-from fastsmtp.web.hooks import STATE, Hook, HookStatus
+from fastsmtp.web.hooks import STATE, Hook
 from fastsmtp.web.hub import Hub
 from fastsmtp.web.limits import LimitApi
 from fastsmtp.web.operation import Operation
@@ -46,8 +47,6 @@ from fastsmtp.web.trace import TraceApi
 if TYPE_CHECKING:
     from fastsmtp.web.server import HttpServer
 
-SOCKET = "web"
-"""The name of its control socket."""
 _NEEDED = ("starlette", "uvicorn", "httptools")
 _SWEEP_EACH = 3600.0
 
@@ -147,7 +146,7 @@ class WebServices:
         self._log = log
         self._meter = log.meter = Meter(table.claim(), clock.monotonic)
         self._server: HttpServer | None = None
-        self._control = ControlServer(settings.data_dir / DIRECTORY / SOCKET, log.event)
+        self._control = ControlServer(web_path(settings.data_dir), log.event)
         self._hooks: list[Hook] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._wrong_tokens = 0

@@ -15,10 +15,10 @@ from random import uniform
 from typing import Literal, Protocol
 
 import msgspec
-from msgspec import Struct
 
 from fastsmtp.clock import Clock
 from fastsmtp.config.values import Duration
+from fastsmtp.control.web import HookStatus
 from fastsmtp.defects import describe
 from fastsmtp.ledger.line import Line
 from fastsmtp.web.post import PostError, post
@@ -55,23 +55,6 @@ class HookMeter(Protocol):
 
     def webhook(self, result: Literal["delivered", "failed", "given_up"], events: int = 1) -> None:
         """Events were ``delivered``, ``failed`` (to be tried again) or ``given_up``."""
-
-
-class HookStatus(Struct, kw_only=True):
-    """How a webhook is doing. Times are seconds since 1970 UTC; ``failing_since`` is None while it takes requests;
-    ``behind`` seconds ago came the oldest event that it waits for, as far as that was read."""
-
-    name: str
-    url: str
-    delivered: int = 0
-    failed: int = 0
-    given_up: int = 0
-    waiting: int = 0
-    behind: float = 0.0
-    failing_since: float | None = None
-    attempts: int = 0
-    next_at: float | None = None
-    error: str = ""
 
 
 class Hook:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from fastsmtp.control.master import PATIENCE, SOCKET, Outcome, Status
-from fastsmtp.web.hooks import Hook, HookStatus
+from fastsmtp.control.web import HookStatus
+from fastsmtp.web.hooks import Hook
 from fastsmtp.web.hub import Hub
 from fastsmtp.web.operation import Asked, Operation
 from fastsmtp.web.problem import Problem

@@ -4,8 +4,11 @@ import http.client
 import http.server
 import json
 import os
+import re
 import signal
 import smtplib
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -93,6 +96,12 @@ def hooked() -> Iterator[tuple[str, type[Hook]]]:
         thread.join()
 
 
+def status_of(server: RunningServer) -> str:
+    """What `fastsmtp status` prints."""
+    command = [sys.executable, "-m", "fastsmtp", "status", "-c", str(server.directory / "fastsmtp.toml")]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+
+
 def mail(number: int) -> dict[str, Any]:
     return {"from": "a@shop.test", "to": ["bob@test.example"], "subject": f"number {number}", "text": "hello"}
 
@@ -139,6 +148,10 @@ def test_the_http_process_may_die(tmp_path: Path) -> None:
             wait_until(
                 lambda: ask(port, "GET", "/v1/webhooks")[1]["webhooks"][0]["failing_since"],
                 "a failing webhook",
+            )
+            said = status_of(server)
+            assert re.search(
+                r"webhook shop: FAILING for \d+s, 1 events wait: it answered with status 503\n", said
             )
             hook.refusing = False
             wait_until(lambda: len(hook.events) == 1, "the event")

@@ -11,12 +11,12 @@ import pytest
 from fastsmtp.control.client import ask
 from fastsmtp.control.mail import LoginAnswer, LoginAsked, Submit, Submitted
 from fastsmtp.control.place import socket_path
+from fastsmtp.control.web import HookStatus, web_path
 from fastsmtp.ledger.settings import LedgerSettings
 from fastsmtp.process import web
 from fastsmtp.process.credentials import Credentials
 from fastsmtp.process.settings import checked, load_settings
 from fastsmtp.tls.settings import TlsSettings
-from fastsmtp.web.hooks import HookStatus
 from fastsmtp.web.server_state import HookList
 from fastsmtp.web.settings import HttpSettings, TokenSettings, WebhookSettings
 from tests.fakes.web import ADMIN, serving, web_settings
@@ -107,7 +107,7 @@ def test_it_tells_of_its_webhooks(tmp_path: Path) -> None:
     async def main() -> None:
         async with serving(web_settings(tmp_path, webhooks=(hook,))) as server:
             server.web.tick()
-            path = server.settings.data_dir / "control/web"
+            path = web_path(server.settings.data_dir)
             (status,) = await ask(path, "web.status", None, list[HookStatus])
             assert (status.name, status.url, status.delivered) == ("shop", "http://127.0.0.1:1/", 0)
             assert HookList(webhooks=[status]).webhooks == [status]

@@ -1,6 +1,8 @@
 """``fastsmtp status``."""
 
+import asyncio
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +14,7 @@ from fastsmtp.cli.options import json_option, settings_option
 
 if TYPE_CHECKING:
     from fastsmtp.control.master import Status
+    from fastsmtp.control.web import HookStatus
 
 _SILENT = 10.0
 """Seconds without a heartbeat that are worth a word."""
@@ -33,12 +36,39 @@ def command(file: Path | None, as_json: bool) -> int:
     from fastsmtp.control.master import Status
 
     status = ask_master(file, "status", Status)
+    webhooks = _webhooks(file)
     if as_json:
-        click.echo(msgspec.json.encode(status).decode())
+        shown = {**msgspec.to_builtins(status), "webhooks": msgspec.to_builtins(webhooks)}
+        click.echo(msgspec.json.encode(shown).decode())
         return os.EX_OK
     for line in _lines(status):
         click.echo(line)
+    for one in webhooks:
+        click.echo(_webhook(one))
     return os.EX_OK
+
+
+def _webhooks(file: Path | None) -> "list[HookStatus]":
+    """How they do; none where nobody knows."""
+    from fastsmtp.control.client import ControlError, ask
+    from fastsmtp.control.web import HookStatus, web_path
+    from fastsmtp.process.settings import load_settings
+
+    path = web_path(load_settings(file).data_dir)
+    try:
+        found: list[HookStatus] = asyncio.run(ask(path, "web.status", None, list[HookStatus]))
+    except ControlError:
+        return []
+    return found
+
+
+def _webhook(one: "HookStatus") -> str:
+    from fastsmtp.config.values import Duration
+
+    if one.failing_since is None:
+        return f"webhook {one.name}: {one.delivered} events taken"
+    since = Duration(max(0, int(time.time() - one.failing_since)))
+    return f"webhook {one.name}: FAILING for {since}, {one.waiting} events wait: {one.error}"
 
 
 def _lines(status: "Status") -> Iterator[str]:
