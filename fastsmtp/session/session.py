@@ -398,7 +398,7 @@ class Session:
         return self._add([found])
 
     def undeliverable(self, recipient: Address, parameters: dict[str, str] | None) -> None:
-        """A recipient that was refused is to be taken all the same: when its turn comes the queue tells the sender."""
+        """A recipient that was refused is taken all the same: when its turn comes the queue tells the sender."""
         self._add_one(Recipient(recipient.text, "", parameters))
 
     def _add(self, named: list[Recipient]) -> Reply | None:

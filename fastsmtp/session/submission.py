@@ -126,10 +126,9 @@ class Submission:
         named: Named | None = None,
         rcpt: dict[str, str] | None = None,
     ) -> Outcome:
-        """Bring it in; returns when it is on stable storage, or refused. ``parameters`` are those of MAIL, ``rcpt`` of
-        each RCPT; ``body`` has ``size`` octets, each line ended by CRLF; ``named`` is told what will be its outcome,
-        before it can be.
-        When it is cancelled nothing comes of the message, unless its body was complete."""
+        """Bring it in; returns when it is on stable storage, or refused. ``parameters`` are those of MAIL, ``rcpt``
+        of each RCPT; ``body`` has ``size`` octets, each line ended by CRLF; ``named`` is told what will be its
+        outcome, before it can be. When it is cancelled nothing comes of the message, unless its body was complete."""
         session, settled = self._session, self._wire.settled
         refused = self._refused(sender, canonical_sender, len(recipients), size)
         if refused is not None:
