@@ -2,6 +2,7 @@
 
 _BLANK = b"\r\n\r\n"
 _NAMES = (b"\r\nMessage-ID:", b"\r\nMessage-Id:")
+_USUAL = b"\r\nMessage-ID: <"
 _SIZE = len(_NAMES[0])
 _OURS = b"Message-ID:"
 MOST_HEADER = 16_384
@@ -13,6 +14,11 @@ LONGEST = 250
 def message_id(prefix: bytes, start: bytes | bytearray) -> str:
     """The id in a header that begins with ``prefix``, whole lines of ours, and goes on with ``start``; without its
     brackets, empty where there is none. Cheap for the spellings that are usual."""
+    at = start.find(_USUAL, 0, MOST_HEADER)
+    if at >= 0 and start.find(_BLANK, 0, at + 2) < 0 and not start.startswith(b"\r\n"):
+        end = start.find(b">\r\n", at, at + LONGEST)
+        if end >= 0 and start.find(b"\r\n", at + 2, end) < 0:
+            return start[at + len(_USUAL) : end].decode("utf-8", "replace")
     found = _find(start)
     if not found and _OURS in prefix:
         found = _find(prefix)

@@ -15,7 +15,7 @@ from fastsmtp.session.listener import Listener
 from fastsmtp.session.session import Session
 from fastsmtp.smtp.dialogue import ServerProtocol
 from fastsmtp.smtp.handler import Challenge
-from fastsmtp.telemetry.dialogue import Facts, Talk, failed
+from fastsmtp.telemetry.dialogue import LONE, Facts, Talk, failed
 from fastsmtp.tls.layer import CIPHER_BUFFER, TlsError, TlsFacts, TlsLayer
 from fastsmtp.tls.transport import TlsTransport
 
@@ -147,7 +147,12 @@ class Connection(asyncio.BufferedProtocol):
         except Exception as error:
             self._broken(error)
             return
-        if self.talk is not None or service.dialogues.watched or (out and failed(out)):
+        # the short form of `failed`: most replies come alone
+        if (
+            self.talk is not None
+            or service.dialogues.watched
+            or (out and (51 < out[0] < 54 or (len(out) > LONE and failed(out))))
+        ):
             self._heard(bytes(memoryview(service.buffer)[:nbytes]), out)
         if out:
             self._transport.write(out)
@@ -197,7 +202,7 @@ class Connection(asyncio.BufferedProtocol):
         except Exception as error:
             self._broken(error)
             return
-        if self.talk is not None or (out and failed(out)):
+        if self.talk is not None or (out and (51 < out[0] < 54 or (len(out) > LONE and failed(out)))):
             self._heard(b"", out)
         if out:
             self._transport.write(out)

@@ -23,6 +23,8 @@ FEED = 2000
 """Lines that wait for whoever watches."""
 LEASE = 5.0
 """Seconds that a watcher is thought to be there after he asked."""
+LONE = 24
+"""Octets of an answer that is one reply, for sure."""
 _LONGEST = 200
 _CHALLENGE = "334 [cut]"
 _COMMAND = re.compile(
@@ -106,7 +108,7 @@ class Dialogues:
         secret = _may_be_secret(talk, piece, out)
         lines = [Said(at, "C", text) for text in commands(piece, secret=secret)] if piece else []
         lines += [Said(at, "S", text) for text in answer]
-        if failed(out):
+        if out and failed(out):
             if not talk.refusals:
                 self.kept.append(talk)
             talk.refusals += sum(text[0] in "45" and text[3:4] != "-" for text in answer)
@@ -139,8 +141,8 @@ class Dialogues:
 
 
 def failed(out: bytes) -> bool:
-    """Whether a command was refused."""
-    return out[:1] in (b"4", b"5") or b"\r\n5" in out or b"\r\n4" in out
+    """Whether ``out``, which is not empty, refuses a command."""
+    return 51 < out[0] < 54 or b"\r\n5" in out or b"\r\n4" in out
 
 
 def commands(piece: bytes, *, secret: bool = False) -> list[str]:

@@ -20,6 +20,9 @@ from fastsmtp.intake.message_id import LONGEST, MOST_HEADER, message_id
         (b"Subject: x\r\n\r\nMessage-ID: <1@x>\r\n\r\n", ""),
         (b"\r\nSubject: x\r\nMessage-ID: <1@x>\r\n\r\n", ""),
         (b"X-Message-ID: <1@x>\r\n\r\n", ""),
+        (b"\r\nMessage-ID: <1@x>\r\n\r\n", ""),
+        (b"A: b\r\nMessage-ID: <\r\n 1@x>\r\n\r\n", "1@x"),
+        (b"A: b\r\nMessage-ID: <1@x\r\nB: <2@x>\r\n\r\n", "<1@x"),
         (b"", ""),
     ],
 )

@@ -67,7 +67,7 @@ def test_which_replies_refuse() -> None:
     assert failed(b"550 5.1.1 no\r\n")
     assert failed(b"250 2.1.0 ok\r\n450 4.2.0 later\r\n")
     assert not failed(b"250-mx\r\n250 SIZE 5000\r\n")
-    assert not failed(b"")
+    assert failed(b"250 2.0.0 OK\r\n500 5.5.1 what\r\n")
     assert replies(b"250-a\r\n250 b\r\n") == ["250-a", "250 b"]
 
 
