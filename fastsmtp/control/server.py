@@ -34,6 +34,8 @@ MOST_CONNECTIONS = 32
 MOST_AT_WORK = 4
 """Requests that are worked on at once; others wait."""
 PATIENCE = 10.0
+_LAST = 0.05
+"""Seconds between the removal of the file and the end of listening."""
 _NOTHING = packed(None)
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: unix(7), SO_PEERCRED
 
@@ -92,20 +94,25 @@ class ControlServer:
             sock.close()
             raise
 
-    async def stop(self) -> None:
-        """Nobody is answered any more; what is in hand is cut off. The file goes, unless it is another's by now."""
-        if self._server is not None:
-            self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+    async def stop(self, grace: float = 0.0) -> None:
+        """Nobody is answered any more; what is in hand has ``grace`` seconds to end, then it is cut off. The file
+        goes, unless it is another's by now."""
         try:
             status = self._path.lstat()
             if (status.st_dev, status.st_ino) == self._file:
                 self._path.unlink()
         except OSError:
             pass  # the next start replaces it
+        if grace and self._server is not None:
+            await asyncio.sleep(_LAST)  # whoever has connected already is answered, too
+        if self._server is not None:
+            self._server.close()
+        if grace and self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace)
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))

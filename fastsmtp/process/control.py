@@ -57,9 +57,9 @@ class Control:
                 f"cannot listen at {self._path}: {error.strerror}; `fastsmtp queue` cannot ask this worker"
             )
 
-    async def stop(self) -> None:
-        """Nobody is answered any more."""
-        await self.server.stop()
+    async def stop(self, grace: float = 0.0) -> None:
+        """Nobody is answered any more; see `ControlServer.stop`."""
+        await self.server.stop(grace)
 
     async def _loaded(self, argument: None) -> list[str]:
         return self._certificates()

@@ -62,6 +62,8 @@ from fastsmtp.tls.pair import CertificateError, received
 from fastsmtp.tls.store import CertificateStore
 from fastsmtp.transport.maildir import MaildirTransport
 
+CONTROL_GRACE = 5.0
+"""Seconds for requests of the control socket that are in hand when a worker ends, such as a message that comes in."""
 RELEASE_GRACE = 5.0
 """Seconds for deliveries to other hosts from a shard that is given back."""
 
@@ -289,7 +291,7 @@ class MailServices:
     async def drain(self, grace: float) -> None:
         """See `Services.drain`."""
         self._log.meter.drain()
-        await self._control.stop()
+        await self._control.stop(min(grace, CONTROL_GRACE))
         if self._picker is not None:
             await self._picker.stop()
         runners = [shard.remote for shard in list(self._shards.values()) if shard.remote is not None]

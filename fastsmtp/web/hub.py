@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fastsmtp.control.client import PATIENCE, ControlError, NotThere, RemoteDesk, ask, shards_of
+from fastsmtp.control.office import SETTLE
 from fastsmtp.control.place import DIRECTORY, shards, slots, socket_path
 from fastsmtp.control.queue import NotPossible
 from fastsmtp.web.problem import Problem, later
@@ -18,6 +19,7 @@ _LOGINS = 6
 """Logins besides: wrong ones are answered slowly, and nobody who has the right password waits for them to send."""
 _PATIENCE = 10.0
 """Seconds that a request waits for its turn."""
+_POLL = 0.05
 _STATUS = {"missing": 404, "impossible": 409, "request": 422}
 """HTTP status of what a worker does not do."""
 
@@ -31,19 +33,25 @@ class Hub:
         self._room: dict[tuple[int, bool], asyncio.Semaphore] = {}
 
     async def any(self, verb: str, argument: object, form: Any) -> Any:
-        """What a worker answers, each in its turn; the next one where one is not there. Raises `Problem`."""
-        found = self._slots()
-        first = next(self._turn)
-        for number in range(len(found)):
-            slot = found[(first + number) % len(found)]
-            try:
-                async with self._turn_of(slot, verb):
-                    return await ask(socket_path(self._data_dir, slot), verb, argument, form)
-            except NotThere:
-                continue
-            except (ControlError, NotPossible) as error:
-                raise problem_of(error) from None
-        raise later("no worker of the server answers")
+        """What a worker answers, each in its turn; the next one where one is not there, and for a while again, as
+        when workers follow others. Raises `Problem`."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + SETTLE
+        while True:
+            found = self._slots()
+            first = next(self._turn)
+            for number in range(len(found)):
+                slot = found[(first + number) % len(found)]
+                try:
+                    async with self._turn_of(slot, verb):
+                        return await ask(socket_path(self._data_dir, slot), verb, argument, form)
+                except NotThere:
+                    continue
+                except (ControlError, NotPossible) as error:
+                    raise problem_of(error) from None
+            if loop.time() >= deadline:
+                raise later("no worker of the server answers")
+            await asyncio.sleep(_POLL)
 
     @asynccontextmanager
     async def _turn_of(self, slot: int, verb: str) -> AsyncIterator[None]:

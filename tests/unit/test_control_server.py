@@ -194,6 +194,24 @@ def test_too_many_are_refused_and_stop_cuts_off(
     loop(main())
 
 
+def test_what_is_in_hand_may_end_when_there_is_grace(loop: Run, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with site(tmp_path / "0") as made:
+            begun = asyncio.create_task(ask(made.path, "wait", None, str))
+            while not made.server._tasks:
+                await asyncio.sleep(0)
+            ending = asyncio.create_task(made.server.stop(20.0))
+            while made.path.exists():
+                await asyncio.sleep(0)
+            with pytest.raises(NotThere):
+                await ask(made.path, "double", 1, int)
+            made.gate.set()
+            assert await begun == "waited"
+            await ending
+
+    loop(main())
+
+
 def test_what_another_process_left_is_replaced_and_not_removed_twice(loop: Run, tmp_path: Path) -> None:
     path = tmp_path / "0"
 

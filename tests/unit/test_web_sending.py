@@ -357,7 +357,9 @@ def test_the_ledger_tells_whether_a_message_was_received(tmp_path: Path) -> None
     run(tmp_path, work)
 
 
-def test_without_a_worker_nothing_is_taken(tmp_path: Path) -> None:
+def test_without_a_worker_nothing_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastsmtp.web.hub.SETTLE", 0.0)
+
     async def work(server: WebServer) -> None:
         control = server.settings.data_dir / "control/0"
         control.rename(control.with_name("away"))
@@ -365,5 +367,18 @@ def test_without_a_worker_nothing_is_taken(tmp_path: Path) -> None:
         assert (answer.status, answer.fields["retry-after"]) == (503, "5")
         assert list((server.settings.data_dir / KEYS).iterdir()) == []
         control.with_name("away").rename(control)
+
+    run(tmp_path, work)
+
+
+def test_a_worker_that_comes_is_waited_for(tmp_path: Path) -> None:
+    async def work(server: WebServer) -> None:
+        control = server.settings.data_dir / "control/0"
+        control.rename(control.with_name("away"))
+        request = asyncio.create_task(post(server))
+        await asyncio.sleep(0.1)
+        assert not request.done()
+        control.with_name("away").rename(control)
+        assert (await request).status == 202
 
     run(tmp_path, work)
