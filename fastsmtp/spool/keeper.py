@@ -29,7 +29,7 @@ _LEAST = 500
 _LONG = 0.02
 """Seconds a transaction may take. After a longer one the next has fewer changes, `_LEAST` at least: while the device
 writes its pages, the journal waits for the device too, and with it new mail."""
-_MOST_KEYS = 100_000
+_MOST_KEYS = 200_000
 """Keys whose last change stands in the journal alone: beyond them its oldest region is moved early, as they take
 memory."""
 _PROBE_KEY = b"probe"
