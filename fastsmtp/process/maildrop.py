@@ -157,7 +157,9 @@ def make_maildrop(settings: Settings, identity: User | None) -> None:
                 os.close(file)
     except OSError as error:
         raise StartError(
-            f"maildrop.path: cannot make {path} with mode {MODE:o}: {error.strerror}", os.EX_CANTCREAT
+            f"maildrop.path: cannot make {path} with mode {MODE:o}: {error.strerror}; make it before the start "
+            f"(install -d -m {MODE:o}, as the server's user and group)",
+            os.EX_CANTCREAT,
         ) from None
 
 

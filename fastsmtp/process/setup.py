@@ -19,7 +19,9 @@ from fastsmtp.config.bind import bind
 from fastsmtp.config.docgen import written
 from fastsmtp.config.errors import SettingsError
 from fastsmtp.config.load import parse_toml
+from fastsmtp.maildrop.place import DEFAULT as MAILDROP
 from fastsmtp.process.errors import StartError
+from fastsmtp.process.maildrop import make_maildrop
 from fastsmtp.process.privileges import Identity
 from fastsmtp.process.settings import Settings, checked
 from fastsmtp.tls.certificates import read_pair
@@ -81,11 +83,17 @@ class Plan(Struct, frozen=True, kw_only=True):
         return self.state / "data"
 
     @property
+    def maildrop(self) -> Path | None:
+        """Where programs of this machine drop mail; None where it is no server of a whole machine."""
+        return Path(MAILDROP) if self.directory == SYSTEM_DIRECTORY else None
+
+    @property
     def made(self) -> list[Path]:
         """All that may be made, what is in a directory after it."""
         own = () if self.pair else (self.certificate[0].parent, *self.certificate)
         directories = [*reversed(self.directory.parents), self.directory, *reversed(self.data_dir.parents)]
-        return [*directories, self.dkim, *own, self.file, self.data_dir, self.data_dir / DIRECTORY]
+        drop = () if self.maildrop is None else (self.maildrop.parent, self.maildrop)
+        return [*directories, self.dkim, *own, self.file, self.data_dir, self.data_dir / DIRECTORY, *drop]
 
 
 def in_the_way(plan: Plan) -> Path | None:
@@ -110,13 +118,15 @@ def settings_text(plan: Plan) -> str:
         "path": f"{plan.state}/mail/{{domain}}/{{user}}",
         "postmaster": plan.login,
     }
-    tables = {
+    tables: dict[str, list[dict[str, Any]]] = {
         "": [top],
         "listeners": listeners,
         "tls.certificates": [{"cert": cert, "key": key}],
         "mailboxes": [mailboxes],
         "accounts": [{"backend": "embedded"}],
     }
+    if plan.maildrop is not None:
+        tables["maildrop"] = [{"path": plan.maildrop}]
     return _HEAD.format(domain=plan.domain) + written(Settings, tables)
 
 
@@ -131,7 +141,7 @@ def make_files(plan: Plan, identity: Identity | None) -> None:
         )
     text = settings_text(plan)
     try:
-        checked(bind(parse_toml(text, SETTINGS_FILE), Settings))
+        settings = checked(bind(parse_toml(text, SETTINGS_FILE), Settings))
         if plan.pair:
             read_pair(CertificateSettings(cert=str(plan.pair[0]), key=str(plan.pair[1])))
     except SettingsError as error:
@@ -150,6 +160,7 @@ def make_files(plan: Plan, identity: Identity | None) -> None:
         raise StartError(
             f"cannot make {error.filename or plan.directory}: {error.strerror}", os.EX_CANTCREAT
         ) from None
+    make_maildrop(settings, identity)
 
 
 @contextmanager

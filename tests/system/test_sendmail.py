@@ -15,7 +15,7 @@ import pytest
 import fastsmtp
 from fastsmtp.maildrop.directory import waiting_names
 from tests.conftest import require_program
-from tests.system.server import RunningServer, free_port, wait_until
+from tests.system.server import RunningServer, free_port, settings_text, wait_until
 
 NOBODY = 65534
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -244,6 +244,27 @@ def test_kill_at_any_moment_loses_and_doubles_nothing(place: Path, rounds: int) 
     assert len(subjects) == total
 
 
+def test_a_reload_loses_and_doubles_nothing(place: Path) -> None:
+    """Mail is dropped all the time; the generation that goes lets go of the maildrop at once."""
+    machine = Machine(place)
+    total = 0
+    with machine.server as server:
+        for turn in range(3):
+            for _ in range(4):
+                machine.run("alice", data=b"Subject: number %d\n\nx\n" % total)
+                total += 1
+            server.settings["banner_delay"] = 0.1 * (turn + 1)
+            server.file.write_text(settings_text(server.settings))
+            server.running.send_signal(signal.SIGHUP)
+            machine.run("alice", data=b"Subject: number %d\n\nx\n" % total)
+            total += 1
+            server.wait_log(f"(?s)(reload.*){{{turn + 1}}}")
+        letters = machine.mail("alice", total)
+        wait_until(lambda: not waiting_names(str(machine.drop)), "all were taken")
+        subjects = re.findall(rb"Subject: number (\d+)\r\n", b"".join(letters))
+        assert sorted(subjects, key=int) == [b"%d" % number for number in range(total)]
+
+
 def test_mailq_shows_what_waits_and_q_tries_it(place: Path) -> None:
     port = free_port()
     machine = Machine(place, routes=[{"match": "far.test", "to": f"127.0.0.1:{port}"}])
@@ -361,8 +382,22 @@ def test_git_send_email(place: Path) -> None:
         send_with(
             machine,
             [
-                *("git", "-c", "safe.directory=*", "send-email", "--quiet", "--confirm=never"),
-                *("--suppress-cc=all", "--from=alice@test.example", "--to=alice@test.example"),
+                *(
+                    "git",
+                    "-c",
+                    "user.name=Alice",
+                    "-c",
+                    "user.email=alice@test.example",
+                    "send-email",
+                    "--quiet",
+                    "--confirm=never",
+                ),
+                *(
+                    "--suppress-cc=all",
+                    "--envelope-sender=auto",
+                    "--from=alice@test.example",
+                    "--to=alice@test.example",
+                ),
                 *("--cc=nobody@test.example", f"--sendmail-cmd={script(place)}", str(patch)),
             ],
         )

@@ -1,6 +1,7 @@
 """A first set-up is a good settings file and files with the right modes; nothing is overwritten."""
 
 import os
+import stat
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from fastsmtp.accounts.embedded import DIRECTORY
 from fastsmtp.config.bind import bind
+from fastsmtp.process import setup
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.settings import Settings, checked, load_settings
 from fastsmtp.process.setup import (
@@ -110,3 +112,17 @@ def test_a_place_where_nothing_can_be_made(tmp_path: Path) -> None:
     with pytest.raises(StartError, match="cannot make") as caught:
         make_files(plan(tmp_path / "file" / "etc"), None)
     assert caught.value.code == os.EX_CANTCREAT
+
+
+def test_a_whole_machine_gets_a_maildrop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, drop = tmp_path / "etc", tmp_path / "spool" / "maildrop"
+    assert plan(place).maildrop is None
+    monkeypatch.setattr(setup, "SYSTEM_DIRECTORY", place)
+    monkeypatch.setattr(setup, "SYSTEM_STATE", tmp_path / "state")
+    monkeypatch.setattr(setup, "MAILDROP", str(drop))
+    with pytest.raises(KeyboardInterrupt), taken_back(plan(place)):  # noqa: PT012
+        make_files(plan(place), None)
+        assert load_settings(place / "fastsmtp.toml").maildrop.path == str(drop)
+        assert stat.S_IMODE(drop.stat().st_mode) == 0o3733
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
