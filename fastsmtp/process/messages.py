@@ -14,6 +14,7 @@ One datagram of a sequenced-packet socket is one message: a word, and for most a
 | ``close N`` | master | listener N is no more: accept what has come and close its sockets |
 | ``drain S`` | master | accept no more, and end with the last session, in S seconds at most |
 | ``adopt K crash``, ``adopt K kill`` | master | open shard K; its last owner ended by a crash, or otherwise |
+| ``remove K`` | master | close shard K, in which nothing is left, and remove its directory |
 | ``release K`` | master | close shard K: its own worker is about to be started |
 | ``watch K`` | master | accept from the sockets of the worker of index K too |
 | ``unwatch K`` | master | it has a successor |
@@ -39,6 +40,7 @@ CLOSE = "close"
 DRAIN = "drain"
 ADOPT = "adopt"
 RELEASE = "release"
+REMOVE = "remove"
 WATCH = "watch"
 UNWATCH = "unwatch"
 CERTIFICATE = "certificate"
@@ -55,6 +57,7 @@ _WORDS = {
     DRAIN: 1,
     ADOPT: 2,
     RELEASE: 1,
+    REMOVE: 1,
     WATCH: 1,
     UNWATCH: 1,
     CERTIFICATE: 1,

@@ -37,6 +37,7 @@ from fastsmtp.process.outbound import Outbound
 from fastsmtp.process.route_names import RouteNames
 from fastsmtp.process.routing import SettingsSource
 from fastsmtp.process.settings import Settings, watched_places
+from fastsmtp.process.shards import remove_shard
 from fastsmtp.process.shared import Regions
 from fastsmtp.process.sockets import Listener
 from fastsmtp.process.worker import ProtocolFactory
@@ -234,13 +235,28 @@ class MailServices:
 
     def release(self, shard: int) -> None:
         """See `Services.release`."""
+        self._close(shard)
+
+    def _close(self, shard: int) -> bool:
+        """Close a shard; whether nothing is in it for certain."""
         held = self._shards.pop(shard, None)
-        if held is not None:
-            if held.remote is not None:
-                asyncio.run_coroutine_threadsafe(held.remote.end(RELEASE_GRACE), self._loop).result()
-                self._outbound.forget(held.spool.relay)
-            held.runner.stop()
+        if held is None:
+            return False
+        if held.remote is not None:
+            asyncio.run_coroutine_threadsafe(held.remote.end(RELEASE_GRACE), self._loop).result()
+            self._outbound.forget(held.spool.relay)
+        held.runner.stop()
+        try:
+            return held.spool.is_empty()
+        except StorageError:
+            return False
+        finally:
             held.spool.stop()
+
+    def remove(self, shard: int) -> None:
+        """See `Services.remove`."""
+        if self._close(shard) and remove_shard(self._path(shard)):
+            self._log.event(f"spool shard {shard} is empty: removed")
 
     def renew(self, certificate: int, file: int) -> None:
         """See `Services.renew`."""

@@ -1,5 +1,6 @@
 """The numbers of the spool's shards: which exist, and which a new generation takes."""
 
+import fcntl
 import os
 from collections.abc import Collection
 from pathlib import Path
@@ -32,6 +33,35 @@ def fresh_shards(
     if len(used) + missing > _GENERATIONS * workers and len(orphans) >= missing:
         return free, sorted(orphans)[:missing]
     return free + new_shards(missing, used), []
+
+
+_FILES = ("journal", "data.mdb", "lock.mdb", "clock", "clock.new", "lock")
+"""What is in the directory of a shard; the lock goes last."""
+_DIRECTORIES = ("body", "corrupt")
+
+
+def remove_shard(shard: Path) -> bool:
+    """Remove the directory of a shard in which no message is; false where it stays, as there is more in it than
+    belongs there, such as mail that was set aside, or another process has it."""
+    try:
+        if set(os.listdir(shard)) - {*_FILES, *_DIRECTORIES}:
+            return False
+        lock = os.open(shard / "lock", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for name in _DIRECTORIES:
+            if (shard / name).exists():
+                (shard / name).rmdir()
+        for name in _FILES:
+            (shard / name).unlink(missing_ok=True)
+        shard.rmdir()
+    except OSError:
+        return False
+    finally:
+        os.close(lock)
+    return True
 
 
 def new_shards(count: int, used: Collection[int]) -> list[int]:

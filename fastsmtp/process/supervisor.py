@@ -192,7 +192,9 @@ class Supervisor:
             return []
         del self._orphans[shard]
         self._leaving.add(shard)
-        return [Send(by, Message(messages.RELEASE, shard))]
+        # Those of two generations are enough for the next ones; an upgrade always makes others.
+        verb = messages.RELEASE if shard < 2 * len(self._workers) else messages.REMOVE
+        return [Send(by, Message(verb, shard))]
 
     def disown(self, shards: Sequence[int]) -> list[Action]:
         """Close these orphans: a new generation wants them for its own."""

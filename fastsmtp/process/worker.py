@@ -40,6 +40,9 @@ class Services(Protocol):
     def release(self, shard: int) -> None:
         """Close an adopted shard. In a thread, may block; does nothing when it is not open."""
 
+    def remove(self, shard: int) -> None:
+        """Close an adopted shard, and remove it if nothing is in it. In a thread, may block."""
+
     def renew(self, certificate: int, file: int) -> None:
         """Use the certificate in the open ``file``, which is closed, for new sessions in place of that of this
         number."""
@@ -166,8 +169,9 @@ class Worker(Child):
             self._close(number)
         elif order.verb == messages.ADOPT:
             await self._adopt(number, order.crashed)
-        elif order.verb == messages.RELEASE:
-            await asyncio.to_thread(services.release, number)
+        elif order.verb in (messages.RELEASE, messages.REMOVE):
+            act = services.release if order.verb == messages.RELEASE else services.remove
+            await asyncio.to_thread(act, number)
             self.tell(Message(messages.RELEASED, number))
         elif order.verb == messages.CERTIFICATE:
             services.renew(number, order.file)

@@ -27,7 +27,7 @@ from fastsmtp.spool.recover import keep_bodies, named_bodies, remove_orphans
 from fastsmtp.spool.relay import RelayBox
 from fastsmtp.spool.search import Search
 from fastsmtp.spool.settings import JOURNAL_REGIONS, Durability, SpoolSettings
-from fastsmtp.spool.tables import APPLIED, DATABASES, HELD, MAIL, PACK, RELAY, STATE, WAIT, Tables
+from fastsmtp.spool.tables import APPLIED, DATABASES, HELD, INTENT, MAIL, PACK, RELAY, STATE, WAIT, Tables
 from fastsmtp.spool.writer import Writer, most_bytes
 from fastsmtp.store import StorageError, Store, StoreError, StoreTaken
 from fastsmtp.telemetry.maillog import MailLog
@@ -205,6 +205,14 @@ class LmdbSpool:
         """How many messages wait, one for mailboxes and other hosts twice. What an earlier run has left for
         mailboxes, or is held from them, counts by the commits it came in."""
         return self._local() + self._tables.count(RELAY)
+
+    def is_empty(self) -> bool:
+        """Whether no message is in it, by a look at each table that holds some. Raises `StorageError`."""
+        for table in (PACK, MAIL, RELAY, INTENT):
+            with self._tables.page(table, b"", limit=1) as (found, after):
+                if found or after is not None:
+                    return False
+        return True
 
     def load(self) -> SpoolLoad:
         """How full it is now. Raises `StorageError` while the tree is not open."""

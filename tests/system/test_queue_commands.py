@@ -129,7 +129,7 @@ def test_sockets_belong_to_the_server_and_go_with_it(tmp_path: Path, capsys: Cap
         control = server.data / "control"
         assert stat.S_IMODE(control.stat().st_mode) == 0o700
         sockets = sorted(control.iterdir())
-        assert [path.name for path in sockets] == ["0", "1"]
+        assert [path.name for path in sockets] == ["0", "1", "master"]
         assert {stat.S_IMODE(path.stat().st_mode) for path in sockets} == {0o600}
         Queue(server, capsys)("ls")
         assert server.stop() == os.EX_OK

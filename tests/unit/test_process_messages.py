@@ -23,6 +23,7 @@ from fastsmtp.process.messages import MAX_SIZE, Message, decode, receive
         (Message(messages.CERTIFICATE, 2), b"certificate 2"),
         (Message(messages.LOG), b"log"),
         (Message(messages.ACCEPT), b"accept"),
+        (Message(messages.REMOVE, 9), b"remove 9"),
         (Message(messages.CLOSE, 0), b"close 0"),
         (Message(messages.DRAIN, 3600), b"drain 3600"),
         (Message(messages.REFUSED, 4), b"refused 4"),

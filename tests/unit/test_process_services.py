@@ -22,6 +22,7 @@ from fastsmtp.process.settings import Settings, default_settings
 from fastsmtp.process.shared import Regions
 from fastsmtp.process.sockets import Listener
 from fastsmtp.queue.local import LocalRunner
+from fastsmtp.queue.settings import QueueSettings
 from fastsmtp.queue.suspects import Suspects
 from fastsmtp.spool.settings import SpoolSettings
 from fastsmtp.spool.suspects import SuspectBoard
@@ -65,23 +66,28 @@ async def running(settings: Settings, slot: int = 0) -> AsyncIterator[MailServic
         await asyncio.to_thread(services.stop)
 
 
+async def say(services: MailServices, settings: Settings) -> None:
+    """A client sends a message to alice, which is taken."""
+    listener = Listener(settings.listeners[0].endpoint, "smtp", ())
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(services.factory(listener), "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    writer.write(
+        b"HELO client.example\r\nMAIL FROM:<a@client.example>\r\nRCPT TO:<alice@localhost>\r\nDATA\r\n"
+    )
+    while not (line := await reader.readline()).startswith(b"354"):
+        assert line[:3] in (b"220", b"250"), line
+    writer.write(b"Subject: hello\r\n\r\nHello!\r\n.\r\nQUIT\r\n")
+    assert (await reader.readline()).startswith(b"250 2.0.0 queued as ")
+    server.close()
+    writer.close()
+
+
 def test_mail_goes_from_a_socket_into_a_mailbox(settings: Settings, tmp_path: Path) -> None:
     async def talk() -> None:
         async with running(settings) as services:
-            listener = Listener(settings.listeners[0].endpoint, "smtp", ())
-            loop = asyncio.get_running_loop()
-            server = await loop.create_server(services.factory(listener), "127.0.0.1", 0)
-            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-            writer.write(
-                b"HELO client.example\r\nMAIL FROM:<a@client.example>\r\nRCPT TO:<alice@localhost>\r\nDATA\r\n"
-            )
-            while not (line := await reader.readline()).startswith(b"354"):
-                assert line[:3] in (b"220", b"250"), line
-            writer.write(b"Subject: hello\r\n\r\nHello!\r\n.\r\nQUIT\r\n")
-            assert (await reader.readline()).startswith(b"250 2.0.0 queued as ")
+            await say(services, settings)
             services.tick()
-            server.close()
-            writer.close()
 
     asyncio.run(asyncio.wait_for(talk(), 30))
     # Delivery ends after the batch in hand; what it had not begun comes with the next start.
@@ -131,3 +137,24 @@ def test_a_shard_is_adopted_and_given_back(settings: Settings) -> None:
                 pass
 
     asyncio.run(asyncio.wait_for(stand_in(), 30))
+
+
+def test_an_adopted_shard_is_removed_only_when_nothing_is_in_it(settings: Settings, tmp_path: Path) -> None:
+    held = msgspec.structs.replace(settings, delivery=QueueSettings(hold=True))
+    spool = tmp_path / "var/data/spool"
+
+    async def send() -> None:
+        async with running(held, slot=1) as services:
+            await say(services, settings)
+
+    async def remove(shard: int) -> None:
+        async with running(held) as services:
+            services.adopt(shard, crashed=False)
+            await asyncio.to_thread(services.remove, shard)
+            await asyncio.to_thread(services.remove, shard)
+
+    asyncio.run(asyncio.wait_for(send(), 30))
+    asyncio.run(asyncio.wait_for(remove(1), 30))
+    assert (spool / "1" / "data.mdb").exists()
+    asyncio.run(asyncio.wait_for(remove(2), 30))
+    assert sorted(path.name for path in spool.iterdir()) == ["0", "1"]

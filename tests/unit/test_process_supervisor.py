@@ -387,6 +387,9 @@ def test_an_empty_shard_is_closed() -> None:
     assert supervisor.held() == {0, 1, 3}
     assert supervisor.released(3, 1, 6) == []
     assert supervisor.held() == {0, 1}
+    # One that is beyond those of two generations is removed.
+    upgraded = running(2, [9])
+    assert upgraded.emptied(9, 1) == [Send(1, Message(messages.REMOVE, 9))]
     # That of a sibling, which comes again, is not.
     assert supervisor.emptied(0, 1) == []
 

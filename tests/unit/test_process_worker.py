@@ -60,6 +60,9 @@ class Plain:
     def release(self, shard: int) -> None:
         self._say(f"release{shard} ")
 
+    def remove(self, shard: int) -> None:
+        self._say(f"remove{shard} ")
+
     def renew(self, certificate: int, file: int) -> None:
         os.close(file)
 
