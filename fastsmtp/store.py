@@ -291,12 +291,12 @@ class Store:
         return f"{self.path}: cannot open: {error}; see that its files are ours, and that disk and memory suffice"
 
 
-def fill(path: Path) -> tuple[int, int]:
-    """Of the environment in ``path``, whoever has it open: octets of its pages, used or free, and of its map. Raises
+def fill(path: Path) -> int:
+    """Octets of the pages, used or free, of the environment in ``path``, whichever process has it open. Raises
     `StorageError`."""
     with lmdb.open(os.fspath(path), readonly=True, lock=False, create=False) as env:
-        info = env.info()
-        return (info["last_pgno"] + 1) * env.stat()["psize"], info["map_size"]
+        pages, size = env.info()["last_pgno"] + 1, env.stat()["psize"]
+        return int(pages * size)
 
 
 def _make_lock_file(file: Path, readers: int) -> None:

@@ -25,7 +25,7 @@ class CopyAsked(Struct, array_like=True):
     """Of ``spool.copy``: the shard, and the name of the socket."""
 
     shard: int
-    name: Annotated[str, Meta(pattern=f"^{NAME}$")]
+    name: Annotated[str, Meta(pattern=rf"^{NAME}\Z")]
 
 
 class Copied(Protocol):

@@ -45,16 +45,19 @@ def _alone(settings: Settings) -> Iterator[None]:
 
 def reindexed(settings: Settings, seen: Callable[[int, int], object]) -> dict[int, Reindexed]:
     """Make the indexes of all shards again, while no server runs; by their numbers. Raises `NoQueue`, `NotAllowed`,
-    `SpoolError`."""
+    `StartError`."""
     clock = SystemClock()
     log = MailLog(clock, slot=None)
     done = {}
     with _alone(settings):
         for number in shards(settings.data_dir):
             spool = _spool(settings, number, lambda call: call(), log, clock)
-            spool.start()
-            spool.stop()  # now the tree has all
-            done[number] = reindex(settings.data_dir / "spool" / str(number), settings.spool, seen)
+            try:
+                spool.start()
+                spool.stop()  # now the tree has all
+                done[number] = reindex(settings.data_dir / "spool" / str(number), settings.spool, seen)
+            except SpoolError as error:
+                raise StartError(str(error), os.EX_IOERR) from None
     log.finish()
     return done
 

@@ -11,6 +11,9 @@ import msgspec
 import pytest
 
 from fastsmtp.accounts.embedded import EmbeddedAccounts, User
+from fastsmtp.cli.commands import backup as backup_command
+from fastsmtp.cli.commands import restore as restore_command
+from fastsmtp.cli.options import Stop
 from fastsmtp.process.backup.archive import ArchiveWriter, members
 from fastsmtp.process.backup.manifest import Head, read_head, read_manifest
 from fastsmtp.process.backup.put_back import Restored, restore
@@ -293,3 +296,12 @@ def test_trouble_of_whoever_writes_into_a_pipe_is_told() -> None:
 
     with pytest.raises(StartError, match="cannot be copied"):
         list(piped(fails))
+
+
+def test_the_commands_say_what_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(Stop, match="with -c, or a directory with --files"):
+        restore_command.command.main([str(tmp_path)], standalone_mode=False)
+    with pytest.raises(Stop, match="No such file"):
+        backup_command.command.main(
+            [str(tmp_path / "b"), "-c", str(tmp_path / "none")], standalone_mode=False
+        )

@@ -139,7 +139,7 @@ def test_disks_and_databases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     )
     (settings.data_dir / "spool/0").mkdir(parents=True)
     assert texts(machine.look_at_disk(settings)) == []
-    monkeypatch.setattr(machine, "fill", lambda place: (settings.spool.map_size, settings.spool.map_size))
+    monkeypatch.setattr(machine, "fill", lambda place: settings.spool.map_size)
     assert "has used 100% of spool.map_size" in texts(machine.look_at_disk(settings))[0]
     short = msgspec.structs.replace(settings.pressure, disk_free=1 << 60)
     found = texts(machine.look_at_disk(msgspec.structs.replace(settings, pressure=short)))

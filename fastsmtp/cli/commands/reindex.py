@@ -72,8 +72,8 @@ def queue(file: Path | None, as_json: bool) -> int:
     from fastsmtp.cli.asking import settings_as_they_are
     from fastsmtp.control.client import NotAllowed
     from fastsmtp.control.office import NoQueue
+    from fastsmtp.process.errors import StartError
     from fastsmtp.process.offline import reindexed
-    from fastsmtp.spool.base import SpoolError
 
     settings = settings_as_they_are(file)
     bar = Bar("reading", sys.stderr)
@@ -87,8 +87,8 @@ def queue(file: Path | None, as_json: bool) -> int:
         raise Stop(
             os.EX_TEMPFAIL, f"a server runs on {settings.data_dir}; stop it first, or let it end"
         ) from None
-    except SpoolError as error:
-        raise Stop(os.EX_IOERR, str(error)) from None
+    except StartError as error:
+        raise Stop(error.code, str(error)) from None
     finally:
         bar.clear()
     messages, rows, damaged = (

@@ -88,10 +88,10 @@ def look_at_disk(settings: Settings) -> Iterator[Finding]:
     for number in shards(settings.data_dir):
         place = settings.data_dir / "spool" / str(number)
         try:
-            used, most = fill(place)
+            used = fill(place)
         except StorageError:
             continue
-        most = max(most, settings.spool.map_size)
+        most = settings.spool.map_size
         if used > _FULL * most:
             yield Finding(
                 "warning",
@@ -157,7 +157,7 @@ def look_at_certificates(settings: Settings, now: float) -> Iterator[Finding]:
 
 
 def _covers(name: str, host: str) -> bool:
-    """Whether a certificate's ``name`` is ``host`` (RFC 9525 §6.3)."""
+    """Whether a certificate's ``name`` is ``host``, or stands for it."""
     name, host = name.lower(), host.lower()
     return name == host or (name.startswith("*.") and host.partition(".")[2] == name[2:])
 

@@ -164,7 +164,7 @@ class Zone:
         yield Finding("note", AREA, f"mail of {domain} is not signed (DKIM): this server does not sign yet")
 
     async def _services(self, domain: str, wanted: Callable[[str, str], str]) -> AsyncIterator[Finding]:
-        """Where mail programs find how to send (RFC 6186, RFC 8314)."""
+        """Where mail programs find how to send (RFC 8314 §5.1)."""
         for service, port in (("_submissions._tcp", PORTS[2]), ("_submission._tcp", PORTS[1])):
             if port not in self._ports:
                 continue
