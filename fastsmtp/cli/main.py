@@ -84,7 +84,7 @@ def group() -> None:
     \b
     Example:
       fastsmtp serve                          listen on 127.0.0.1:2525, mail goes below ./var
-      fastsmtp serve -c /etc/fastsmtp.toml
+      fastsmtp serve -c /etc/fastsmtp/fastsmtp.toml
     """
 
 

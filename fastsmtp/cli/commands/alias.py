@@ -23,7 +23,7 @@ def command() -> None:
 
     \b
     Examples:
-      fastsmtp alias add info@example.org alice@example.org -c /etc/fastsmtp.toml
+      fastsmtp alias add info@example.org alice@example.org -c /etc/fastsmtp/fastsmtp.toml
       fastsmtp alias ls
     """
 
@@ -39,7 +39,7 @@ def add(alias: str, addresses: tuple[str, ...], file: Path | None) -> int:
 
     \b
     Examples:
-      fastsmtp alias add info@example.org alice@example.org bob@far.example -c /etc/fastsmtp.toml
+      fastsmtp alias add info@example.org alice@example.org bob@far.example -c /etc/fastsmtp/fastsmtp.toml
       fastsmtp alias add @example.org alice@example.org
     """
     from fastsmtp.process.account_rules import add_to_alias
@@ -58,7 +58,7 @@ def ls(file: Path | None, as_json: bool) -> int:
 
     \b
     Examples:
-      fastsmtp alias ls -c /etc/fastsmtp.toml
+      fastsmtp alias ls -c /etc/fastsmtp/fastsmtp.toml
       fastsmtp alias ls --json
     """
     with managed(file) as (_, accounts):
@@ -82,7 +82,7 @@ def rm(alias: str, addresses: tuple[str, ...], file: Path | None) -> int:
 
     \b
     Examples:
-      fastsmtp alias rm info@example.org -c /etc/fastsmtp.toml
+      fastsmtp alias rm info@example.org -c /etc/fastsmtp/fastsmtp.toml
       fastsmtp alias rm info@example.org bob@far.example
     """
     from fastsmtp.accounts import manage

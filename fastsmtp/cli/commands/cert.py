@@ -25,7 +25,7 @@ def command() -> None:
 
     \b
     Examples:
-      fastsmtp cert status -c /etc/fastsmtp.toml
+      fastsmtp cert status -c /etc/fastsmtp/fastsmtp.toml
       fastsmtp cert self-signed mx.example.org --out ./tls
     """
 
@@ -40,7 +40,7 @@ def status(file: Path | None, as_json: bool) -> int:
 
     \b
     Example:
-      fastsmtp cert status -c /etc/fastsmtp.toml
+      fastsmtp cert status -c /etc/fastsmtp/fastsmtp.toml
     """
     from fastsmtp.clock import SystemClock
     from fastsmtp.process.settings import load_settings

@@ -24,7 +24,7 @@ def command(file: Path | None, as_json: bool) -> int:
 
     \b
     Example:
-      fastsmtp check -c /etc/fastsmtp.toml
+      fastsmtp check -c /etc/fastsmtp/fastsmtp.toml
     """
     try:
         settings = settings_from(file)

@@ -22,7 +22,7 @@ def command() -> None:
 
     \b
     Examples:
-      fastsmtp domain add example.org -c /etc/fastsmtp.toml
+      fastsmtp domain add example.org -c /etc/fastsmtp/fastsmtp.toml
       fastsmtp domain ls
     """
 
@@ -35,7 +35,7 @@ def add(domain: str, file: Path | None) -> int:
 
     \b
     Example:
-      fastsmtp domain add example.org -c /etc/fastsmtp.toml
+      fastsmtp domain add example.org -c /etc/fastsmtp/fastsmtp.toml
     """
     from fastsmtp.process.account_rules import add_domain
 
@@ -53,7 +53,7 @@ def ls(file: Path | None, as_json: bool) -> int:
 
     \b
     Examples:
-      fastsmtp domain ls -c /etc/fastsmtp.toml
+      fastsmtp domain ls -c /etc/fastsmtp/fastsmtp.toml
       fastsmtp domain ls --json | jq -r '.[].domain'
     """
     from fastsmtp.process.account_rules import domains
@@ -79,7 +79,7 @@ def rm(domain: str, file: Path | None) -> int:
 
     \b
     Example:
-      fastsmtp domain rm example.org -c /etc/fastsmtp.toml
+      fastsmtp domain rm example.org -c /etc/fastsmtp/fastsmtp.toml
     """
     from fastsmtp.process.account_rules import remove_domain
 

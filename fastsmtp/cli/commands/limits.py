@@ -27,7 +27,7 @@ def command() -> None:
 
     \b
     Examples:
-      fastsmtp limits ls -c /etc/fastsmtp.toml
+      fastsmtp limits ls -c /etc/fastsmtp/fastsmtp.toml
       fastsmtp limits explain 192.0.2.7
       fastsmtp limits reset alice@example.org
     """

@@ -21,7 +21,7 @@ def command(file: Path | None, as_json: bool, openmetrics: bool) -> int:
 
     \b
     Examples:
-      fastsmtp metrics -c /etc/fastsmtp.toml
+      fastsmtp metrics -c /etc/fastsmtp/fastsmtp.toml
       fastsmtp metrics | promtool check metrics
     """
     settings = settings_as_they_are(file)

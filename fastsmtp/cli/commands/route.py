@@ -34,7 +34,7 @@ def command() -> None:
 
     \b
     Example:
-      fastsmtp route explain info@example.org -c /etc/fastsmtp.toml
+      fastsmtp route explain info@example.org -c /etc/fastsmtp/fastsmtp.toml
     """
 
 
@@ -59,7 +59,7 @@ def explain(address: str, sender: str | None, client: str | None, file: Path | N
     \b
     Examples:
       fastsmtp route explain alice@example.org
-      fastsmtp route explain bob@far.test --client 192.0.2.7 --from alice@example.org -c /etc/fastsmtp.toml
+      fastsmtp route explain bob@far.test --client 192.0.2.7 --from alice@example.org -c /etc/fastsmtp/fastsmtp.toml
     """
     settings = settings_from(file)
     from fastsmtp.process.routing import router_of

@@ -16,7 +16,7 @@ def command(file: Path | None) -> int:
     \b
     Examples:
       fastsmtp serve                       a first look: 127.0.0.1:2525, any user of localhost
-      fastsmtp serve -c /etc/fastsmtp.toml
+      fastsmtp serve -c /etc/fastsmtp/fastsmtp.toml
     """
     from fastsmtp.process.app import serve
     from fastsmtp.process.errors import StartError

@@ -28,7 +28,7 @@ def command() -> None:
 
     \b
     Examples:
-      fastsmtp session ls -c /etc/fastsmtp.toml
+      fastsmtp session ls -c /etc/fastsmtp/fastsmtp.toml
       fastsmtp session show 0.17
       fastsmtp session watch --client 192.0.2.7
     """

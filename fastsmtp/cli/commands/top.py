@@ -40,7 +40,7 @@ def command(file: Path | None, as_json: bool, once: bool, every: float) -> int:
 
     \b
     Examples:
-      fastsmtp top -c /etc/fastsmtp.toml
+      fastsmtp top -c /etc/fastsmtp/fastsmtp.toml
       fastsmtp top --once
       fastsmtp top --json --every 10
     """

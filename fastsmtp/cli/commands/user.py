@@ -35,8 +35,8 @@ def command() -> None:
 
     \b
     Examples:
-      fastsmtp user add alice@example.org -c /etc/fastsmtp.toml
-      echo secret | fastsmtp user passwd alice@example.org --password-stdin -c /etc/fastsmtp.toml
+      fastsmtp user add alice@example.org -c /etc/fastsmtp/fastsmtp.toml
+      echo secret | fastsmtp user passwd alice@example.org --password-stdin -c /etc/fastsmtp/fastsmtp.toml
       fastsmtp user ls --json
     """
 
@@ -60,8 +60,8 @@ def add(login: str, from_stdin: bool, quota: int, senders: tuple[str, ...], file
 
     \b
     Examples:
-      fastsmtp user add alice@example.org -c /etc/fastsmtp.toml
-      echo secret | fastsmtp user add bob@example.org --password-stdin --quota 2G -c /etc/fastsmtp.toml
+      fastsmtp user add alice@example.org -c /etc/fastsmtp/fastsmtp.toml
+      echo secret | fastsmtp user add bob@example.org --password-stdin --quota 2G -c /etc/fastsmtp/fastsmtp.toml
       fastsmtp user add shop@example.org --sender news@example.org --sender @shop.example
     """
     from fastsmtp.process.account_rules import add_account, check_new_account
@@ -85,7 +85,7 @@ def ls(file: Path | None, as_json: bool) -> int:
 
     \b
     Examples:
-      fastsmtp user ls -c /etc/fastsmtp.toml
+      fastsmtp user ls -c /etc/fastsmtp/fastsmtp.toml
       fastsmtp user ls --json | jq -r '.[].login'
     """
     with managed(file) as (_, accounts):
@@ -108,7 +108,7 @@ def show(login: str, file: Path | None, as_json: bool) -> int:
 
     \b
     Example:
-      fastsmtp user show alice@example.org -c /etc/fastsmtp.toml
+      fastsmtp user show alice@example.org -c /etc/fastsmtp/fastsmtp.toml
     """
     from fastsmtp.accounts.manage import no_such
 
@@ -134,7 +134,7 @@ def rm(login: str, file: Path | None) -> int:
 
     \b
     Example:
-      fastsmtp user rm alice@example.org -c /etc/fastsmtp.toml
+      fastsmtp user rm alice@example.org -c /etc/fastsmtp/fastsmtp.toml
     """
     from fastsmtp.accounts import manage
 
@@ -155,8 +155,8 @@ def passwd(login: str, from_stdin: bool, file: Path | None) -> int:
 
     \b
     Examples:
-      fastsmtp user passwd alice@example.org -c /etc/fastsmtp.toml
-      fastsmtp user passwd alice@example.org --password-stdin -c /etc/fastsmtp.toml < password
+      fastsmtp user passwd alice@example.org -c /etc/fastsmtp/fastsmtp.toml
+      fastsmtp user passwd alice@example.org --password-stdin -c /etc/fastsmtp/fastsmtp.toml < password
     """
     from fastsmtp.accounts import manage
 
@@ -179,8 +179,8 @@ def quota(login: str, size: int, file: Path | None) -> int:
 
     \b
     Examples:
-      fastsmtp user quota alice@example.org 2GiB -c /etc/fastsmtp.toml
-      fastsmtp user quota alice@example.org none -c /etc/fastsmtp.toml
+      fastsmtp user quota alice@example.org 2GiB -c /etc/fastsmtp/fastsmtp.toml
+      fastsmtp user quota alice@example.org none -c /etc/fastsmtp/fastsmtp.toml
     """
     _change(file, login, quota=size)
     click.echo(f"quota of {login}: {size_text(size)} (noted; no mail is refused by it)")
@@ -196,7 +196,7 @@ def senders(login: str, addresses: tuple[str, ...], file: Path | None) -> int:
 
     \b
     Examples:
-      fastsmtp user senders alice@example.org sales@example.org -c /etc/fastsmtp.toml
+      fastsmtp user senders alice@example.org sales@example.org -c /etc/fastsmtp/fastsmtp.toml
       fastsmtp user senders shop@example.org @shop.example news@example.org
       fastsmtp user senders alice@example.org
     """
@@ -214,7 +214,7 @@ def disable(login: str, file: Path | None) -> int:
 
     \b
     Example:
-      fastsmtp user disable alice@example.org -c /etc/fastsmtp.toml
+      fastsmtp user disable alice@example.org -c /etc/fastsmtp/fastsmtp.toml
     """
     _change(file, login, disabled=True)
     click.echo(f"account {login} disabled")
@@ -229,7 +229,7 @@ def enable(login: str, file: Path | None) -> int:
 
     \b
     Example:
-      fastsmtp user enable alice@example.org -c /etc/fastsmtp.toml
+      fastsmtp user enable alice@example.org -c /etc/fastsmtp/fastsmtp.toml
     """
     _change(file, login, disabled=False)
     click.echo(f"account {login} enabled")
