@@ -6,6 +6,7 @@
 # make fuzz     the fuzz targets for longer (FUZZ=20000 examples a target)
 # make bench    the comparison with other servers
 # make deb      a package for this Debian: dist/fastsmtp_VERSION_ARCH.deb
+# make test-deb builds it, and has it live in a Debian made by debootstrap; as root, two minutes
 # make docs     write what is generated: docs/settings.md, conf/fastsmtp.toml, docs/openapi.json
 # make clean    remove what was built; mail and spool in var/ stay
 # make help     this list
@@ -26,13 +27,13 @@ SOURCES := pyproject.toml setup.py $(shell find ext -name '*.pyx' -o -name '*.px
 SERIAL := tests/system tests/interop tests/crash
 
 .DELETE_ON_ERROR:
-.PHONY: run test unit build check fuzz bench deb docs clean help
+.PHONY: run test unit build check fuzz bench deb test-deb docs clean help
 
 run: $(VENV)/built
 	@exec $(BIN)/fastsmtp serve
 
 test: $(VENV)/dev
-	$(BIN)/python -m pytest -n 2 $(SERIAL:%=--ignore=%) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 $(SERIAL:%=--ignore=%) --ignore=tests/packages $(PYTEST_ARGS)
 	$(BIN)/python -m pytest $(SERIAL) $(PYTEST_ARGS)
 
 unit: $(VENV)/dev
@@ -51,6 +52,9 @@ bench: $(VENV)/built
 
 deb:
 	@packaging/build-deb
+
+test-deb: $(VENV)/dev
+	$(BIN)/python -m pytest tests/packages $(PYTEST_ARGS)
 
 docs: $(VENV)/built
 	$(BIN)/python -m tools.conf_sample
