@@ -18,21 +18,25 @@ def banner(settings: Settings, listeners: Sequence[Listener], loop: str) -> str:
     """The start-up text, lines with their ends; the first begins with ``ready:``."""
     mailboxes = settings.mailboxes
     domains = ", ".join(mailboxes.domains)
-    users = (
-        "any user of it exists"
-        if mailboxes.unknown_users == "create"
-        else _count(len(mailboxes.users), "user")
-    )
     lines = [
         f"ready: fastsmtp {__version__} as {settings.hostname}, {_count(settings.workers, 'worker')} "
         f"({loop}, accept = {settings.accept})",
         *(f"listening on {listener.endpoint} ({listener.protocol})" for listener in listeners),
         *_http(settings),
-        f"mail for {domains} ({users}) goes to {mailboxes.path}",
+        f"mail for {domains} ({_users(settings)}) goes to {mailboxes.path}",
         DURABILITY[settings.durability],
         *_first_message(settings, listeners),
     ]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _users(settings: Settings) -> str:
+    mailboxes = settings.mailboxes
+    if mailboxes.unknown_users == "create":
+        return "any user of it exists"
+    if settings.accounts.backend != "static":
+        return f"accounts: {settings.accounts.backend}"
+    return _count(len(mailboxes.users), "user")
 
 
 def _http(settings: Settings) -> list[str]:

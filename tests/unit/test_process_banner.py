@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from fastsmtp.accounts.settings import AccountSettings
 from fastsmtp.config.values import Endpoint
 from fastsmtp.mailbox.settings import MailboxSettings
 from fastsmtp.process.banner import banner
@@ -61,6 +62,13 @@ def test_http_is_named_where_it_is_spoken() -> None:
 def test_a_listener_on_all_addresses_is_tried_on_loopback() -> None:
     assert "--server 127.0.0.1:2525" in text("0.0.0.0")
     assert "--server [::1]:2525" in text("::", socket.AF_INET6)
+
+
+def test_accounts_of_a_backend_are_not_counted() -> None:
+    """They change while the server runs, and may be elsewhere: "0 users" looked like nobody."""
+    accounts = AccountSettings(backend="embedded")
+    said = text(accounts=accounts, mailboxes={"users": (), "postmaster": "bob@example.org"})
+    assert "mail for example.org (accounts: embedded) goes to" in said
 
 
 def test_any_user_may_be_alice() -> None:
