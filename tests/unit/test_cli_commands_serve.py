@@ -10,6 +10,7 @@ import pytest
 
 from fastsmtp.cli.main import run
 from fastsmtp.process.errors import StartError
+from fastsmtp.process.heritage import Heritage
 from fastsmtp.process.settings import Settings
 from fastsmtp.routing.reload import Signature
 
@@ -21,7 +22,7 @@ def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Settings]:
     """The settings that a stand-in for the server was started with."""
     started: list[Settings] = []
 
-    def serve(settings: Settings, file: Path | None, read: Signature) -> int:
+    def serve(settings: Settings, file: Path | None, read: Signature, heritage: Heritage | None) -> int:
         started.append(settings)
         return 3
 
@@ -60,7 +61,7 @@ def test_bad_settings_start_nothing(served: list[Settings], tmp_path: Path, caps
 def test_a_failed_start_is_one_line(
     served: list[Settings], monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    def fail(settings: Settings, file: Path | None, read: Signature) -> int:
+    def fail(settings: Settings, file: Path | None, read: Signature, heritage: Heritage | None) -> int:
         raise StartError("127.0.0.1:2525 is taken", 75)
 
     stand_in(monkeypatch, fail)

@@ -47,11 +47,23 @@ def test_what_is_no_heritage_is_refused() -> None:
         take_heritage({VARIABLE: "rubbish"})
 
 
+def neighbours(count: int) -> int:
+    """The first of so many free descriptors in a row."""
+    first = 200
+    while True:
+        taken = [
+            number for number in range(first, first + count) if os.path.exists(f"/proc/self/fd/{number}")
+        ]
+        if not taken:
+            return first
+        first = taken[-1] + 1
+
+
 @pytest.fixture
 def given(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[socket.socket]]:
-    """Two sockets as systemd gives them, at descriptors of our own choice."""
+    """Two sockets as systemd gives them, at descriptors that nothing of this process has."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-    first = 200
+    first = neighbours(len(sockets))
     for number, sock in enumerate(sockets):
         os.dup2(sock.fileno(), first + number)
     monkeypatch.setattr(heritage, "_FIRST", first)
@@ -93,5 +105,5 @@ def test_one_that_nobody_wants_is_closed(given: list[socket.socket]) -> None:
 
 def test_those_of_another_process_are_left_alone(given: list[socket.socket]) -> None:
     assert activate(environ(pid=1), [Wanted(address(given[0]), "smtp", False)], SocketPool(16)) == []
-    for file in (200, 201):
-        os.close(file)
+    for number in range(2):
+        os.close(heritage._FIRST + number)
