@@ -90,6 +90,7 @@ class Master:
         self._code: int | None = None
         self._exit = os.EX_OK
         self._killed = 0
+        self._served = False
         self._selector = selectors.DefaultSelector()
         self._wakeup, self._wakeup_in = socket.socketpair()
 
@@ -416,6 +417,7 @@ class Master:
         """Do what a supervisor has decided."""
         for action in crew.do(actions):
             if isinstance(action, Announce):
+                self._served = True
                 self._maker.announce()
                 self._notify.send("READY=1", f"STATUS=generation {crew.number} serves")
             elif isinstance(action, Prepared):
@@ -439,7 +441,8 @@ class Master:
             if not self._current.supervisor.ending:
                 self._exit, self._killed = os.EX_OK, 0
         if self._current.supervisor.ending and not any(one.processes for one in self._crews()):
-            if self._stopping or self._exit == os.EX_OK:
+            # A start that failed has told why, in one line.
+            if self._served or self._killed or self._exit == os.EX_OK:
                 count = self._killed
                 how = f", {count} worker{'s' if count > 1 else ''} had to be killed" if count else ""
                 self._log.event(f"stopped: exit code {self._exit}{how}")

@@ -1,5 +1,6 @@
 """Workers and masters that die: the service goes on, or ends with its master."""
 
+import contextlib
 import os
 import signal
 import smtplib
@@ -94,8 +95,12 @@ def test_a_new_master_waits_for_the_workers_of_the_dead_one(tmp_path: Path) -> N
 
 
 def open_files(pid: int) -> int:
-    """How many descriptors a process has."""
-    return len(os.listdir(f"/proc/{pid}/fd"))
+    """How many descriptors a process has, besides those of the ledger, which it opens and closes as it likes."""
+    count = 0
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            count += "/ledger/" not in os.readlink(link)
+    return count
 
 
 def test_standing_in_leaves_nothing_open(tmp_path: Path) -> None:
