@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Coroutine
 from typing import Any
 
@@ -32,7 +33,7 @@ ORPHAN_GRACE = 2.0
 """Seconds that sessions get to finish when the master is gone."""
 
 
-class Child:
+class Child(ABC):
     """A process that the master has forked. What it is for, its class says: see `prepare`, `serve`, `obey`, `tick`,
     `drain`, `stop`. ``grace`` is in seconds."""
 
@@ -48,29 +49,29 @@ class Child:
 
     # --- what a process is for ----------------------------------------------------------------
 
+    @abstractmethod
     async def prepare(self, loop: asyncio.AbstractEventLoop) -> None:
         """Get ready. Raises `StartError`, and has nothing left to be stopped then."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def serve(self) -> None:
         """Accept from now on."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def obey(self, order: Message) -> None:
         """Carry out an order of the master."""
-        raise NotImplementedError
 
+    @abstractmethod
     def tick(self) -> None:
         """A second has passed."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def drain(self, grace: float) -> None:
         """Accept no more and bring what is under way to its end, in ``grace`` seconds at most."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def stop(self) -> None:
         """The last thing that is done after `prepare`; `drain` may not have been called."""
-        raise NotImplementedError
 
     # --- its life -----------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """What a delivery and a question have in common: each wants a session with a place, over a connection that is kept
 or a new one, and another session where that one is lost."""
 
+from abc import ABC, abstractmethod
 from typing import Any, Final, Protocol
 
 from fastsmtp.smtp.outgoing_values import Event
@@ -28,7 +29,7 @@ class Lender(opening.Context, Protocol):
         """The errand is over."""
 
 
-class Errand:
+class Errand(ABC):
     """`start` leads to `_use` with a connection, or to `_unreachable`. ``_failures`` are those of sessions that were
     lost."""
 
@@ -78,8 +79,10 @@ class Errand:
         connection.drop(reason)
         return remote, stage
 
+    @abstractmethod
     def _use(self, connection: Connection) -> None:
-        raise NotImplementedError
+        """The connection is there."""
 
+    @abstractmethod
     def _unreachable(self, failures: list[Failure]) -> None:
-        raise NotImplementedError
+        """There is none, for these reasons."""
