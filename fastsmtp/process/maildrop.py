@@ -34,6 +34,9 @@ from fastsmtp.smtp.extensions.dsn import EXTENSION
 from fastsmtp.smtp.grammar import parse_parameters
 
 _BLANK = b"\r\n\r\n"
+SETTLE = 3.0
+"""Seconds after which a dead worker's mail has gone on: its shard is open again, and that is in the ledger."""
+_LOOK = 0.25
 
 
 class LocalMail:
@@ -87,13 +90,19 @@ class LocalMail:
         return words
 
     async def known(self, queue_id: str) -> bool:
-        """See `Gate.known`; when nothing is kept of messages it is said that this one was not stored."""
+        """See `Gate.known`; when nothing is kept of messages it is said that this one was not stored. That it was
+        received may have been lost with the process that died; what becomes of it is told by whoever has its shard
+        now, which takes a moment."""
         directory = self._ledger
         if directory is None:
             return False
-        return await asyncio.to_thread(
-            lambda: any(True for _ in Ledger(directory).find("id", queue_id, EVER))
-        )
+        for pause in (0.0, *[_LOOK] * round(SETTLE / _LOOK)):
+            await asyncio.sleep(pause)
+            if await asyncio.to_thread(
+                lambda: any(True for _ in Ledger(directory).find("id", queue_id, EVER))
+            ):
+                return True
+        return False
 
     def _addresses(self, drop: Drop, user: str) -> tuple[Address, list[Address]]:
         """Sender and recipients, each with a domain. Raises `Unfit`."""
