@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +18,8 @@ def ask_master(file: Path | None, verb: str, form: type[T]) -> T:
     """The answer of the master of the server with the settings in ``file``; ends the program when there is none."""
     from fastsmtp.control.client import ControlError, NotAllowed, NotThere, ask
     from fastsmtp.control.master import PATIENCE, master_path
+    from fastsmtp.control.office import SETTLE
+    from fastsmtp.process.lock import master_lives
     from fastsmtp.process.settings import load_settings
 
     try:
@@ -24,7 +27,16 @@ def ask_master(file: Path | None, verb: str, form: type[T]) -> T:
     except SettingsError as error:
         raise Stop(os.EX_CONFIG, *error.problems) from None
     try:
-        answer: T = asyncio.run(ask(master_path(data_dir), verb, None, form, patience=PATIENCE))
+        deadline = time.monotonic() + SETTLE
+        while True:
+            try:
+                answer: T = asyncio.run(ask(master_path(data_dir), verb, None, form, patience=PATIENCE))
+                break
+            except NotThere:
+                # Between the masters of an upgrade nobody listens for a moment.
+                if time.monotonic() >= deadline or not master_lives(data_dir):
+                    raise
+                time.sleep(0.05)
     except NotThere:
         raise Stop(os.EX_UNAVAILABLE, f"no server runs on {data_dir}") from None
     except NotAllowed as error:

@@ -63,6 +63,19 @@ def signer_runs(fd: int) -> bool:
     return pid is None or _runs(pid)
 
 
+def master_lives(data_dir: Path) -> bool:
+    """Whether the master that last locked ``data_dir`` lives, as far as may be seen."""
+    try:
+        fd = os.open(data_dir / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        pid = _holder(fd)
+    finally:
+        os.close(fd)
+    return pid is not None and _runs(pid)
+
+
 def _holder(fd: int) -> int | None:
     """The pid of the master that took the lock, None while it has not written it."""
     text = os.pread(fd, 32, 0).strip()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fastsmtp.process.errors import StartError
-from fastsmtp.process.lock import LEFTOVER_WAIT, take_lock
+from fastsmtp.process.lock import LEFTOVER_WAIT, master_lives, take_lock
 
 
 class FakeTime:
@@ -83,3 +83,12 @@ def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(StartError, match="check data_dir") as refused:
         take_lock(tmp_path / "nowhere")
     assert refused.value.code == os.EX_CANTCREAT
+
+
+def test_whether_the_master_of_a_directory_lives(tmp_path: Path) -> None:
+    assert not master_lives(tmp_path)
+    fd = take_lock(tmp_path)
+    assert master_lives(tmp_path)
+    os.ftruncate(fd, 0)
+    assert not master_lives(tmp_path)
+    os.close(fd)
