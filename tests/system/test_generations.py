@@ -383,7 +383,9 @@ def test_an_upgrade_that_cannot_serve_is_rolled_back(tmp_path: Path) -> None:
         assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "upgraded: generation 3")
         assert server.wait() == 0
         until("the mail", lambda: len(mailed(server)) == 1, 20)
-        status = json.loads(command(server, "status", "--json").stdout)
+        asked = command(server, "status", "--json")
+        assert asked.returncode == 0, asked.stderr
+        status = json.loads(asked.stdout)
         assert (status["pid"], status["generation"]) == (master_of(server), 3)
         end(server)
 
