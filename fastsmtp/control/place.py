@@ -41,3 +41,10 @@ def _numbers(directory: Path) -> list[int]:
     except FileNotFoundError:
         return []
     return sorted(int(name) for name in names if name.isascii() and name.isdigit())
+
+
+def mark(path: Path) -> tuple[int, int, int]:
+    """What tells the file at ``path`` from one that has taken its place: not its inode's number alone, which the next
+    file may get. Raises OSError."""
+    status = path.lstat()
+    return status.st_dev, status.st_ino, status.st_ctime_ns

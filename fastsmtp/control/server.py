@@ -28,7 +28,7 @@ from fastsmtp.control.frame import (
     packed,
     unpacked,
 )
-from fastsmtp.control.place import reach
+from fastsmtp.control.place import mark, reach
 
 MOST_CONNECTIONS = 32
 MOST_AT_WORK = 4
@@ -67,7 +67,7 @@ class ControlServer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._at_work = asyncio.Semaphore(MOST_AT_WORK)
         self._server: asyncio.AbstractServer | None = None
-        self._file: tuple[int, int] | None = None
+        self._file: tuple[int, int, int] | None = None
 
     def register(
         self, verb: str, form: type[Any], handler: Callable[[Any], Awaitable[Any]], *, waits: bool = False
@@ -87,8 +87,7 @@ class ControlServer:
             self._path.unlink(missing_ok=True)
             with reach(self._path) as name:
                 sock.bind(name)
-            status = self._path.lstat()
-            self._file = (status.st_dev, status.st_ino)
+            self._file = mark(self._path)
             self._server = await asyncio.start_unix_server(self._connected, sock=sock, limit=MOST_REQUEST)
         except BaseException:
             sock.close()
@@ -98,8 +97,7 @@ class ControlServer:
         """Nobody is answered any more; what is in hand has ``grace`` seconds to end, then it is cut off. The file
         goes, unless it is another's by now."""
         try:
-            status = self._path.lstat()
-            if (status.st_dev, status.st_ino) == self._file:
+            if mark(self._path) == self._file:
                 self._path.unlink()
         except OSError:
             pass  # the next start replaces it

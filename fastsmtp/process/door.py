@@ -20,7 +20,7 @@ from fastsmtp.control.frame import (
     packed,
     unpacked,
 )
-from fastsmtp.control.place import reach
+from fastsmtp.control.place import mark, reach
 from fastsmtp.control.server import peer_uid
 
 MOST_CONNECTIONS = 16
@@ -63,7 +63,7 @@ class Door:
         self._clock = clock
         self._visits: set[_Visit] = set()
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        self._file: tuple[int, int] | None = None
+        self._file: tuple[int, int, int] | None = None
 
     def open(self) -> None:
         """Listen; what another process left there is replaced. Raises OSError."""
@@ -72,8 +72,7 @@ class Door:
         self._path.unlink(missing_ok=True)
         with reach(self._path) as name:
             self._sock.bind(name)
-        status = self._path.lstat()
-        self._file = (status.st_dev, status.st_ino)
+        self._file = mark(self._path)
         self._sock.listen(MOST_CONNECTIONS)
         self._selector.register(self._sock, selectors.EVENT_READ, self._on_connection)
 
@@ -86,8 +85,7 @@ class Door:
     def remove(self) -> None:
         """The file goes, unless it is another's by now."""
         try:
-            status = self._path.lstat()
-            if (status.st_dev, status.st_ino) == self._file:
+            if mark(self._path) == self._file:
                 self._path.unlink()
         except OSError:
             pass  # the next start replaces it
