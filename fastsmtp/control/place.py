@@ -47,4 +47,4 @@ def mark(path: Path) -> tuple[int, int, int]:
     """What tells the file at ``path`` from one that has taken its place: not its inode's number alone, which the next
     file may get. Raises OSError."""
     status = path.lstat()
-    return status.st_dev, status.st_ino, status.st_ctime_ns
+    return status.st_dev, status.st_ino, status.st_mtime_ns

@@ -21,6 +21,9 @@ class One(Errand):
         self.used.append(connection)
         self._connection = connection
 
+    def _unreachable(self, failures: Any) -> None:
+        raise AssertionError(failures)
+
 
 def test_a_connection_that_is_kept_is_used_and_left() -> None:
     dropped: list[str] = []
