@@ -344,7 +344,7 @@ def test_what_is_damaged_inside_is_told_once(tmp_path: Path) -> None:
     for _ in range(4):
         lost = office.submit(b"x", "a@b")
         until(lambda lost=lost: lost in office.answers, each=lambda: office.turn(0.01))
-        assert isinstance(office.spool.unhealthy(), SpoolFailed)
+        assert isinstance(office.answers[lost], SpoolFailed)  # the trouble itself may have passed by now
         clock.pass_by(6)
         office.spool._writer.wake()
         until(lambda: office.spool.unhealthy() is None)
