@@ -9,6 +9,12 @@ import shutil
 from collections.abc import Generator
 
 import pytest
+from hypothesis import settings
+
+from tests.tools.fuzzing import usual
+
+settings.register_profile("usual", usual)
+settings.load_profile("usual")
 
 ALL = os.environ.get("FASTSMTP_TEST_ALL") == "1"
 
