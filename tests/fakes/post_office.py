@@ -49,7 +49,7 @@ def nothing(step: str) -> None:
     """No fault."""
 
 
-def until(condition: Callable[[], Any], seconds: float = 20.0, each: Callable[[], Any] | None = None) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 60.0, each: Callable[[], Any] | None = None) -> Any:
     """What ``condition`` gives once it is true; fails after a time."""
     deadline = time.monotonic() + seconds
     while not (result := condition()):

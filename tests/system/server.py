@@ -23,11 +23,11 @@ from typing import Any
 
 import fastsmtp
 
-START_LIMIT = 30.0
+START_LIMIT = 60.0
 """Seconds a start may take on a busy machine."""
 
 
-def wait_until(condition: Callable[[], object], what: str, limit: float = 20.0) -> None:
+def wait_until(condition: Callable[[], object], what: str, limit: float = 40.0) -> None:
     """Poll ``condition`` until it is true; fails after ``limit`` seconds saying ``what`` was waited for."""
     deadline = time.monotonic() + limit
     while not condition():
@@ -173,7 +173,7 @@ class RunningServer:
                 raise AssertionError(f"not ready after {START_LIMIT:g} s:\n{self.log}")
             time.sleep(0.02)
 
-    def stop(self, *, limit: float = 30.0) -> int:
+    def stop(self, *, limit: float = 60.0) -> int:
         """SIGTERM; returns the exit code."""
         self.running.send_signal(signal.SIGTERM)
         return self.wait(limit)
@@ -194,7 +194,7 @@ class RunningServer:
         self.running.wait()
         return pids
 
-    def wait(self, limit: float = 30.0) -> int:
+    def wait(self, limit: float = 60.0) -> int:
         """Wait for the end; returns the exit code."""
         try:
             code = self.running.wait(limit)
@@ -246,7 +246,7 @@ class RunningServer:
         """A plain TCP connection to the server."""
         return socket.create_connection(self.address, timeout)
 
-    def wait_log(self, pattern: str, limit: float = 20.0) -> None:
+    def wait_log(self, pattern: str, limit: float = 40.0) -> None:
         """Until the log matches the regular expression ``pattern``."""
         try:
             wait_until(lambda: re.search(pattern, self.log), f"log line {pattern!r}", limit)

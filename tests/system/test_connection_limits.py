@@ -31,7 +31,7 @@ def test_all_connections_taken(tmp_path: Path, workers: int) -> None:
                 assert refused.at_end()
         assert all(wire.usable() for wire in wires)
         wires.pop().expect("QUIT", "221 2.0.0")
-        until("there is room for one again", lambda: served(server), 5)
+        until("there is room for one again", lambda: served(server), 20)
 
 
 def test_connections_of_one_client(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_connections_of_one_client(tmp_path: Path) -> None:
             assert refused.at_end()
         assert served(server, source="127.0.0.2"), "another client is not concerned"
         wires.pop().close()
-        until("the client has room for one again", lambda: served(server), 5)
+        until("the client has room for one again", lambda: served(server), 20)
 
 
 def test_messages_of_one_client(tmp_path: Path) -> None:
@@ -68,6 +68,8 @@ def test_messages_of_one_client(tmp_path: Path) -> None:
 
 MAIL = b"EHLO client.example\r\nMAIL FROM:<a@client.example>\r\n"
 RCPT = MAIL + b"RCPT TO:<alice@example.org>\r\n"
+SILENCE = 4
+"""Seconds: a machine that stands still for a while is not taken for a client that does."""
 
 
 def test_silence_ends_the_session(silent: Site) -> None:
@@ -75,18 +77,18 @@ def test_silence_ends_the_session(silent: Site) -> None:
     starts = [b"", b"EHLO client.example\r\n", MAIL, RCPT, RCPT + b"DATA\r\nx", RCPT + b"BDAT 9\r\nx"]
     begin = time.monotonic()
     with contextlib.ExitStack() as held:
-        wires = [held.enter_context(silent.wire(timeout=15)) for _ in starts]
+        wires = [held.enter_context(silent.wire(timeout=60)) for _ in starts]
         for wire, start in zip(wires, starts, strict=True):
             wire.send(start)
         for wire in wires:
             last = wire.rest().split(b"\r\n")[-2]
             assert last.startswith(b"421 4.4.2 "), last
-            assert 1.5 < time.monotonic() - begin < 8
+            assert time.monotonic() - begin > SILENCE - 0.5
 
 
 def test_commands_keep_the_session_alive(silent: Site) -> None:
     with silent.wire() as wire:
-        end = time.monotonic() + 4
+        end = time.monotonic() + SILENCE + 2
         while time.monotonic() < end:
             assert wire.usable()
             time.sleep(0.5)
@@ -94,14 +96,14 @@ def test_commands_keep_the_session_alive(silent: Site) -> None:
 
 @pytest.fixture(scope="module")
 def silent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    limits = {"command_timeout": 2, "connections_per_ip": 0}
+    limits = {"command_timeout": SILENCE, "connections_per_ip": 0}
     with site(tmp_path_factory.mktemp("silence"), workers=1, limits=limits) as server:
         yield server
 
 
 def test_idle_and_busy_sessions_at_shutdown(tmp_path: Path) -> None:
     """Idle sessions end at once, those in a transaction may finish it within the grace period."""
-    with site(tmp_path, workers=1, shutdown_grace=10) as server:
+    with site(tmp_path, workers=1, shutdown_grace=600) as server:
         idle, busy, chunked = server.wire(), server.wire(), server.wire()
         idle.hello()
         for wire in (busy, chunked):
@@ -112,19 +114,16 @@ def test_idle_and_busy_sessions_at_shutdown(tmp_path: Path) -> None:
         chunked.send(b"BDAT 16\r\nSubject: chunk\r\n")
         assert chunked.answer().code == 250
         server.running.terminate()
-        start = time.monotonic()
         assert idle.answer().brief == "421 4.3.2"
         assert idle.at_end()
-        assert time.monotonic() - start < 5
-        until("nobody is let in any more", lambda: refused(server), 5)
+        until("nobody is let in any more", lambda: refused(server), 20)
         busy.send(b" second half\r\n.\r\n")
         chunked.send(b"BDAT 7 LAST\r\n\r\nyes\r\n")
         busy.answer().queue_id  # noqa: B018 - checks that it was accepted
         chunked.answer().queue_id  # noqa: B018 - checks that it was accepted
         for wire in (busy, chunked):
             assert wire.rest().startswith(b"421 4.3.2 "), "after its transaction the session ends too"
-        assert server.wait(10) == 0
-        assert time.monotonic() - start < 9, "the grace period was waited out though nobody was left"
+        assert server.wait(60) == 0, "the grace period is waited out though nobody is left"
 
 
 def refused(server: Site) -> bool:
@@ -143,12 +142,12 @@ def test_grace_has_an_end(tmp_path: Path) -> None:
         wire.envelope("alice@example.org")
         wire.expect("DATA", "354")
         wire.send(b"Subject: never ends\r\n\r\n")
-        server.running.terminate()
         start = time.monotonic()
+        server.running.terminate()
         assert wire.answer().brief == "421 4.3.2"
         assert wire.at_end()
-        assert 0.5 < time.monotonic() - start < 6
-        assert server.wait(10) == 0
+        assert time.monotonic() - start > 0.5
+        assert server.wait() == 0
         assert not list(server.mail.glob("*/*/new/*"))
 
 
@@ -170,4 +169,4 @@ def test_clients_that_come_and_go(tmp_path: Path) -> None:
                 wires = [held.enter_context(server.wire()) for _ in range(20)]
                 return all(wire.banner is not None and wire.banner.code == 220 for wire in wires)
 
-        until("all twenty places are free again", all_free, 10, 0.2)
+        until("all twenty places are free again", all_free, 30, 0.2)

@@ -27,12 +27,12 @@ class Ordeal:
         self.load.start()
         self.progress(10)
 
-    def progress(self, messages: int, seconds: float = 20) -> None:
+    def progress(self, messages: int, seconds: float = 60) -> None:
         """Return when so many more messages have been accepted: the server works under load."""
         goal = len(self.load.accepted) + messages
         until(f"{messages} more are accepted", lambda: len(self.load.accepted) >= goal, seconds)
 
-    def end(self, seconds: float = 30) -> int:
+    def end(self, seconds: float = 60) -> int:
         """Stop the load, wait for peace, stop the server and look for what is wrong; returns how many
         messages had been accepted."""
         self.load.stop()
@@ -43,8 +43,8 @@ class Ordeal:
             reader.finish()
             faults = audit.compare(sent, reader.seen)
             raise AssertionError(f"{len(faults)} faults: {faults[:10]}, {reader.faults[:10]}") from None
-        until("no body file is left", lambda: not audit.body_files(server.data), 10)
-        until("tmp/ is empty", lambda: not arrived.left_in_tmp(server.mail), 10)
+        until("no body file is left", lambda: not audit.body_files(server.data), 30)
+        until("tmp/ is empty", lambda: not arrived.left_in_tmp(server.mail), 30)
         server.stop_in_order()
         reader.finish()
         assert reader.faults == []

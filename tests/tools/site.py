@@ -96,7 +96,7 @@ class Site(RunningServer):
         """Bytes resident in all workers together."""
         return resident(self.worker_pids())
 
-    def stop_in_order(self, limit: float = 20.0) -> None:
+    def stop_in_order(self, limit: float = 60.0) -> None:
         """SIGTERM; the server must end with 0, with all its workers, and never have shown a traceback."""
         workers = self.worker_pids()
         code = self.stop(limit=limit)
@@ -109,19 +109,19 @@ class Site(RunningServer):
         """kill -9 for master and workers at once."""
         workers = self.worker_pids()
         self.kill()
-        until("all workers are gone", lambda: not any(map(alive, workers)), 10)
+        until("all workers are gone", lambda: not any(map(alive, workers)), 30)
 
     def kill_master_only(self) -> None:
         """kill -9 for the master alone; its workers must then end by themselves."""
         workers = self.kill_master()
-        until("the workers follow their master", lambda: not any(map(alive, workers)), 10)
+        until("the workers follow their master", lambda: not any(map(alive, workers)), 30)
 
     def kill_worker(self, number: int) -> int:
         """kill -9 for one of the workers that live now; returns its process id."""
-        workers = until("a worker lives", self.worker_pids, 10)
+        workers = until("a worker lives", self.worker_pids, 30)
         pid = workers[number % len(workers)]
         os.kill(pid, signal.SIGKILL)
-        until("the worker is gone", lambda: not alive(pid), 10)
+        until("the worker is gone", lambda: not alive(pid), 30)
         return pid
 
     @property
