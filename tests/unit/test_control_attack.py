@@ -72,18 +72,29 @@ def test_who_connects_without_end_is_told_and_the_others_have_their_turn(loop: R
 
 
 def test_who_does_not_read_is_left(loop: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PATIENCE", QUICK)
-
     async def main() -> None:
         async with site(tmp_path / "0") as made:
+            gate = asyncio.Event()
+            asked: list[None] = []
+            told: list[None] = []
 
             async def much(argument: None) -> bytes:
+                asked.append(argument)
+                await gate.wait()
+                told.append(argument)
                 return b"x" * (MOST_RESPONSE - 1000)
 
             made.server.register("much", type(None), much)
             deaf = [await connect(made.path) for _ in range(3)]
             for sock in deaf:
                 sock.sendall(frame(Request("much", packed(None))))
+            while len(asked) < 3:
+                await asyncio.sleep(0.001)
+            with monkeypatch.context() as patch:
+                patch.setattr(module, "PATIENCE", QUICK)
+                gate.set()
+                while len(told) < 3:
+                    await asyncio.sleep(0)
             await answered(made)
             while made.server._tasks:
                 await asyncio.sleep(0.01)
@@ -114,13 +125,13 @@ def test_a_response_that_is_too_large_is_told(loop: Run, tmp_path: Path) -> None
 def test_who_stops_in_a_frame_is_left(
     loop: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: int
 ) -> None:
-    monkeypatch.setattr(module, "PATIENCE", QUICK)
-
     async def main() -> None:
         async with site(tmp_path / "0") as made:
-            sock = await connect(made.path)
-            sock.sendall(frame(Request("double", packed(4)))[:sent])
-            assert await ending(sock) == b""
+            with monkeypatch.context() as patch:
+                patch.setattr(module, "PATIENCE", QUICK)
+                sock = await connect(made.path)
+                sock.sendall(frame(Request("double", packed(4)))[:sent])
+                assert await ending(sock) == b""
             await answered(made)
 
     loop(main())
@@ -129,20 +140,20 @@ def test_who_stops_in_a_frame_is_left(
 def test_who_sends_byte_by_byte_has_no_more_time(
     loop: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PATIENCE", QUICK)
-
     async def main() -> None:
         async with site(tmp_path / "0") as made:
-            sock = await connect(made.path)
-            sock.sendall(bytes((VERSION,)) + (60_000).to_bytes(4, "big"))
-            ended = asyncio.ensure_future(ending(sock))
-            while not ended.done():
-                try:
-                    sock.send(b"x")
-                except OSError:
-                    break
-                await asyncio.sleep(QUICK / 10)
-            assert await ended == b""
+            with monkeypatch.context() as patch:
+                patch.setattr(module, "PATIENCE", QUICK)
+                sock = await connect(made.path)
+                sock.sendall(bytes((VERSION,)) + (60_000).to_bytes(4, "big"))
+                ended = asyncio.ensure_future(ending(sock))
+                while not ended.done():
+                    try:
+                        sock.send(b"x")
+                    except OSError:
+                        break
+                    await asyncio.sleep(QUICK / 10)
+                assert await ended == b""
             await answered(made)
 
     loop(main())

@@ -118,6 +118,11 @@ class Stage:
             event=self.told.append,
             context=lambda: pytest.fail("no TLS here"),
         )
+        self._position = directory / "shop"
+
+    async def begun(self) -> None:
+        """Run it until it has noted where it begins: what comes from now on is told."""
+        await self.until(self._position.exists)
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Run it until something is so."""
@@ -137,10 +142,10 @@ def test_events_are_told_signed_and_in_order(tmp_path: Path) -> None:
         book = Book([line(0)])
         async with listening(204) as endpoint:
             stage = Stage(tmp_path, book, endpoint.url)
-            await stage.until(lambda: any(path.suffix != ".new" for path in tmp_path.rglob("*")))
+            await stage.begun()
             assert book.opened == [None]  # what was there before it is not told
             book.lines += [line(1), line(2, "received"), line(3), line(4), line(5, "server"), line(6)]
-            await stage.until(lambda: len(endpoint.ids) == 4)
+            await stage.until(lambda: stage.hook.status().delivered == 4)
             assert endpoint.ids == ["Q1", "Q3", "Q4", "Q6"]
         for first, fields, body in endpoint.requests:
             assert first == "POST /hook?key=1 HTTP/1.1"
@@ -160,7 +165,7 @@ def test_what_is_not_taken_is_tried_again_until_it_is(tmp_path: Path) -> None:
         book = Book([])
         async with listening(500, 301, 404, 200) as endpoint:
             stage = Stage(tmp_path, book, endpoint.url)
-            await stage.until(lambda: book.opened)
+            await stage.begun()
             book.lines += [line(1), line(2), line(3), line(4)]
             await stage.until(lambda: stage.hook.status().delivered == 4)
             assert endpoint.ids == ["Q1", "Q2", "Q3"] * 4 + ["Q4"]
@@ -179,7 +184,7 @@ def test_a_dead_endpoint_is_shown_and_forgotten_events_are_counted(tmp_path: Pat
     async def main() -> None:
         book = Book([])
         stage = Stage(tmp_path, book, "http://127.0.0.1:1/")
-        await stage.until(lambda: book.opened)
+        await stage.begun()
         book.lines.append(line(1))
         await stage.until(lambda: stage.hook.status().attempts >= 3)
         status = stage.hook.status()
@@ -203,7 +208,7 @@ def test_what_nobody_ever_takes_is_given_up(tmp_path: Path, monkeypatch: pytest.
         async with listening(400, 200) as endpoint:
             stage = Stage(tmp_path, book, endpoint.url, give_up=Duration(60))
             monkeypatch.setattr(hooks, "FIRST_PAUSE", 100.0)
-            await stage.until(lambda: book.opened)
+            await stage.begun()
             book.lines += [line(1), line(2), line(3), line(4)]
             await stage.until(lambda: stage.hook.status().delivered)
             assert endpoint.ids == ["Q1", "Q2", "Q3", "Q4"]
@@ -221,7 +226,7 @@ def test_a_new_process_goes_on_where_the_last_one_was(tmp_path: Path) -> None:
         book = Book([])
         async with listening(200) as endpoint:
             first = Stage(tmp_path, book, endpoint.url)
-            await first.until(lambda: book.opened)
+            await first.begun()
             book.lines += [line(number) for number in range(5)]
             await first.until(lambda: len(endpoint.ids) == 5)
             book.lines += [line(5)]
