@@ -116,7 +116,7 @@ def test_a_journal_that_cannot_grow_holds_up_nobody(tmp_path: Path, monkeypatch:
     try:
         for _ in range(400):
             queue_id = office.submit(b"x" * 8000, "a@b")
-            until(partial(office.answers.__contains__, queue_id), 5, each=lambda: office.turn(0.01))
+            until(partial(office.answers.__contains__, queue_id), each=lambda: office.turn(0.01))
     finally:
         full[0] = False
         office.close()
@@ -205,7 +205,7 @@ def test_no_two_regions_stand_in_the_same_place(tmp_path: Path, monkeypatch: pyt
         journal.extend()
     except (OSError, ValueError):
         pass
-    writer[0].join(5)
+    writer[0].join(60)
     while len(journal.regions) < 4:
         journal.extend()
     places = [region.index for region in journal.regions]
@@ -292,7 +292,7 @@ def test_a_small_journal_takes_the_intent_of_a_large_batch(tmp_path: Path) -> No
     office.accepted(*ids)
     office.deliver()
     try:
-        until(lambda: not office.left(), 15, each=lambda: office.turn(0.01))
+        until(lambda: not office.left(), each=lambda: office.turn(0.01))
     except AssertionError:
         raise AssertionError([line for line in office.lines() if "delivery" in line]) from None
     finally:
