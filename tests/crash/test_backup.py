@@ -44,8 +44,8 @@ def loaded(site: Site, messages: int) -> Load:
 def arrived_all(site: Site, sent: list[Sent]) -> Counter[tuple[str, str]]:
     """What stands in the mailboxes once all of ``sent`` is there and nothing more comes."""
     until("all of it is there", lambda: not audit.awaited(sent, audit.standing(site.mail)), 60)
-    until("no body file is left", lambda: not audit.body_files(site.data), 20)
-    until("tmp/ is empty", lambda: not arrived.left_in_tmp(site.mail), 10)
+    until("no body file is left", lambda: not audit.body_files(site.data), 60)
+    until("tmp/ is empty", lambda: not arrived.left_in_tmp(site.mail), 60)
     return audit.standing(site.mail)
 
 
@@ -59,7 +59,7 @@ def test_held_mail_is_in_it_exactly_once(tmp_path: Path) -> None:
         before = list(load.accepted)
         taken = fastsmtp("backup", tmp_path / "b.tar", "-c", one.file)
         after = len(load.accepted)
-        until("mail is taken after it", lambda: len(load.accepted) > after, 20)
+        until("mail is taken after it", lambda: len(load.accepted) > after, 60)
         one.kill_all()
         load.faults.clear()
         load.stop()

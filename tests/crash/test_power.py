@@ -77,9 +77,9 @@ def test_power_cuts(tmp_path: Path, image: Image, moving: bool, spool: dict[str,
             assert audit.damage(server.data) == []
         server.start()
         sent = [each for load in loads for each in load.sent]
-        until("all accepted mail stands there", lambda: not audit.awaited(sent, surviving(server)), 30, 0.2)
-        until("tmp/ is empty", lambda: not arrived.left_in_tmp(server.mail), 10)
-        until("no body file is left", lambda: not audit.body_files(server.data), 10)
+        until("all accepted mail stands there", lambda: not audit.awaited(sent, surviving(server)), 60, 0.2)
+        until("tmp/ is empty", lambda: not arrived.left_in_tmp(server.mail), 60)
+        until("no body file is left", lambda: not audit.body_files(server.data), 60)
         server.stop_in_order()
         faults = audit.compare(sent, surviving(server))
         assert faults == [], f"{len(faults)} faults"

@@ -267,7 +267,7 @@ def test_over_tcp(server: RunningServer, name: str) -> None:
     line = TcpLine(server.address)
     with line.socket:
         play(steps, line)
-    until("the mail arrives", lambda: len(arrived(server)) >= len(before) + len(mail), 10)
+    until("the mail arrives", lambda: len(arrived(server)) >= len(before) + len(mail), 60)
     new = [found for path, found in arrived(server).items() if path not in before]
     assert sorted(new) == sorted(mail)
 

@@ -109,5 +109,5 @@ def test_over_tls(server: RunningServer, name: str) -> None:
     line = TlsLine(server.address)
     with line.socket:
         play([with_token(step, token) for step in steps], line)
-    until("the mail arrives", lambda: len(arrived(server)) >= len(before) + len(mail), 10)
+    until("the mail arrives", lambda: len(arrived(server)) >= len(before) + len(mail), 60)
     assert sorted(found for path, found in arrived(server).items() if path not in before) == sorted(mail)

@@ -197,13 +197,13 @@ def test_sending(place: Place, client: Callable[..., Sent], mechanism: str, list
     content, said = client(place, listener, mechanism, place.secret(mechanism))
     assert content, said
     maildir = place.server.maildir("bob")
-    until("the mail is there", lambda: list(maildir.glob("new/*")), 20)
+    until("the mail is there", lambda: list(maildir.glob("new/*")), 60)
     (mail,) = arrived.messages(maildir)
     mail.path.unlink()
     assert f"Subject: by {client.__name__}".encode() in mail.content
     assert b"with ESMTPSA" in mail.received
     line = f"authenticated client=127.0.0.1 mechanism={mechanism} login={LOGIN}\n"
-    until(line, lambda: line in place.server.log[before:], 20)
+    until(line, lambda: line in place.server.log[before:], 60)
 
 
 @each_listener
@@ -214,7 +214,7 @@ def test_a_wrong_secret(place: Place, client: Callable[..., Sent], mechanism: st
     assert not content
     assert "535" in said or client is curl, said  # curl says that the login was denied
     line = f"login-failed client=127.0.0.1 mechanism={mechanism} login={LOGIN} reason="
-    until(line, lambda: line in place.server.log[before:], 20)
+    until(line, lambda: line in place.server.log[before:], 60)
 
 
 @each_listener

@@ -81,7 +81,7 @@ def at(port: int, level: str = "none", *, lmtp: bool = False) -> Place:
 
 def stored(box: Path) -> bytes:
     """The newest message of a Maildir's ``new/``, below the fields that the server has put before it."""
-    until("it is delivered", lambda: box.exists() and any(box.iterdir()), 20)
+    until("it is delivered", lambda: box.exists() and any(box.iterdir()), 60)
     newest = max(box.iterdir(), key=lambda path: path.stat().st_mtime_ns)
     text = newest.read_bytes()
     return text[text.index(b"Subject:") :]
@@ -190,7 +190,7 @@ def dovecot(folder: Path, port: int) -> Iterator[Path]:
     )
     process = subprocess.Popen([program("dovecot"), "-F", "-c", str(settings)])
     try:
-        until("Dovecot listens", lambda: process.poll() is not None or listens(port), 20)
+        until("Dovecot listens", lambda: process.poll() is not None or listens(port), 60)
         assert process.poll() is None, (folder / "dovecot.log").read_text()
         yield mail
     finally:

@@ -79,7 +79,7 @@ def test_dovecot_reads_the_maildir(server: Site) -> None:
         for content in CONTENTS.values():
             wire.message(content, "bob@example.org").queue_id  # noqa: B018 - checks that it was accepted
     box = server.maildir("bob")
-    until("all is delivered", lambda: len(arrived.messages(box)) == len(CONTENTS), 10)
+    until("all is delivered", lambda: len(arrived.messages(box)) == len(CONTENTS), 60)
     files = {path.name: path.read_bytes() for path in (box / "new").iterdir()}
     with public_folder() as folder:
         dovecot = Dovecot(folder / "dovecot", box)

@@ -82,7 +82,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
         )
         stack.callback(proxy.terminate)
         for port in ports.values():
-            until("HAProxy listens", lambda port=port: _listens(port), 20)  # type: ignore[misc]
+            until("HAProxy listens", lambda port=port: _listens(port), 60)  # type: ignore[misc]
         yield Front(server, direct, ports)
 
 
@@ -94,7 +94,7 @@ def _listens(port: int) -> bool:
 def taken(server: Site, user: str) -> arrived.Arrived:
     """The one message of this user, which is removed."""
     maildir = server.maildir(user)
-    until("the mail is there", lambda: list(maildir.glob("new/*")), 20)
+    until("the mail is there", lambda: list(maildir.glob("new/*")), 60)
     (mail,) = arrived.messages(maildir)
     mail.path.unlink()
     return mail

@@ -36,7 +36,7 @@ def swaks(*options: str) -> tuple[int, str]:
 def received(server: Site, user: str) -> bytes:
     """The Received field of this user's one message, which is removed."""
     maildir = server.maildir(user)
-    until("the mail is there", lambda: list(maildir.glob("new/*")), 20)
+    until("the mail is there", lambda: list(maildir.glob("new/*")), 60)
     (mail,) = arrived.messages(maildir)
     mail.path.unlink()
     return mail.received

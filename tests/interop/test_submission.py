@@ -80,7 +80,7 @@ def test_a_letter_with_an_attachment(place: Place, listener: str) -> None:
     with place.client(listener) as client:
         assert client.send_message(written) == {}
     maildir = place.server.maildir("bob")
-    (mail,) = until("the mail is there", lambda: list(maildir.glob("new/*")), 20)
+    (mail,) = until("the mail is there", lambda: list(maildir.glob("new/*")), 60)
     raw = mail.read_bytes()
     mail.unlink()
     read = email.message_from_bytes(raw, policy=email.policy.default)
@@ -201,7 +201,7 @@ def test_the_lines_of_thunderbird(place: Place, listener: str, mechanism: str) -
     client.send(content, "carol@example.org")
     client.quit()
     boxes = [place.server.maildir("bob"), *[place.server.maildir("carol")] * 2]
-    mails = until("all of it is there", lambda: len(found := standing(boxes)) == len(boxes) and found, 20)
+    mails = until("all of it is there", lambda: len(found := standing(boxes)) == len(boxes) and found, 60)
     for mail in mails:
         read = email.message_from_bytes(mail.read_bytes(), policy=email.policy.default)
         mail.unlink()

@@ -39,7 +39,7 @@ class OpenSsl:
         before = len(self.text)
         self._in.write(f"{line}\n".encode())
         self._in.flush()
-        until(f"it hears {until_heard!r}", lambda: until_heard in self._read()[before:], 20)
+        until(f"it hears {until_heard!r}", lambda: until_heard in self._read()[before:], 60)
 
     def end(self) -> str:
         """Have it end; all it has printed."""
@@ -59,7 +59,7 @@ class OpenSsl:
 def s_client(port: int, *options: str) -> str:
     """What it prints of a handshake, and of one line when that succeeds."""
     client = OpenSsl(port, *options)
-    until("it is connected or has ended", lambda: "---\n" in client._read(), 20)
+    until("it is connected or has ended", lambda: "---\n" in client._read(), 60)
     if "Cipher is (NONE)" not in client.text:
         client.say("hello", "250 hello")
     return client.end()
@@ -90,7 +90,7 @@ def test_versions(store: CertificateStore, option: str, version: str, cipher: st
 def test_old_versions_are_refused(store: CertificateStore) -> None:
     with line_server(store) as server:
         out = s_client(server.port, "-tls1_1", *OLD_TOO)
-        until("the server has refused it", lambda: server.reasons, 20)
+        until("the server has refused it", lambda: server.reasons, 60)
         assert server.reasons == ["TLS handshake: the client speaks no version that is allowed"]
     assert "alert protocol version" in out
 
@@ -166,7 +166,7 @@ def test_garbage_is_answered_with_an_alert_or_the_end(
                 said = client.recv(1000)
             except ConnectionResetError:  # it did not read everything
                 said = b""
-        until("the server has said why", lambda: server.reasons, 20)
+        until("the server has said why", lambda: server.reasons, 60)
         assert server.reasons[0].startswith(reason)
         assert said[:1] in (b"", b"\x15")
         assert server.met == []

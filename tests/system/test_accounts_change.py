@@ -75,7 +75,7 @@ def test_changes_count_at_once_in_all_workers(tmp_path: Path) -> None:
         assert answers(wires, "zoe@shop.test") == {DENIED}
         assert answers(wires, "zoe@example.org") == {OK}
         assert wires[0].message(b"Subject: x\r\n\r\n", "zoe@example.org").queue_id
-        until("the mail", lambda: list((server.maildir("zoe") / "new").glob("*")), 20)
+        until("the mail", lambda: list((server.maildir("zoe") / "new").glob("*")), 60)
 
 
 def test_accounts_outlive_a_kill(tmp_path: Path) -> None:

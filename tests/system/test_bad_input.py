@@ -34,7 +34,7 @@ def delivered(server: Site, queue_id: str, user: str = "alice") -> bytes:
     def look() -> list[bytes]:
         return [each.content for each in arrived.messages(server.maildir(user)) if each.queue_id == queue_id]
 
-    (content,) = until(f"{queue_id} is delivered", look, 10)
+    (content,) = until(f"{queue_id} is delivered", look, 60)
     return content
 
 
@@ -261,9 +261,9 @@ def test_client_vanishes(server: Site, cut: str, how: str) -> None:
         elif how == "half-close":
             wire.half_close()
             assert b"queued" not in wire.rest()
-    until("the open body is given up", lambda: open_files(server) <= before, 10)
-    until("no body file is left", lambda: not audit.body_files(server.data), 10)
-    until("tmp/ is empty", lambda: not arrived.left_in_tmp(server.mail), 10)
+    until("the open body is given up", lambda: open_files(server) <= before, 60)
+    until("no body file is left", lambda: not audit.body_files(server.data), 60)
+    until("tmp/ is empty", lambda: not arrived.left_in_tmp(server.mail), 60)
     with server.wire() as wire:
         wire.hello()
         queue_id = wire.message(b"Subject: after\r\n\r\nafter\r\n", "carol@example.org").queue_id

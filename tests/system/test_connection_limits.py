@@ -31,7 +31,7 @@ def test_all_connections_taken(tmp_path: Path, workers: int) -> None:
                 assert refused.at_end()
         assert all(wire.usable() for wire in wires)
         wires.pop().expect("QUIT", "221 2.0.0")
-        until("there is room for one again", lambda: served(server), 20)
+        until("there is room for one again", lambda: served(server), 60)
 
 
 def test_connections_of_one_client(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_connections_of_one_client(tmp_path: Path) -> None:
             assert refused.at_end()
         assert served(server, source="127.0.0.2"), "another client is not concerned"
         wires.pop().close()
-        until("the client has room for one again", lambda: served(server), 20)
+        until("the client has room for one again", lambda: served(server), 60)
 
 
 def test_messages_of_one_client(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_idle_and_busy_sessions_at_shutdown(tmp_path: Path) -> None:
         server.running.terminate()
         assert idle.answer().brief == "421 4.3.2"
         assert idle.at_end()
-        until("nobody is let in any more", lambda: refused(server), 20)
+        until("nobody is let in any more", lambda: refused(server), 60)
         busy.send(b" second half\r\n.\r\n")
         chunked.send(b"BDAT 7 LAST\r\n\r\nyes\r\n")
         busy.answer().queue_id  # noqa: B018 - checks that it was accepted
@@ -169,4 +169,4 @@ def test_clients_that_come_and_go(tmp_path: Path) -> None:
                 wires = [held.enter_context(server.wire()) for _ in range(20)]
                 return all(wire.banner is not None and wire.banner.code == 220 for wire in wires)
 
-        until("all twenty places are free again", all_free, 30, 0.2)
+        until("all twenty places are free again", all_free, 60, 0.2)

@@ -74,7 +74,7 @@ def pressed(server: Site, mix: Mix, seed: int = 1) -> Pressure:
         for _ in range(5):
             prompt(server)
         count = len(load.sent)
-        until("the refusals go on", lambda: len(load.sent) > count + 20, 20)
+        until("the refusals go on", lambda: len(load.sent) > count + 20, 60)
         prompt(server)
     except BaseException:
         load.faults.clear()
@@ -141,7 +141,7 @@ def test_database_full(tmp_path: Path, walled: str) -> None:
         load.stop()
         obstacle.unlink()
         restart(server)
-        until("it is delivered", lambda: not audit.awaited(load.sent, surviving(server)), 30, 0.2)
+        until("it is delivered", lambda: not audit.awaited(load.sent, surviving(server)), 60, 0.2)
         more = Pressure(server.address, Mix(MAILBOXES, small=50_000, large_every=0), seed=2)
         more.start()
         recovered(more)

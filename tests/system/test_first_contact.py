@@ -77,7 +77,7 @@ def test_first_message_with_an_attachment(said: Path, tmp_path: Path) -> None:
     )
     assert run.returncode == 0, run.stdout + run.stderr
     maildir = tmp_path / "var/mail/localhost/alice"
-    (message,) = until("it is delivered", lambda: arrived.messages(maildir), 10)
+    (message,) = until("it is delivered", lambda: arrived.messages(maildir), 60)
     assert message.path.parent.name == "new"
     assert message.path.stat().st_mode & 0o777 == 0o600
     assert b"README.md" in message.content

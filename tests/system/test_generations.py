@@ -113,7 +113,7 @@ def refused(server: RunningServer, change: Mapping[str, Any], why: str) -> None:
     server.file.write_text(settings_text({**server.settings, **change}))
     server.running.send_signal(signal.SIGHUP)
     server.wait_log(f"reload refused: .*{why}")
-    until("the workers are those from before", lambda: server.worker_pids() == workers, 20)
+    until("the workers are those from before", lambda: server.worker_pids() == workers, 60)
     with smtplib.SMTP(*server.address) as client:
         assert client.ehlo()[0] == 250
 
@@ -158,7 +158,7 @@ def test_http_goes_on_and_is_started_again(tmp_path: Path) -> None:
         (pid,) = re.findall(r"web \(pid (\d+)\) ready", server.log)[-1:]
         os.kill(int(pid), signal.SIGKILL)
         server.wait_log("web ended by signal SIGKILL")
-        until("another", lambda: len(re.findall(r"web \(pid \d+\) ready", server.log)) == 4, 20)
+        until("another", lambda: len(re.findall(r"web \(pid \d+\) ready", server.log)) == 4, 60)
         page(port)
         with smtplib.SMTP(*server.address) as client:
             assert client.ehlo()[0] == 250
@@ -177,7 +177,7 @@ def test_listeners_come_and_go(tmp_path: Path) -> None:
         server.file.write_text(settings_text(server.settings))
         reload(server, 3)
 
-        until("nobody listens there", lambda: refuses(port), 20)
+        until("nobody listens there", lambda: refuses(port), 60)
         before.sendmail("a@client.example", ["alice@test.example"], "Subject: x\r\n\r\nx\r\n")
         with smtplib.SMTP(*server.address) as client:
             assert client.ehlo()[0] == 250
@@ -194,7 +194,7 @@ def test_another_number_of_workers(tmp_path: Path, before: int, after: int) -> N
         for _ in range(20):
             with smtplib.SMTP(*server.address) as client:
                 client.sendmail("a@client.example", ["alice@test.example"], "Subject: x\r\n\r\nx\r\n")
-        until("all mail", lambda: len(mailed(server)) == 20, 20)
+        until("all mail", lambda: len(mailed(server)) == 20, 60)
 
 
 def test_mail_that_waits_is_the_next_generations(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_mail_that_waits_is_the_next_generations(tmp_path: Path) -> None:
         server.settings["delivery"] = {"hold": False}
         server.file.write_text(settings_text(server.settings))
         reload(server, 9)
-        until("all mail", lambda: len(mailed(server)) == 7, 20)
+        until("all mail", lambda: len(mailed(server)) == 7, 60)
         assert server.stop() == 0
         assert len(mailed(server)) == 7
 
@@ -279,7 +279,7 @@ def test_commands_reload_show_and_drain(tmp_path: Path) -> None:
             assert (
                 command(server, "drain").stdout == "it ends with its last session\ndraining: generation 2\n"
             )
-            until("nobody is accepted", lambda: refuses(server.port), 20)
+            until("nobody is accepted", lambda: refuses(server.port), 60)
             client.sendmail("a@client.example", ["alice@test.example"], "Subject: x\r\n\r\nx\r\n")
             assert server.running.poll() is None
         assert server.wait() == 0
@@ -382,7 +382,7 @@ def test_an_upgrade_that_cannot_serve_is_rolled_back(tmp_path: Path) -> None:
         done = command(server, "upgrade")
         assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "upgraded: generation 3")
         assert server.wait() == 0
-        until("the mail", lambda: len(mailed(server)) == 1, 20)
+        until("the mail", lambda: len(mailed(server)) == 1, 60)
         asked = command(server, "status", "--json")
         assert asked.returncode == 0, asked.stderr
         status = json.loads(asked.stdout)

@@ -61,7 +61,7 @@ def sends(server: Secured) -> bool:
 
 def test_half_open(tmp_path: Path) -> None:
     (tmp_path / "tls").mkdir()
-    server = Secured(tmp_path, workers=1, limits={"command_timeout": 3})
+    server = Secured(tmp_path, workers=1, limits={"command_timeout": 6})
     kinds = [kind(hello()) for kind in KINDS.values()]
     with server, contextlib.ExitStack() as held:
         server.add_account()

@@ -31,7 +31,7 @@ def test_line_ending(tmp_path: Path, share: bool) -> None:
                 wire.message(content, "alice@example.org", "bob@example.org").queue_id  # noqa: B018 - accepted
         for user in ("alice", "bob"):
             new = server.maildir(user) / "new"
-            until(f"{user} has it all", partial(holds, new, len(CONTENTS)), 10)
+            until(f"{user} has it all", partial(holds, new, len(CONTENTS)), 60)
             found = [arrived.read(path, b"\n") for path in new.iterdir()]
             assert all(b"\r" not in each.received for each in found)
             expected = sorted(content.replace(b"\r\n", b"\n") for content in CONTENTS)

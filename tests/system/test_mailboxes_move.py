@@ -25,7 +25,7 @@ def everywhere(server: Site) -> Counter[str]:
 def progress(load: Load, messages: int) -> None:
     """Return when so many more are accepted."""
     goal = len(load.accepted) + messages
-    until(f"{messages} more are accepted", lambda: len(load.accepted) >= goal, 20)
+    until(f"{messages} more are accepted", lambda: len(load.accepted) >= goal, 60)
 
 
 def restart(server: Site) -> None:
@@ -36,8 +36,8 @@ def restart(server: Site) -> None:
 
 def settled(server: Site) -> None:
     """The spool is empty, as far as files show, and the server stopped."""
-    until("tmp/ is empty", lambda: not arrived.left_in_tmp(server.mail), 10)
-    until("no body file is left", lambda: not audit.body_files(server.data), 10)
+    until("tmp/ is empty", lambda: not arrived.left_in_tmp(server.mail), 60)
+    until("no body file is left", lambda: not audit.body_files(server.data), 60)
     server.stop_in_order()
     assert audit.left_behind(server.data, server.mail) == []
 
@@ -49,13 +49,13 @@ def test_renamed_under_load(tmp_path: Path) -> None:
         for number in range(12):
             progress(load, 60)
             mailbox = server.maildir("alice")
-            until("alice has a mailbox", mailbox.is_dir, 10)
+            until("alice has a mailbox", mailbox.is_dir, 60)
             mailbox.rename(mailbox.with_name(f"alice-{number}"))
         progress(load, 60)
         load.stop()
         restart(server)
         accepted = {each.digest for each in load.accepted}
-        until("all is delivered", lambda: accepted <= everywhere(server).keys(), 20, 0.2)
+        until("all is delivered", lambda: accepted <= everywhere(server).keys(), 60, 0.2)
         settled(server)
         counts = everywhere(server)
         assert [mark for mark in accepted if counts[mark] != 1] == []
@@ -75,14 +75,14 @@ def test_removed_under_load(tmp_path: Path) -> None:
         mailbox = server.maildir("bob")
         for _ in range(8):
             progress(load, 60)
-            until("bob has a mailbox", mailbox.is_dir, 10)
+            until("bob has a mailbox", mailbox.is_dir, 60)
             shutil.rmtree(mailbox, ignore_errors=True)
         before = {each.digest for each in load.accepted}
         progress(load, 60)
         load.stop()
         restart(server)
         later = {each.digest for each in load.accepted} - before
-        until("all later mail is there", lambda: later <= everywhere(server).keys(), 20, 0.2)
+        until("all later mail is there", lambda: later <= everywhere(server).keys(), 60, 0.2)
         settled(server)
         counts = everywhere(server)
         assert max(counts.values()) == 1
@@ -103,10 +103,10 @@ def test_one_mailbox_that_cannot_be_written_holds_up_no_other(tmp_path: Path) ->
             for box in each.mailboxes
             if not box.startswith("carol")
         }
-        until("the others have their mail", lambda: expected <= audit.standing(server.mail).keys(), 15, 0.2)
+        until("the others have their mail", lambda: expected <= audit.standing(server.mail).keys(), 60, 0.2)
         assert server.log.count("carol@example.org cannot be written") == 1, "one log line"
         carol.unlink()
         restart(server)
-        until("carol has hers", lambda: not audit.awaited(load.sent, audit.standing(server.mail)), 20, 0.2)
+        until("carol has hers", lambda: not audit.awaited(load.sent, audit.standing(server.mail)), 60, 0.2)
         settled(server)
         assert audit.compare(load.sent, audit.standing(server.mail)) == []

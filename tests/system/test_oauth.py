@@ -128,7 +128,7 @@ def test_keys_by_https(tmp_path: Path, web: Web) -> None:
             web.jwks = issuer.jwks
             server.stop_in_order()
             server.start()
-            until("the keys are fetched", lambda: web.asked == 2, 20)
-            until("a login", lambda: log_in(server, token(issuer)) == 235, 20)
+            until("the keys are fetched", lambda: web.asked == 2, 60)
+            until("a login", lambda: log_in(server, token(issuer)) == 235, 60)
             assert log_in(server, token(stranger)) == 535
             assert web.asked == 2, "a token with a known key's name but another's signature fetches nothing"

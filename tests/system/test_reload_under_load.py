@@ -106,7 +106,7 @@ def test_nothing_fails_while_it_changes(tmp_path: Path) -> None:
                 one.result()
         assert crowd.kept > CHANGES
         assert crowd.names == {f"cert{number}.example.org" for number in range(CHANGES + 1)}
-        until("all mail", lambda: len(list(server.maildir("bob").glob("new/*"))) == crowd.sent, 20)
+        until("all mail", lambda: len(list(server.maildir("bob").glob("new/*"))) == crowd.sent, 60)
         assert all(b"with ESMTPSA" in mail.received for mail in arrived.messages(server.maildir("bob")))
         assert "login-failed" not in server.log
 
@@ -121,4 +121,4 @@ def _change(server: Site, folder: Path, number: int, crowd: Crowd) -> None:
     do(server, "user", "passwd", "alice@example.org", "--password-stdin")
     if number > 1:
         do(server, "user", "rm", f"user{number - 1}@example.org")
-    until(f"clients see {name}", lambda: name in crowd.names, 20)
+    until(f"clients see {name}", lambda: name in crowd.names, 60)

@@ -56,7 +56,7 @@ def test_a_changed_file_changes_the_answer(tmp_path: Path, in_place: bool) -> No
                 {**before, "aliases": {'"info@example.org"': ["alice@example.org", "bob@example.org"]}}
             )
         )
-        until("the new answer", lambda: answer(server, "info@example.org") == "250 2.1.5 recipient OK", 20)
+        until("the new answer", lambda: answer(server, "info@example.org") == "250 2.1.5 recipient OK", 60)
         server.wait_log("event routing was read again")
         assert explained(server, "info@example.org") == "250 2.1.5 recipient OK"
         write(settings_text({**before, "aliases": {'"info@example.org"': ["nobody@example.org"]}}))
@@ -66,7 +66,7 @@ def test_a_changed_file_changes_the_answer(tmp_path: Path, in_place: bool) -> No
         assert answer(server, "info@example.org") == "250 2.1.5 recipient OK"
         changed = {**before, "mailboxes": {**before["mailboxes"], "users": ["alice", "emil"]}}
         write(settings_text(changed))
-        until("the new answer", lambda: answer(server, "emil@example.org") == "250 2.1.5 recipient OK", 20)
+        until("the new answer", lambda: answer(server, "emil@example.org") == "250 2.1.5 recipient OK", 60)
         for address in ("info@example.org", "bob@example.org", "x%far.test@example.org", "x@far.test"):
             assert answer(server, address) == explained(server, address)
             assert answer(server, address).startswith("550 ")
@@ -89,5 +89,5 @@ def test_mail_for_an_alias_comes_to_all_of_them_once(tmp_path: Path) -> None:
             assert said.startswith(b"250 2.0.0 queued as ")
         for user in ("alice", "bob"):
             folder = server.maildir(user) / "new"
-            until("a copy", lambda folder=folder: folder.is_dir() and any(folder.iterdir()), 20)
+            until("a copy", lambda folder=folder: folder.is_dir() and any(folder.iterdir()), 60)
             assert len(list(folder.iterdir())) == 1

@@ -47,7 +47,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             wire.hello()
             wire.message(b"Subject: mark\r\n\r\nmark\r\n", "alice@example.org")
         mailbox = server.maildir("alice")
-        until("the marking message is delivered", lambda: marked(mailbox), 10)
+        until("the marking message is delivered", lambda: marked(mailbox), 60)
         assert arrived.messages(server.maildir("bob")) == []
         strange = [each.content for each in arrived.messages(mailbox) if b"outer" in each.content]
         assert strange == []
@@ -135,7 +135,7 @@ def test_crlf_cut_between_two_chunks_is_no_fault(server: Site) -> None:
         wire.send(b"BDAT %d\r\n%bBDAT %d LAST\r\n%b" % (len(first), first, len(second), second))
         assert wire.answer().code == 250
         queue_id = wire.answer().queue_id
-    found = until("it is delivered", lambda: arrived.messages(server.maildir("carol")), 10)
+    found = until("it is delivered", lambda: arrived.messages(server.maildir("carol")), 60)
     assert [(each.queue_id, each.content) for each in found] == [(queue_id, first + second)]
 
 
@@ -147,5 +147,5 @@ def test_binarymime_keeps_every_byte(server: Site) -> None:
         wire.expect("DATA", "503")
         wire.send(b"BDAT %d LAST\r\n%b" % (len(content), content))
         wire.answer().queue_id  # noqa: B018 - checks that it was accepted
-    found = until("it is delivered", lambda: arrived.messages(server.maildir("dave")), 10)
+    found = until("it is delivered", lambda: arrived.messages(server.maildir("dave")), 60)
     assert [each.content for each in found] == [content]

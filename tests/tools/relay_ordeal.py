@@ -68,7 +68,7 @@ class RelayOrdeal:
     def kill_all(self) -> None:
         """kill -9 for all of the server."""
         self.server.kill_all()
-        until("its connections are gone", lambda: self.exchange.idle, 10)
+        until("its connections are gone", lambda: self.exchange.idle, 60)
         self.died()
 
     def end(self, seconds: float = 80) -> int:
@@ -77,7 +77,7 @@ class RelayOrdeal:
         self.pause()
         try:
             until("all has arrived", lambda: not self._lost(), seconds, 0.2)
-            until("no body file is left", lambda: not audit.body_files(self.server.data), 20)
+            until("no body file is left", lambda: not audit.body_files(self.server.data), 60)
         except AssertionError:
             raise AssertionError(f"{self._lost()[:10]}\n{self.server.everything_said()[-3000:]}") from None
         self.server.stop_in_order()
