@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from fastsmtp.control.client import ControlError, NotAllowed, RemoteDesk, shards_of
-from fastsmtp.control.place import shards, slots
+from fastsmtp.control.place import shards, slots, wanted_shards
 from fastsmtp.control.queue import QueueDesk
 
 SETTLE = 3.0
@@ -64,7 +64,7 @@ async def _online(data_dir: Path) -> tuple[dict[int, RemoteDesk], list[int]]:
         for problem in problems:
             if problem.fault is not None:
                 raise ControlError(str(problem), problem.fault)
-        missing = [number for number in shards(data_dir) if number not in desks]
+        missing = [number for number in wanted_shards(data_dir) if number not in desks]
         if not desks or not missing or loop.time() >= deadline:
             return desks, missing
         await asyncio.sleep(_POLL)

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 DIRECTORY = "control"
+SPARE = "spare"
+"""A file in the directory of a shard that was closed with nothing in it, and is kept for the next generation."""
 
 
 def socket_path(data_dir: Path, slot: int) -> Path:
@@ -22,6 +24,12 @@ def slots(data_dir: Path) -> list[int]:
 def shards(data_dir: Path) -> list[int]:
     """The numbers of the spool's shards. Raises OSError as `slots` does."""
     return _numbers(data_dir / "spool")
+
+
+def wanted_shards(data_dir: Path) -> list[int]:
+    """Those of `shards` that a running server has open, but for moments. Raises OSError as `slots` does."""
+    spool = data_dir / "spool"
+    return [number for number in _numbers(spool) if not (spool / str(number) / SPARE).exists()]
 
 
 @contextmanager

@@ -37,7 +37,7 @@ from fastsmtp.process.outbound import Outbound
 from fastsmtp.process.route_names import RouteNames
 from fastsmtp.process.routing import SettingsSource
 from fastsmtp.process.settings import Settings, watched_places
-from fastsmtp.process.shards import remove_shard
+from fastsmtp.process.shards import keep_spare, remove_shard, take_spare
 from fastsmtp.process.shared import Regions
 from fastsmtp.process.sockets import Listener
 from fastsmtp.process.worker import ProtocolFactory
@@ -247,7 +247,10 @@ class MailServices:
             self._outbound.forget(held.spool.relay)
         held.runner.stop()
         try:
-            return held.spool.is_empty()
+            empty = held.spool.is_empty()
+            if empty:
+                keep_spare(self._path(shard))  # while it is locked: somebody may wait to open it
+            return empty
         except StorageError:
             return False
         finally:
@@ -368,6 +371,11 @@ class MailServices:
         except SpoolError as error:
             code = os.EX_TEMPFAIL if isinstance(error, SpoolFull) else os.EX_IOERR
             raise StartError(str(error), code) from None
+        try:
+            take_spare(self._path(number))
+        except OSError as error:
+            spool.stop()
+            raise StartError(f"{error.filename}: {error.strerror}", os.EX_IOERR) from None
         return spool
 
     def _begin(self, spool: LmdbSpool, number: int, crashed: bool) -> None:

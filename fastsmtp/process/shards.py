@@ -3,8 +3,10 @@
 import fcntl
 import os
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
+from fastsmtp.control.place import SPARE
 from fastsmtp.process.errors import StartError
 
 _GENERATIONS = 3
@@ -35,7 +37,19 @@ def fresh_shards(
     return free + new_shards(missing, used), []
 
 
-_FILES = ("journal", "data.mdb", "lock.mdb", "clock", "clock.new", "lock")
+def keep_spare(shard: Path) -> None:
+    """Note that ``shard`` was closed with nothing in it. Where that cannot be, commands wait for somebody to open
+    it."""
+    with suppress(OSError):
+        (shard / SPARE).touch(0o600)
+
+
+def take_spare(shard: Path) -> None:
+    """Something may be in ``shard`` from now on. Raises OSError."""
+    (shard / SPARE).unlink(missing_ok=True)
+
+
+_FILES = ("journal", "data.mdb", "lock.mdb", "clock", "clock.new", SPARE, "lock")
 """What is in the directory of a shard; the lock goes last."""
 _DIRECTORIES = ("body", "corrupt")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from fastsmtp.control.client import PATIENCE, ControlError, NotThere, RemoteDesk, ask, shards_of
 from fastsmtp.control.office import SETTLE
-from fastsmtp.control.place import DIRECTORY, shards, slots, socket_path
+from fastsmtp.control.place import DIRECTORY, slots, socket_path, wanted_shards
 from fastsmtp.control.queue import NotPossible
 from fastsmtp.web.problem import Problem, later
 
@@ -98,7 +98,7 @@ class Hub:
             desks, _ = await shards_of(self._data_dir, self._slots())
             if not desks:
                 raise later("no worker of the server answers")
-            yield desks, not set(shards(self._data_dir)) - set(desks)
+            yield desks, not set(wanted_shards(self._data_dir)) - set(desks)
         except (ControlError, NotPossible) as error:
             raise problem_of(error) from None
 

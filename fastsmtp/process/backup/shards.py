@@ -13,7 +13,7 @@ from pathlib import Path
 from fastsmtp.control.client import ControlError, NotThere, ask
 from fastsmtp.control.copying import VERB, CopyAsked
 from fastsmtp.control.office import SETTLE
-from fastsmtp.control.place import DIRECTORY, reach, shards, slots, socket_path
+from fastsmtp.control.place import DIRECTORY, SPARE, reach, shards, slots, socket_path, wanted_shards
 from fastsmtp.control.queue import NotPossible
 from fastsmtp.process.backup.archive import PIECE, ArchiveWriter
 from fastsmtp.process.backup.manifest import DATA
@@ -30,7 +30,7 @@ from fastsmtp.store import StorageError, Store, StoreError
 
 Seen = Callable[[int], object]
 """Is told of octets that were copied."""
-OWN = {"journal", "data.mdb", "lock.mdb", "lock", "body"}
+OWN = {"journal", "data.mdb", "lock.mdb", "lock", "body", SPARE}
 """What is not simply copied file by file."""
 _CONNECT = 40.0
 """Seconds for a worker to come between two commits and begin."""
@@ -86,16 +86,22 @@ def copy_shards(settings: Settings, identity: Identity | None, archive: ArchiveW
         if not shards(data_dir):
             return 0
         held = asyncio.run(_held(data_dir))
-    numbers = shards(data_dir)
-    missing = [number for number in numbers if number not in held]
-    if held:
-        if missing:
-            text = ", ".join(map(str, missing))
-            raise StartError(f"no worker has shard {text} open at this moment; try again", os.EX_TEMPFAIL)
-        _online(data_dir, held, identity, archive, seen)
-    else:
+    with acting_as(identity):
+        numbers, wanted = shards(data_dir), wanted_shards(data_dir)
+    if not held:
         _offline(settings, numbers, identity, archive, seen)
-    return len(numbers)
+        return len(numbers)
+    missing = [number for number in wanted if number not in held]
+    if missing:
+        text = ", ".join(map(str, missing))
+        raise StartError(f"no worker has shard {text} open at this moment; try again", os.EX_TEMPFAIL)
+    _online(data_dir, held, identity, archive, seen)
+    for number in sorted(set(numbers) - set(held)):
+        # Nothing is in it but what was set aside for a person.
+        copy_tree(
+            data_dir / "spool" / str(number), f"{DATA}/spool/{number}", identity, archive, seen, leave=OWN
+        )
+    return len(held)
 
 
 async def _held(data_dir: Path) -> dict[int, int]:
@@ -111,7 +117,7 @@ async def _held(data_dir: Path) -> dict[int, int]:
                 continue
             except ControlError as error:
                 raise StartError(str(error), os.EX_TEMPFAIL) from None
-        if not held or set(held) >= set(shards(data_dir)) or time.monotonic() > until:
+        if not held or set(held) >= set(wanted_shards(data_dir)) or time.monotonic() > until:
             return held
         await asyncio.sleep(0.1)
 

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from fastsmtp.control.place import shards
+from fastsmtp.control.place import shards, wanted_shards
 from fastsmtp.process.backup.take import REPLACED, RESTORING, last_backup
 from fastsmtp.process.doctor.finding import Finding
 from fastsmtp.process.settings import Settings
@@ -17,9 +17,10 @@ _OLD = 7 * 86_400.0
 def look(settings: Settings, now: float, held: set[int] | None) -> Iterator[Finding]:
     """``held``: the shards that workers have open, None without a server; ``now`` in seconds since 1970 UTC."""
     data_dir = settings.data_dir
+    wanted = wanted_shards(data_dir)
     for number in shards(data_dir):
         place = data_dir / "spool" / str(number)
-        if held is not None and number not in held:
+        if held is not None and number in wanted and number not in held:
             yield Finding(
                 "error",
                 AREA,
