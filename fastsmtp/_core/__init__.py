@@ -20,7 +20,9 @@ if _CHOICE == "c":
             client,
             dialog,
             fsio,
+            header,
             ledger,
+            lines,
             net,
             outgoing,
             outgoing_session,
@@ -36,11 +38,13 @@ if _CHOICE == "c":
 elif _CHOICE == "py":
     from fastsmtp._core import _py_cells as cells  # type: ignore[no-redef]
     from fastsmtp._core import _py_fsio as fsio  # type: ignore[no-redef]
+    from fastsmtp._core import _py_header as header  # type: ignore[no-redef]
     from fastsmtp._core import _py_ledger as ledger  # type: ignore[no-redef]
+    from fastsmtp._core import _py_lines as lines  # type: ignore[no-redef]
     from fastsmtp._core import _py_net as net  # type: ignore[no-redef]
 
     DEBUG = False
 else:
     raise ImportError(f"FASTSMTP_CORE is {_CHOICE!r}; it may be c or py")
 
-__all__ = ["COMPILED", "DEBUG", "cells", "fsio", "ledger", "net"]
+__all__ = ["COMPILED", "DEBUG", "cells", "fsio", "header", "ledger", "lines", "net"]

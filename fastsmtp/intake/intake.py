@@ -6,9 +6,9 @@ flows into a file from then on, so that no message stands in memory whole.
 
 from collections.abc import Callable
 
+from fastsmtp._core import header
 from fastsmtp.clock import Clock
 from fastsmtp.intake.hops import HopCounter, may_circle
-from fastsmtp.intake.message_id import message_id
 from fastsmtp.intake.submitted import missing_fields
 from fastsmtp.intake.trace_fields import TraceFields
 from fastsmtp.mail.envelope import Envelope, Recipient
@@ -96,7 +96,7 @@ class Incoming:
             self._add_fields(gathered, whole=False)
         if self.keep_start:
             self.start = (self._prefix + gathered)[:START]
-        self.message_id = message_id(self._prefix, gathered)
+        self.message_id = header.message_id(self._prefix, gathered)
         self._count(gathered)
         self._file = self._spool.open_body(self.envelope.id, self._prefix)
         self._file.on_drain = self._resume
@@ -110,7 +110,7 @@ class Incoming:
         if file is None:
             if self._complete_as:
                 self._add_fields(self._body, whole=True)
-            self.message_id = message_id(self._prefix, self._body)
+            self.message_id = header.message_id(self._prefix, self._body)
             self._count(self._body)
             if self.keep_start:
                 self.start = (self._prefix + self._body)[:START]

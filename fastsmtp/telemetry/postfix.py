@@ -8,11 +8,12 @@ hosts are addresses; no names are looked up for them. What Postfix has no words 
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fastsmtp._core import lines as core
 from fastsmtp.mail.reply import RELAY_DENIED
 from fastsmtp.mail.result import printable
 from fastsmtp.telemetry import events
 from fastsmtp.telemetry.events import Event
-from fastsmtp.telemetry.text import Stamps, reply_of
+from fastsmtp.telemetry.text import reply_of
 
 Line = tuple[str, str]
 """The program that would have logged it, and its words."""
@@ -26,13 +27,13 @@ class PostfixForm:
 
     def __init__(self, hostname: str) -> None:
         self._hostname = hostname
-        self._stamps = Stamps()
+        self._stamp = core.Stamps().of
 
     def __call__(self, batch: Sequence[Event], lines: bytes) -> bytes:
         """See `Form`."""
         found = []
         for event in batch:
-            head = f"{self._stamps.of(event.at)} {self._hostname} postfix/"
+            head = f"{self._stamp(event.at)} {self._hostname} postfix/"
             found += [f"{head}{program}[{event.pid}]: {words}\n" for program, words in postfix_lines(event)]
         return "".join(found).encode("utf-8")
 

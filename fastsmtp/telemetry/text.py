@@ -5,43 +5,21 @@ naming process and worker slot. Whatever a client said cannot begin a line or a 
 a quote, a control or a non-ASCII byte stands in double quotes with backslash escapes.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fastsmtp._core import lines as core
 from fastsmtp.telemetry import events
 from fastsmtp.telemetry.events import Event
 
 _NAMED = 10
 
 
-class Stamps:
-    """Seconds since 1970 UTC as ``2026-11-24T05:35:00.123Z``; those of a millisecond share one text."""
-
-    __slots__ = ("_millisecond", "_second", "_stamp", "_text")
-
-    def __init__(self) -> None:
-        self._second = self._millisecond = -1
-        self._stamp = self._text = ""
-
-    def of(self, at: float) -> str:
-        """``at`` as text, cut to milliseconds."""
-        millisecond = int(at * 1000)
-        if millisecond != self._millisecond:
-            self._millisecond = millisecond
-            second, rest = divmod(millisecond, 1000)
-            if second != self._second:
-                self._second = second
-                self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
-            self._text = f"{self._stamp}{rest:03d}Z"
-        return self._text
-
-
 class TextForm:
     """Events as lines of text. One thread at a time."""
 
     def __init__(self) -> None:
-        self._stamps = Stamps()
+        self._write = core.Lines(events.Received, events.Delivered, text)
 
     def __call__(self, batch: Sequence[Event], lines: bytes) -> bytes:
         """See `Form`."""
@@ -49,9 +27,7 @@ class TextForm:
             return b""
         # all of a batch are of one process
         slot = "master" if batch[0].worker is None else batch[0].worker
-        who = f" fastsmtp[{batch[0].pid}/{slot}] "
-        stamp, texts = self._stamps.of, TEXTS
-        return "".join([f"{stamp(one.at)}{who}{texts[type(one)](one)}\n" for one in batch]).encode("ascii")
+        return self._write(list(batch), b" fastsmtp[%d/%s] " % (batch[0].pid, str(slot).encode()))
 
 
 def text(event: Event) -> str:
@@ -74,21 +50,13 @@ def one_line(value: str) -> str:
 
 
 def _received(event: events.Received) -> str:
-    to = event.to[0] if len(event.to) == 1 else _several(event.to, event.more)
-    message_id = event.message_id
+    to = _several(event.to, event.more)
     line = (
-        f"received id={event.id} from=<{event.sender}> to=<{to}> size={event.size} client={event.client} "
-        f"helo={event.helo} with={event.protocol} message-id={message_id}"
+        f"received id={event.id} from={quoted(f'<{event.sender}>')} to={quoted(f'<{to}>')} "
+        f"size={event.size} client={quoted(event.client)} helo={quoted(event.helo)} with={event.protocol}"
     )
-    if not (
-        message_id and line.isascii() and line.isprintable() and line.count(" ") == 8 and '"' not in line
-    ):
-        line = (
-            f"received id={event.id} from={quoted(f'<{event.sender}>')} to={quoted(f'<{to}>')} "
-            f"size={event.size} client={quoted(event.client)} helo={quoted(event.helo)} with={event.protocol}"
-        )
-        if message_id:
-            line += f" message-id={quoted(message_id)}"
+    if event.message_id:
+        line += f" message-id={quoted(event.message_id)}"
     if event.login:
         line += f" login={quoted(event.login)}"
     if event.tls:
@@ -132,9 +100,6 @@ def _routed(event: events.Routed) -> str:
 
 
 def _delivered(event: events.Delivered) -> str:
-    line = f"delivered id={event.id} to=<{event.to}> mailbox={event.mailbox} delay={event.delay:.2f}"
-    if line.isascii() and line.isprintable() and line.count(" ") == 4 and '"' not in line:
-        return line
     return (
         f"delivered id={event.id} to={quoted(f'<{event.to}>')} mailbox={quoted(event.mailbox)} "
         f"delay={event.delay:.2f}"
