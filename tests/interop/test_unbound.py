@@ -22,6 +22,7 @@ from fastsmtp.dns.base import DnsTemporary, Mx, NoSuchDomain, Tlsa
 from fastsmtp.dns.resolver import NetworkResolver
 from fastsmtp.dns.settings import DnsSettings
 from tests.conftest import require_program
+from tests.system.server import free_port
 from tests.tools.waiting import until
 
 PLAIN = {
@@ -59,8 +60,7 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     """Where an unbound of our own listens."""
     program = require_program("unbound")
     folder = tmp_path_factory.mktemp("unbound")
-    with socket.create_server(("127.0.0.1", 0)) as chosen:
-        port = chosen.getsockname()[1]
+    port = free_port()
     anchor = sign("signed.test.", folder / "signed.zone")
     sign("forged.test.", folder / "forged.zone")
     stranger = sign("forged.test.", folder / "other.zone")

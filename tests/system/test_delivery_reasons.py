@@ -27,7 +27,7 @@ class Case(NamedTuple):
 
 LOGIN = ("AUTH SCRAM-SHA-256",)
 CASES = {
-    "silent": Case({"greeting": Act.HANG}, "the server said nothing for 2 s while waiting for the greeting"),
+    "silent": Case({"greeting": Act.HANG}, "the server said nothing for 5 s while waiting for the greeting"),
     "closing": Case(
         {"ehlo": Act.CLOSE}, "the server closed the connection while waiting for the answer to EHLO"
     ),
@@ -38,7 +38,7 @@ CASES = {
         {"mail": Act.FLOOD}, "a reply without end came instead of the answer to MAIL", site=False
     ),
     "mute": Case(
-        {"data": Act.HANG}, "the server said nothing for 2 s while waiting for the answer to DATA", site=False
+        {"data": Act.HANG}, "the server said nothing for 5 s while waiting for the answer to DATA", site=False
     ),
     "unlisted": Case({"rcpt": "477 5.9.9 who knows"}, "5.9.9 who knows", site=False),
     "bytewise": Case({"mail": Bytewise(b"451-4.3.0 a\r\n451 4.3.0 later\r\n")}, "4.3.0 a later", site=False),
@@ -79,7 +79,7 @@ def test_reasons(tmp_path: Path, authority: Authority, capsys: pytest.CaptureFix
                 relay={"networks": ["127.0.0.0/8"]},
                 routes=routes,
                 queue={"retry": ["1h"]},
-                outbound={"greeting_timeout": "2s", "data_timeout": "2s"},
+                outbound={"greeting_timeout": "5s", "data_timeout": "5s"},
                 **{"credentials.host": {"user": "me", "password": "not this"}},
             )
         )

@@ -144,7 +144,7 @@ def test_a_disk_that_fills_with_mail_that_cannot_leave(sink: Sink, image: Image,
             "what cannot fit is refused by its size",
         )
         # Disks are looked at once a second: on a fast one much comes in between.
-        accepted = sent_until_refused(server, MEGABYTE // 4, 1200)
+        accepted = sent_until_refused(server, MEGABYTE // 8, 2400)
         assert len(accepted) > 10
         assert answer(server) == "452 4.3.1 short of disk space, try later"
         assert image.free() > mark // 8, "there is no trouble yet"

@@ -69,6 +69,7 @@ def test_two_workers_that_cannot_live_at_once(tmp_path: Path) -> None:
 def test_the_only_worker_comes_back(tmp_path: Path) -> None:
     with RunningServer(tmp_path, workers=1) as server:
         for _ in range(2):
+            wait_until(lambda: server.worker_pid(0), "the log tells of it")  # it may greet before
             pid = server.worker_pid(0)
             assert pid is not None
             end(pid, signal.SIGKILL)

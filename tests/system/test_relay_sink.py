@@ -212,7 +212,7 @@ def test_one_who_is_put_off_is_tried_again_alone(tmp_path: Path) -> None:
 
 
 def test_old_mail_goes_back(tmp_path: Path) -> None:
-    queue = FAST | {"expire": "3s", "delay_notice": "1s"}
+    queue = FAST | {"expire": "8s", "delay_notice": "1s"}
     with relay(tmp_path, free_port(), queue=queue) as server:
         send(server, ["old"], "b@far.test")
         wait_until(lambda: len(bounces(server)) == 2, "the notice and the bounce")
