@@ -141,7 +141,7 @@ def test_death_at_each_step(tmp_path: Path, step: str, times: int) -> None:
 
 @pytest.mark.parametrize("step", ["commit-end", "move-end"])
 def test_death_in_the_midst_of_much(tmp_path: Path, step: str) -> None:
-    told = run_and_die(tmp_path, step, 60 if step == "commit-end" else 12)
+    told = run_and_die(tmp_path, step, 200 if step == "commit-end" else 12)
     assert told["W"]
     assert told["H"]
     check(tmp_path, told)
