@@ -12,6 +12,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
+from fastsmtp.maildrop.dropping import PART
 from fastsmtp.maildrop.form import MOST_HEAD, Drop, DropError, decoded
 from fastsmtp.maildrop.place import FACTS, facts_text
 
@@ -94,9 +95,7 @@ class Directory:
 
     def tell(self, facts: dict[str, str]) -> None:
         """Let whoever drops mail know these."""
-        part = f"{FACTS}-part"
-        with suppress(OSError):
-            os.unlink(part, dir_fd=self._file)
+        part = PART + os.urandom(16).hex()  # no name that somebody else could have taken
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
         file = os.open(part, flags, 0o644, dir_fd=self._file)
         try:
@@ -104,7 +103,11 @@ class Directory:
             os.write(file, facts_text(facts).encode())
         finally:
             os.close(file)
-        os.rename(part, FACTS, src_dir_fd=self._file, dst_dir_fd=self._file)
+        try:
+            self._rename(part, FACTS)
+        except IsADirectoryError:
+            self._rename(FACTS, DAMAGED + os.urandom(16).hex())
+            self._rename(part, FACTS)
 
     def waiting(self, now: float, wanted: Callable[[str, int], bool]) -> list[Waiting]:
         """Mail to be taken, as ``wanted`` (name, user id) says; of each user the oldest first, and none waits for all
@@ -118,6 +121,8 @@ class Directory:
                 status = os.stat(name, dir_fd=self._file, follow_symlinks=False)
             except OSError:
                 continue  # its owner has taken it back
+            if stat.S_ISDIR(status.st_mode):
+                continue
             if entered is None and _WHOLE.fullmatch(name) is None:
                 self._sweep(name, status, now)
             elif wanted(name, status.st_uid):
@@ -178,7 +183,7 @@ class Directory:
         os.rename(old, new, src_dir_fd=self._file, dst_dir_fd=self._file)
 
     def _sweep(self, name: str, status: os.stat_result, now: float) -> None:
-        if not name.startswith(DAMAGED) and status.st_ctime + AGED < now and not stat.S_ISDIR(status.st_mode):
+        if not name.startswith(DAMAGED) and status.st_ctime + AGED < now:
             with suppress(OSError):
                 os.unlink(name, dir_fd=self._file)
 

@@ -158,6 +158,9 @@ class Picker:
         found = await asyncio.to_thread(directory.waiting, self._clock.now(), self._wanted)
         if not found:
             return False
+        # So many can be left by whoever was here before; more are made up, and each takes a while to be found out.
+        held = [one for one in found if one.entered][:AT_ONCE]
+        found = [one for one in found if not one.entered] + held
         turn = asyncio.Semaphore(AT_ONCE)
 
         async def one(waiting: Waiting) -> bool:

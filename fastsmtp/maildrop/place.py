@@ -32,3 +32,9 @@ def read_facts(directory: str) -> dict[str, str]:
     finally:
         os.close(file)
     return {key: value for key, _, value in (line.partition(" ") for line in text.split("\n")) if key}
+
+
+def most_octets(directory: str) -> int:
+    """Octets of a message that the server takes; 0 where it has not told."""
+    text = read_facts(directory).get("message_size", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0

@@ -6,6 +6,7 @@ other servers can deliver, are refused: the server runs nothing for a message.
 """
 
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -67,7 +68,10 @@ class _Reader:
         """The content of ``file``. Raises `SettingsError`."""
         self._read[file] = None
         try:
-            with file.open("rb") as stream:
+            # Not to be held up by a pipe, which somebody may have put in the place of his list.
+            with open(file, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as stream:
+                if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                    raise SettingsError([f"{file}: it is no regular file"])
                 data = stream.read(_LARGEST + 1)
             if len(data) > _LARGEST:
                 raise SettingsError([f"{file}: larger than {_LARGEST >> 20} MiB"])

@@ -8,7 +8,7 @@ from typing import Literal
 from fastsmtp.mail.address import Address
 from fastsmtp.mail.reply import BAD_PARAMETER_VALUE, LOCAL_ERROR, NEED_AUTH, SPOOL_FULL, TOO_BIG, Reply
 from fastsmtp.maildrop.form import MOST_RECIPIENTS, Drop
-from fastsmtp.maildrop.place import maildrop, read_facts
+from fastsmtp.maildrop.place import maildrop, most_octets
 from fastsmtp.sendmail.failure import Failure
 from fastsmtp.sendmail.submit import Dropped, with_ends
 from fastsmtp.smtp.handler import Pending
@@ -22,11 +22,9 @@ _TAKEN = Reply(250, "0.0", "kept for the server, which takes it up when it runs"
 
 def serve(source: int, target: int) -> int:
     """Speak with whoever is at these two files until one says goodbye."""
-    facts = read_facts(maildrop())
-    size = facts.get("message_size", "")
     rules = ServerRules(
         hostname=socket.gethostname() or "localhost",
-        size=int(size) if size.isdigit() else 0,
+        size=most_octets(maildrop()),
         recipients=MOST_RECIPIENTS,
         errors=_ERRORS,
     )

@@ -7,7 +7,7 @@ from fastsmtp.maildrop.dropping import Dropping, TooLarge, room
 from fastsmtp.maildrop.form import MOST_RECIPIENTS, Drop, DropError
 from fastsmtp.maildrop.header import MOST, Field, field_name, fields
 from fastsmtp.maildrop.lists import addresses
-from fastsmtp.maildrop.place import maildrop, read_facts
+from fastsmtp.maildrop.place import maildrop, most_octets
 from fastsmtp.sendmail.failure import Failure, usage
 from fastsmtp.sendmail.options import Options
 from fastsmtp.sendmail.user import full_name, malformed
@@ -63,13 +63,10 @@ class Dropped:
 
     def __init__(self, drop: Drop) -> None:
         self._directory = maildrop()
-        most = read_facts(self._directory).get("message_size", "")
         try:
             if not room(self._directory):
                 raise Failure(os.EX_TEMPFAIL, f"{self._directory}: the disk is full")
-            self._dropping = Dropping(
-                self._directory, drop, int(most) if most.isascii() and most.isdigit() else 0
-            )
+            self._dropping = Dropping(self._directory, drop, most_octets(self._directory))
         except DropError as error:
             raise Failure(os.EX_DATAERR, str(error)) from None
         except OSError as error:

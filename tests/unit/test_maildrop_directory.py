@@ -144,3 +144,21 @@ def test_facts_are_told(place: Path, directory: Directory) -> None:
     assert read_facts(str(place)) == {"message_size": "2"}
     assert directory.waiting(time.time() + 2 * AGED, always) == []
     assert os.listdir(place) == ["server"]
+
+
+def test_a_directory_is_no_mail_and_is_left(place: Path, directory: Directory) -> None:
+    """Whatever it is called: it cannot be removed like a file, and may not be tried for ever."""
+    (place / NAME).mkdir()
+    (place / f"{NAME}.{ID}").mkdir()
+    name = drop(place)
+    assert [one.name for one in directory.waiting(time.time(), always)] == [name]
+
+
+@pytest.mark.parametrize("taken", ["server", "server-part"])
+def test_what_the_server_tells_does_not_depend_on_what_others_made(
+    place: Path, directory: Directory, taken: str
+) -> None:
+    (place / taken).mkdir()
+    (place / taken / "x").touch()
+    directory.tell({"message_size": "5"})
+    assert read_facts(str(place)) == {"message_size": "5"}

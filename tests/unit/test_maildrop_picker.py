@@ -8,7 +8,7 @@ from pathlib import Path
 from fastsmtp.maildrop.directory import Directory, Opened, Unfit
 from fastsmtp.maildrop.dropping import Dropping
 from fastsmtp.maildrop.form import Drop
-from fastsmtp.maildrop.picker import Named, Picker
+from fastsmtp.maildrop.picker import AT_ONCE, Named, Picker
 from tests.fakes.clock import FakeClock
 
 ID = "8DrRyN2Cb00A2"
@@ -194,3 +194,26 @@ def test_a_maildrop_that_is_not_there_is_told_once(tmp_path: Path) -> None:
     assert stage.said == [
         f"maildrop: no mail is taken: {tmp_path}/none: No such file or directory; check maildrop.path"
     ]
+
+
+def test_names_of_mail_in_hand_that_somebody_made_up_hold_up_nobody(tmp_path: Path) -> None:
+    """Whether such a message was stored takes a while to be found out: few are asked for in each round, the last."""
+    stage = Stage(tmp_path)
+    forged = [stage.drop(b"\r\nforged\r\n") for _ in range(3 * AT_ONCE)]
+    for name in forged:
+        (tmp_path / name).rename(tmp_path / f"{name}.{ID}")
+    stage.drop(b"\r\ngood\r\n")
+    asked: list[int] = []
+
+    async def known(queue_id: str) -> bool:
+        asked.append(len(stage.gate.brought))
+        return False
+
+    stage.gate.known = known  # type: ignore[method-assign]
+
+    async def work(picker: Picker) -> None:
+        await until(lambda: len(stage.gate.brought) == len(forged) + 1)
+
+    play(stage, work)
+    assert stage.gate.brought[0] == b"\r\ngood\r\n"
+    assert asked[AT_ONCE] > AT_ONCE  # those of the first round had an end before the next was begun

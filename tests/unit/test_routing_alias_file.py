@@ -1,5 +1,6 @@
 """The file of aliases that Unix machines have."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,17 @@ def test_files_in_each_other_come_to_an_end(tmp_path: Path) -> None:
     (tmp_path / "list").write_text(f":include:{tmp_path}/list\n")
     with pytest.raises(SettingsError, match="files in each other"):
         read(tmp_path, f"a: :include:{tmp_path}/list\n")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "directory", "device"])
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path, kind: str) -> None:
+    """A list may belong to one of the users: a pipe in its place must not stop the server."""
+    place = tmp_path / "list"
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "directory":
+        place.mkdir()
+    else:
+        place.symlink_to("/dev/zero")
+    with pytest.raises(SettingsError, match=rf"{place}: (it is no regular file|cannot be read)"):
+        read(tmp_path, f"staff: :include:{place}\n")
