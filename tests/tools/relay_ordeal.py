@@ -40,13 +40,13 @@ class RelayOrdeal:
 
     def _new_load(self) -> Load:
         self._seed += 1
-        return Load(self.server.address, self._mix, sessions=3, seed=self._seed, timeout=10)
+        return Load(self.server.address, self._mix, sessions=3, seed=self._seed, timeout=30)
 
     def begin(self) -> None:
         """Send, from now on."""
         self.load.start()
 
-    def progress(self, messages: int, seconds: float = 30) -> None:
+    def progress(self, messages: int, seconds: float = 60) -> None:
         """Return when so many more messages have been accepted."""
         goal = len(self.load.accepted) + messages
         until(f"{messages} more are accepted", lambda: len(self.load.accepted) >= goal, seconds)
@@ -71,7 +71,7 @@ class RelayOrdeal:
         until("its connections are gone", lambda: self.exchange.idle, 60)
         self.died()
 
-    def end(self, seconds: float = 80) -> int:
+    def end(self, seconds: float = 150) -> int:
         """Wait until everything has arrived; what is wrong fails the test. How many messages were accepted."""
         self.exchange.grey = 0.0
         self.pause()
