@@ -76,7 +76,9 @@ class Authenticator(Protocol):
     def verify(self, login: str, password: bytes, told: Told) -> Verdict | None:
         """Whether ``password`` is that of ``login``. A login that nobody has takes as long as a wrong password."""
 
-    def scram(self, login: str, told: Callable[[ScramKeys | Unavailable], None]) -> ScramKeys | Unavailable | None:
+    def scram(
+        self, login: str, told: Callable[[ScramKeys | Unavailable], None]
+    ) -> ScramKeys | Unavailable | None:
         """The keys of ``login``; for one that nobody has, made up ones, always the same."""
 
     def vouched(self, login: str, told: Told) -> Verdict | None:
@@ -114,6 +116,9 @@ class Names(Protocol):
         """What ``local@domain`` stands for, in the form of the ``[aliases]`` table; an empty ``local`` is the
         catch-all ``@domain``."""
 
+    def quota(self, mailbox: str) -> int:
+        """How many octets ``mailbox`` may hold, 0: as many as come."""
+
     def senders(self, login: str) -> Sequence[str]:
         """Further addresses that ``login`` may send as; see `Identity.senders`."""
 
@@ -147,6 +152,9 @@ class Directory(Protocol):
 
     def alias(self, local: str, domain: str) -> Sequence[str] | None:
         """See `Names.alias`."""
+
+    def quota(self, mailbox: str) -> int:
+        """See `Names.quota`."""
 
     def may_send(self, identity: Identity, local: str, domain: str) -> bool:
         """Whether ``identity`` may send as ``local@domain``: its own address, with a tag or without, or one that the

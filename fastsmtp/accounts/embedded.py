@@ -149,6 +149,11 @@ class EmbeddedAccounts:
         found = self._get(_ALIASES, f"{local}@{domain}")
         return None if found is None else msgspec.msgpack.decode(found, type=tuple[str, ...])
 
+    def quota(self, mailbox: str) -> int:
+        """See `Names.quota`."""
+        user = self.user(mailbox)
+        return user.quota if user is not None else 0
+
     def senders(self, login: str) -> Sequence[str]:
         """See `Names.senders`."""
         user = self.user(login)

@@ -52,6 +52,10 @@ class NoNames:
         """See `Names.alias`."""
         return None
 
+    def quota(self, mailbox: str) -> int:
+        """See `Names.quota`."""
+        return 0
+
     def senders(self, login: str) -> Sequence[str]:
         """See `Names.senders`."""
         return ()
@@ -118,6 +122,10 @@ class StaticDirectory:
     def alias(self, local: str, domain: str) -> Sequence[str] | None:
         """See `Directory.alias`."""
         return self._names.alias(local, domain)
+
+    def quota(self, mailbox: str) -> int:
+        """See `Directory.quota`."""
+        return self._names.quota(mailbox)
 
     def may_send(self, identity: Identity, local: str, domain: str) -> bool:
         """See `Directory.may_send`."""

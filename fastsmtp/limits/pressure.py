@@ -18,6 +18,7 @@ from fastsmtp.limits import probes
 from fastsmtp.limits.marks import Mark, available_mark, disk_marks, memory_mark, of_disk, queue_mark
 from fastsmtp.limits.probes import Space
 from fastsmtp.limits.settings import PressureSettings
+from fastsmtp.mail.envelope import declared_size
 from fastsmtp.mail.reply import NO_ROOM_FOR_SIZE, Reply
 
 PLACES = 2
@@ -109,9 +110,7 @@ class Pressure:
         into what is free of the spool's disk above its mark (RFC 1870 §6.1)."""
         if self._refused is not None:
             return self._refused
-        if parameters is None or int(parameters.get("SIZE", "0")) <= self._room:
-            return None
-        return NO_ROOM_FOR_SIZE
+        return NO_ROOM_FOR_SIZE if declared_size(parameters) > self._room else None
 
     @property
     def short(self) -> list[str]:

@@ -4,6 +4,8 @@ These are the records the spool keeps, so their fields are a file format: `FORMA
 when they do. Only a last field with a default may be added without: both programs read both forms.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 
 
@@ -41,3 +43,8 @@ class Envelope(msgspec.Struct, array_like=True, gc=False):
     protocol: str
     received_at: float
     params: dict[str, str] | None = None
+
+
+def declared_size(params: Mapping[str, str] | None) -> int:
+    """What MAIL's parameters say of the message's size (RFC 1870 §4), in octets; 0: nothing."""
+    return 0 if params is None else int(params.get("SIZE", "0"))

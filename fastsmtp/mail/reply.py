@@ -139,6 +139,9 @@ NEED_TLS = Reply(530, "7.0", "STARTTLS first")  # RFC 3207 §4
 NEED_AUTH = Reply(530, "7.0", "authentication required")  # RFC 4954 §6
 AUTH_NEEDS_TLS = Reply(538, "7.11", "authentication is taken under TLS only, STARTTLS first")
 NOT_YOUR_ADDRESS = Reply(553, "7.1", "this account may not send as this address")
+# RFC 3463 §3.3
+MAILBOX_FULL = Reply(452, "2.2", "mailbox is full, try later")
+MAILBOX_OVER_QUOTA = Reply(552, "2.2", "mailbox is full")
 RELAY_DENIED = Reply(550, "7.1", "not our domain, and you may not relay")
 # RFC 3463 §3.2 keeps X.1.1 for what is permanent; §3.5: who should know the recipient cannot be asked
 CANNOT_VERIFY = Reply(450, "4.3", "this recipient cannot be verified now, try later")

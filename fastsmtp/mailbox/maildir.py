@@ -26,6 +26,11 @@ def file_name(received_at: float, queue_id: str, recipient: int, host: str, size
     return f"{int(received_at)}.{queue_id}R{recipient}.{host},S={size}".encode("utf-8", "surrogateescape")
 
 
+def size_in(name: bytes) -> int:
+    """The size in a `file_name`."""
+    return int(name.rpartition(b"=")[2])
+
+
 class Maildir:
     """An open mailbox: descriptors of ``tmp`` and ``new``, and what tells whether they still are the ones at its
     ``path``. ``mailbox`` is whose it is; ``tmp_device`` and ``tmp_inode`` tell one ``tmp/`` from another."""
@@ -39,8 +44,8 @@ class Maildir:
         self._new_at = path + b"/new"
         self.tmp = self.new = -1
         try:
-            self.tmp = _open_below(root, b"tmp")
-            self.new = _open_below(root, b"new")
+            self.tmp = open_below(root, b"tmp")
+            self.new = open_below(root, b"new")
             status = os.fstat(self.tmp)
             self.tmp_device, self.tmp_inode = status.st_dev, status.st_ino
             status = os.fstat(self.new)
@@ -83,14 +88,7 @@ def open_maildir(
     made: list[int] = []
     held: list[int] = []
     try:
-        folder = _open_root(root, create, made, held)
-        at = root
-        for name in path.removeprefix(root).split(b"/"):
-            if not name:
-                continue
-            at += b"/" + name
-            folder = _open_or_make(folder, name, at, made if create else None)
-            held.append(folder)
+        folder = _open_way(path, root, held, made if create else None)
         if create:
             for name in _FOLDERS:
                 _make_below(folder, name, made)
@@ -108,14 +106,38 @@ def open_maildir(
     return maildir
 
 
-def _open_root(root: bytes, create: bool, made: list[int], held: list[int]) -> int:
+def open_folder(path: bytes, root: bytes) -> int:
+    """A descriptor of the directory of the Maildir at ``path``, reached as by `open_maildir`. Raises OSError."""
+    held: list[int] = []
+    try:
+        _open_way(path, root, held, None)
+        return held.pop()
+    finally:
+        for file in held:
+            os.close(file)
+
+
+def _open_way(path: bytes, root: bytes, held: list[int], made: list[int] | None) -> int:
+    """Open ``root`` and all the way from there to ``path``, the last of ``held``; with ``made`` make what lacks."""
+    folder = _open_root(root, held, made)
+    at = root
+    for name in path.removeprefix(root).split(b"/"):
+        if not name:
+            continue
+        at += b"/" + name
+        folder = _open_or_make(folder, name, at, made)
+        held.append(folder)
+    return folder
+
+
+def _open_root(root: bytes, held: list[int], made: list[int] | None) -> int:
     try:
         file = os.open(root, _OPEN)
     except FileNotFoundError:
-        if not create:
+        if made is None:
             raise
         above, name = os.path.split(os.path.abspath(root))
-        _make_below(_open_root(above, create, made, held), name, made)
+        _make_below(_open_root(above, held, made), name, made)
         file = os.open(root, _OPEN)
     held.append(file)
     return file
@@ -125,18 +147,19 @@ def _open_or_make(folder: int, name: bytes, at: bytes, made: list[int] | None) -
     """Open ``name`` in ``folder``, which ``at`` leads to; with ``made`` make it when it is missing."""
     try:
         try:
-            return _open_below(folder, name)
+            return open_below(folder, name)
         except FileNotFoundError:
             if made is None:
                 raise
             _make_below(folder, name, made)
-            return _open_below(folder, name)
+            return open_below(folder, name)
     except OSError as error:
         error.filename = at
         raise
 
 
-def _open_below(folder: int, name: bytes) -> int:
+def open_below(folder: int, name: bytes) -> int:
+    """A descriptor of the directory ``name`` in ``folder``, unless it is a link. Raises OSError."""
     try:
         return os.open(name, _OPEN | os.O_NOFOLLOW, dir_fd=folder)
     except OSError as error:

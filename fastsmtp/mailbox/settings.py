@@ -44,6 +44,13 @@ class MailboxSettings(Struct, frozen=True, kw_only=True):
             examples=["alice"],
         ),
     ] = "postmaster"
+    full: Annotated[
+        Literal["defer", "reject"],
+        Meta(
+            description="What a mailbox over its quota answers: `defer` (452 4.2.2, the sender is to try again) or "
+            "`reject` (552 5.2.2)."
+        ),
+    ] = "defer"
     line_ending: Annotated[
         Literal["crlf", "lf"],
         Meta(description="Line ends of the stored files; `crlf` stores what arrived, byte for byte."),

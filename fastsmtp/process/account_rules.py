@@ -99,6 +99,7 @@ class _Planned:
         self.international = names.international
         self.has_domain = names.has_domain
         self.has_user = names.has_user
+        self.quota = names.quota
         self.senders = names.senders
         self.disabled = names.disabled
 

@@ -12,6 +12,7 @@ from fastsmtp.dns.resolver import NetworkResolver
 from fastsmtp.dns.servers import servers
 from fastsmtp.intake.intake import Intake
 from fastsmtp.limits.sites import SiteTable
+from fastsmtp.mailbox.quota import Quotas
 from fastsmtp.process.settings import Settings
 from fastsmtp.queue.notices import Notifier
 from fastsmtp.queue.plan.clock import QueueClock, Reading
@@ -81,6 +82,7 @@ class Outbound:
         sites: SiteTable,
         router: Router,
         intake: Intake,
+        quotas: Quotas,
         loop: asyncio.AbstractEventLoop,
         log: MailLog,
         clock: Clock,
@@ -89,6 +91,7 @@ class Outbound:
         self._row = row
         self._sites = sites
         self._intake = intake
+        self._quotas = quotas
         self._loop = loop
         self._log = log
         self._clock = clock
@@ -147,6 +150,7 @@ class Outbound:
             loop=self._loop,
             rng=self._rng,
             tallies=self._report.snapshot if shard == self._row else list,
+            quotas=self._quotas,
         )
 
     def forget(self, box: RelayBox) -> None:

@@ -24,6 +24,7 @@ from fastsmtp.limits.guard import ConnectionGuard
 from fastsmtp.limits.pressure import Pressure, PressureBoard
 from fastsmtp.limits.sites import SiteTable
 from fastsmtp.mail.envelope import Envelope, Recipient
+from fastsmtp.mailbox.quota import Quotas
 from fastsmtp.maildrop.picker import Picker
 from fastsmtp.process.account_desk import EmbeddedDesk
 from fastsmtp.process.control import Control
@@ -130,6 +131,7 @@ class MailServices:
         self._remote_suspects = remote_suspects
         self._certificates = certificates
         self._clock = clock
+        self._quotas = Quotas(settings.mailboxes, clock, log.event)
         self._shards: dict[int, _Shard] = {}
         self._ledger: LedgerKeeper | None = None
         self._emptied: set[int] = set()
@@ -159,6 +161,7 @@ class MailServices:
             sites=self._sites,
             router=router,
             intake=intake,
+            quotas=self._quotas,
             loop=self._loop,
             log=self._log,
             clock=self._clock,
@@ -185,6 +188,7 @@ class MailServices:
             slot=self._slot,
             expanded=self._expanded,
             verifier=self._outbound.verifier,
+            quotas=self._quotas,
             certificates=self._certificates,
             logins=logins,
         )
@@ -325,6 +329,7 @@ class MailServices:
         for shard in list(self._shards):
             self.release(shard)
         self._accounts.stop()
+        self._quotas.stop()
         if self._ledger is not None:
             self._ledger.stop()
 

@@ -1,5 +1,5 @@
-"""Mail for other hosts whose recipients live here by now: the routes have changed while it waited, or its sender had
-it held for a time (RFC 4865).
+"""Mail for other hosts whose recipients live here by now: the routes have changed while it waited, its sender had it
+held for a time (RFC 4865), or their mailboxes were full when it came.
 
 It enters by the intake once more, as mail for their mailboxes, and only when it is durable there those recipients are
 done. A crash in between brings it twice.
@@ -17,6 +17,8 @@ from fastsmtp.mail.result import DeliveryResult
 from fastsmtp.queue.hand import Hand
 from fastsmtp.queue.judging import Judge
 from fastsmtp.queue.letters import RemoteMail, refused
+from fastsmtp.routing.room import Quotas, refusal
+from fastsmtp.routing.route import LocalRoute
 from fastsmtp.transport.smtp.connection import FileContent
 
 _PIECE = 65_536
@@ -40,16 +42,26 @@ class Door(Protocol):
 
 
 class Home:
-    """Called on the loop's thread."""
+    """Called on the loop's thread. Without ``quotas`` no mailbox is ever full."""
 
-    def __init__(self, hand: Hand, door: Door, judge: Judge) -> None:
+    def __init__(self, hand: Hand, door: Door, judge: Judge, quotas: Quotas | None = None) -> None:
         self._hand = hand
         self._door = door
         self._judge = judge
+        self._quotas = quotas
         self._coming: set[_Coming] = set()
 
-    def bring(self, mail: RemoteMail, mailboxes: Mapping[int, str]) -> None:
+    def bring(self, mail: RemoteMail, places: Mapping[int, LocalRoute]) -> None:
         """Into these mailboxes, by recipient. Where that cannot be for now, they wait as after an attempt."""
+        params = mail.envelope.params
+        full = {number: why for number, one in places.items() if (why := refusal(self._quotas, one, params))}
+        if full:
+            self._judge.judge(mail, [refused(number, reply) for number, reply in full.items()])
+        mailboxes = {number: one.mailbox for number, one in places.items() if number not in full}
+        if mailboxes:
+            self._bring(mail, mailboxes)
+
+    def _bring(self, mail: RemoteMail, mailboxes: Mapping[int, str]) -> None:
         mail.busy.update(mailboxes)
 
         def done(result: Reply | str) -> None:
@@ -138,9 +150,9 @@ class _Coming:
             return
         self._close()
         self._incoming = None
-        refusal = incoming.finish(lambda one, reply: self._over(reply or one.envelope.id))
-        if refusal is not None:
-            self._over(refusal)
+        failure = incoming.finish(lambda one, reply: self._over(reply or one.envelope.id))
+        if failure is not None:
+            self._over(failure)
 
     def _next(self) -> bytes:
         content = self._content

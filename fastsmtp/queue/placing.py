@@ -72,7 +72,7 @@ class Placer:
         envelope = mail.envelope
         known = envelope.recipients
         encrypted = requiretls(envelope)
-        here: dict[int, str] = {}
+        here: dict[int, LocalRoute] = {}
         groups: dict[tuple[Way, bool], list[int]] = {}
         for number in numbers:
             recipient = known[number]
@@ -80,7 +80,7 @@ class Placer:
             if isinstance(way, tuple):
                 groups.setdefault((way, member_of_list(recipient)), []).append(number)
             elif isinstance(way, LocalRoute):
-                here[number] = way.mailbox
+                here[number] = way
             else:
                 self._judge.judge(mail, [refused(number, way)])
         if here:

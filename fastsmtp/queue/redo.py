@@ -13,6 +13,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 
 from fastsmtp.clock import Clock
+from fastsmtp.mailbox import maildirsize
 from fastsmtp.mailbox.layout import Layout
 from fastsmtp.mailbox.maildir import Maildir, file_name, open_maildir
 from fastsmtp.spool.outbox import Outbox, Survivors, Unit, pending_of
@@ -200,6 +201,7 @@ class _Moves:
             try:
                 maildir = self._maildir(path)
                 if maildir is not None:
+                    maildirsize.forget(maildir.tmp)  # nobody knows what of this was counted
                     os.fsync(maildir.tmp)
                     os.fsync(maildir.new)
             except OSError as error:

@@ -35,6 +35,7 @@ from fastsmtp.queue.sites import Sites
 from fastsmtp.queue.steps import Steps
 from fastsmtp.queue.suspects import AFTER, Suspects
 from fastsmtp.queue.ways import Ways
+from fastsmtp.routing.room import Quotas
 from fastsmtp.telemetry.maillog import MailLog
 from fastsmtp.transport.smtp.tls_report import Tally
 
@@ -71,6 +72,7 @@ class RemoteRunner:
         loop: Loop,
         rng: Random,
         tallies: Callable[[], list[Tally]] = list,
+        quotas: Quotas | None = None,
     ) -> None:
         self._tallies = tallies
         self._box = box
@@ -90,7 +92,7 @@ class RemoteRunner:
             box, teller, soon=loop.call_soon, event=log.event, settled=self._settled, aside=suspects.aside
         )
         judge = Judge(self._hand, log, clock, settings.schedule, rng, self._now)
-        self._home = Home(self._hand, door, judge)
+        self._home = Home(self._hand, door, judge, quotas)
         self._placer = Placer(
             self._hand,
             self._sites,

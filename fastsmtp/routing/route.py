@@ -31,9 +31,11 @@ class Hop(Struct, frozen=True, gc=False):
 
 
 class LocalRoute(Struct, frozen=True, gc=False):
-    """Into a mailbox of this machine; ``mailbox`` is the canonical ``user@domain``."""
+    """Into a mailbox of this machine; ``mailbox`` is the canonical ``user@domain``, ``quota`` the octets it may hold,
+    0: as many as come."""
 
     mailbox: str
+    quota: int = 0
 
 
 class RemoteRoute(Struct, frozen=True):
@@ -47,11 +49,13 @@ class RemoteRoute(Struct, frozen=True):
 
 class Target(Struct, frozen=True, gc=False):
     """One of the recipients an alias stands for: ``address`` as RCPT would name it, ``mailbox`` empty when it
-    lives elsewhere, ``owner`` the address that owns the list it is on (its new reverse-path), if any."""
+    lives elsewhere, ``owner`` the address that owns the list it is on (its new reverse-path), if any; ``quota`` is
+    the mailbox's, see `LocalRoute`."""
 
     address: str
     mailbox: str
     owner: str | None = None
+    quota: int = 0
 
 
 class Expansion(Struct, frozen=True):

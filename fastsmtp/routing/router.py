@@ -193,7 +193,9 @@ class Router:
         found = self._tables.resolve(user, domain, trace)
         if isinstance(found, Expansion | Reply):
             return found
-        return Expansion((Target(sender, found.mailbox if isinstance(found, LocalRoute) else ""),))
+        if isinstance(found, LocalRoute):
+            return Expansion((Target(sender, found.mailbox, quota=found.quota),))
+        return Expansion((Target(sender, ""),))
 
     def own(self, local: str, domain: str) -> Accepted | Reply:
         """`route` for a message that this server has made itself: it may go anywhere."""

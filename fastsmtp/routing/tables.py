@@ -7,7 +7,7 @@ served here, whether it exists; the route of its domain; the alias that catches 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
-from fastsmtp.accounts.base import Directory
+from fastsmtp.accounts.base import Account, Directory
 from fastsmtp.accounts.names import canonical_domain, canonical_local
 from fastsmtp.accounts.static import POSTMASTER, SUB_ADDRESS
 from fastsmtp.config.bind import key_text
@@ -128,19 +128,18 @@ class RoutingTables:
                     f"{spell(*key)}: in a mailbox, as no route says otherwise",
                     "mailboxes.domains",
                 )
-                return LocalRoute(account.mailbox)
+                return self._local(account)
             _tell(trace, "route", f"{spell(*key)}: to the hosts of its domain, as no route says otherwise")
             return RemoteRoute(hops_for(_OWN_HOSTS, home), _IMPLIED, verify)
         _tell(trace, "route", f'{spell(*key)}: match = "{rule.text}"', rule.place)
         if rule.destination == LOCAL:
-            return (
-                self._nobody(key, "mailboxes.users", trace)
-                if account is None
-                else LocalRoute(account.mailbox)
-            )
+            return self._nobody(key, "mailboxes.users", trace) if account is None else self._local(account)
         if isinstance(rule.destination, Reply):
             return rule.destination
         return RemoteRoute(hops_for(rule.destination, home), rule.text, verify)
+
+    def _local(self, account: Account) -> LocalRoute:
+        return LocalRoute(account.mailbox, self.directory.quota(account.mailbox))
 
     def _named(self, key: Key, ours: bool, relayed: bool) -> Rule | None:
         for name in _names(key, ours):
@@ -241,13 +240,13 @@ class RoutingTables:
         return None
 
     def _add(self, work: _Work, local: str, domain: str, place: LocalRoute | RemoteRoute) -> Reply | None:
-        mailbox = place.mailbox if isinstance(place, LocalRoute) else ""
+        mailbox, quota = (place.mailbox, place.quota) if isinstance(place, LocalRoute) else ("", 0)
         # Elsewhere bob and Bob may be two (RFC 5321 §2.4).
         one = split(mailbox) if mailbox else (local, domain)
         if one not in work.found:
             if len(work.found) >= self.expansion:
                 return ALIAS_TOO_LARGE
-            work.found[one] = Target(spell(local, domain), mailbox, work.owner), place
+            work.found[one] = Target(spell(local, domain), mailbox, work.owner, quota), place
         return None
 
     # --- what is wrong with it ----------------------------------------------------------------

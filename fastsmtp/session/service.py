@@ -10,6 +10,7 @@ from fastsmtp.limits.counter import Counter
 from fastsmtp.limits.guard import WorkerGuard
 from fastsmtp.limits.pressure import Pressure
 from fastsmtp.mail.reply import SHUTTING_DOWN, Reply
+from fastsmtp.routing.room import Quotas
 from fastsmtp.routing.router import Router
 from fastsmtp.session.auth import Logins
 from fastsmtp.session.connection import Connection
@@ -51,6 +52,7 @@ class SessionService:
         slot: int = 0,
         expanded: Expanded | None = None,
         verifier: Verifier | None = None,
+        quotas: Quotas | None = None,
         certificates: CertificateStore | None = None,
         logins: Logins | None = None,
     ) -> None:
@@ -63,6 +65,7 @@ class SessionService:
             log=log,
             expanded=expanded,
             verifier=verifier,
+            quotas=quotas,
         )
         self.listeners = [
             Listener(listener, settings, clock=clock, certificates=certificates, logins=logins)

@@ -24,6 +24,7 @@ from fastsmtp.mail.reply import (
     Reply,
     queued_as,
 )
+from fastsmtp.routing.room import Quotas, refusal
 from fastsmtp.routing.route import Expansion, LocalRoute, RemoteRoute
 from fastsmtp.routing.router import Router, copy_key
 from fastsmtp.session.auth import Login, Step
@@ -50,9 +51,10 @@ class Verifier(Protocol):
 
 
 class Context:
-    """What all sessions of a worker share. Without a ``verifier`` no recipient can be verified."""
+    """What all sessions of a worker share. Without a ``verifier`` no recipient can be verified, without ``quotas`` no
+    mailbox is ever full."""
 
-    __slots__ = ("expanded", "guard", "intake", "limits", "log", "pressure", "router", "verifier")
+    __slots__ = ("expanded", "guard", "intake", "limits", "log", "pressure", "quotas", "router", "verifier")
 
     def __init__(
         self,
@@ -65,6 +67,7 @@ class Context:
         log: MailLog,
         expanded: Expanded | None = None,
         verifier: Verifier | None = None,
+        quotas: Quotas | None = None,
     ) -> None:
         self.expanded = expanded
         self.intake = intake
@@ -72,6 +75,7 @@ class Context:
         self.guard = guard
         self.limits = limits
         self.pressure = pressure
+        self.quotas = quotas
         self.log = log
         self.verifier = verifier
 
@@ -326,6 +330,9 @@ class Session:
         if not isinstance(route, Reply):
             route = self._context.limits.recipient(self._ip, self._account, self._sender) or route
         if isinstance(route, LocalRoute):
+            full = refusal(self._context.quotas, route, self._parameters) if route.quota else None
+            if full is not None:
+                return self._refused(full, recipient)
             return self._add_one(Recipient(recipient.text, route.mailbox, parameters))
         if isinstance(route, RemoteRoute):
             if not route.verify:
@@ -379,9 +386,22 @@ class Session:
     def _expand(
         self, route: Expansion, recipient: Address, parameters: dict[str, str] | None
     ) -> Reply | None:
-        """All that an alias stands for. Of several the sender does not hear one by one (RFC 3461 §5.2.7.3 c)."""
-        handed_on = parameters if len(route.targets) == 1 else without_success(parameters)
-        named = self._context.router.recipients(route, recipient.text, self._sender, handed_on)
+        """All that an alias stands for. Of several the sender does not hear one by one (RFC 3461 §5.2.7.3 c): those
+        whose mailboxes are full wait in the queue, which tells of them when they stay so."""
+        router, quotas = self._context.router, self._context.quotas
+        full = {
+            one.mailbox: reply
+            for one in route.targets
+            if one.quota and (reply := refusal(quotas, one, self._parameters))
+        }
+        alone = len(route.targets) == 1
+        if alone and full:
+            [reply] = full.values()
+            return self._refused(reply, recipient)
+        handed_on = parameters if alone else without_success(parameters)
+        named = router.recipients(route, recipient.text, self._sender, handed_on)
+        if full:
+            named = [router.queued(one) if one.mailbox in full else one for one in named]
         answer = self._add(named)
         if answer is None and parameters is not None and Notify.SUCCESS in notify(parameters):
             listed = any(target.owner is not None for target in route.targets)

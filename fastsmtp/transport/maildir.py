@@ -17,8 +17,9 @@ from typing import Any, Final
 from fastsmtp._core import fsio
 from fastsmtp.clock import Clock
 from fastsmtp.mail.envelope import Envelope
+from fastsmtp.mailbox import maildirsize
 from fastsmtp.mailbox.layout import Layout
-from fastsmtp.mailbox.maildir import Maildir, file_name, host_part, open_maildir
+from fastsmtp.mailbox.maildir import Maildir, file_name, host_part, open_maildir, size_in
 from fastsmtp.mailbox.settings import MailboxSettings
 from fastsmtp.telemetry.maillog import MailLog
 from fastsmtp.transport.base import Letter
@@ -320,6 +321,19 @@ class Batch:
                     self._transport.forget(job[_MAILDIR].mailbox)
                 else:
                     self._transport.failed(job[_MAILDIR].mailbox, os.strerror(error))
+        self._add_up()
+
+    def _add_up(self) -> None:
+        """Tell what was moved to mailboxes that keep count of what is in them."""
+        counting = {maildir for maildir in self.maildirs() if maildirsize.kept(maildir.tmp)}
+        if not counting:
+            return
+        added: dict[Maildir, list[int]] = {}
+        for job in self.written:
+            if job[_MAILDIR] in counting:
+                added.setdefault(job[_MAILDIR], []).append(size_in(job[_NAME]))
+        for maildir, sizes in added.items():
+            maildirsize.add(maildir.tmp, sum(sizes), len(sizes))
 
     def _miss(self, job: Job) -> None:
         self.missing.setdefault(job[_UNIT], []).append((job[_LETTER], job[_RECIPIENT]))

@@ -113,7 +113,7 @@ class FakeAuthenticator:
 
 class FakeNames:
     """The `Names` of a backend with these ``users`` (the domains are theirs); count ``version`` up after a change.
-    ``off``: who is disabled."""
+    ``off``: who is disabled; ``quotas`` in octets."""
 
     def __init__(
         self,
@@ -125,6 +125,7 @@ class FakeNames:
         self.users = set(users)
         self.aliases = dict(aliases or {})
         self.off: set[str] = set()
+        self.quotas: dict[str, int] = {}
         self._senders = dict(senders or {})
 
     @property
@@ -148,6 +149,10 @@ class FakeNames:
     def alias(self, local: str, domain: str) -> Sequence[str] | None:
         """See `Names.alias`."""
         return self.aliases.get(f"{local}@{domain}")
+
+    def quota(self, mailbox: str) -> int:
+        """See `Names.quota`."""
+        return self.quotas.get(mailbox, 0)
 
     def senders(self, login: str) -> Sequence[str]:
         """See `Names.senders`."""

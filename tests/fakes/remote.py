@@ -27,6 +27,7 @@ from fastsmtp.transport.smtp.mx import Unroutable
 from fastsmtp.transport.smtp.place import Place
 from fastsmtp.transport.smtp.verdict import OK, SiteOutcome
 from tests.fakes.clock import FakeClock
+from tests.fakes.quotas import FakeQuotas
 from tests.fakes.relay_box import FakeRelayBox
 from tests.fakes.routing import router
 from tests.fakes.spool import MemorySpool
@@ -232,6 +233,7 @@ class RemoteWorld:
         self.home = MemorySpool(self.loop.call_soon)
         self.door = Intake(self.home, hostname="mx.example.org", clock=self.clock)
         self._numbers = count()
+        self.quotas = FakeQuotas()
         self.runner = self.make()
 
     def make(self, *, crashed: bool = False) -> RemoteRunner:
@@ -257,6 +259,7 @@ class RemoteWorld:
             door=self.door,
             loop=self.loop,
             rng=Random(1),
+            quotas=self.quotas,
         )
         return self.runner
 

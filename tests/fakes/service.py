@@ -26,9 +26,10 @@ from fastsmtp.session.session import Verifier
 from fastsmtp.session.settings import SessionSettings
 from fastsmtp.telemetry.maillog import MailLog
 from fastsmtp.tls.store import CertificateStore
-from tests.fakes.accounts import FakeAuthenticator
+from tests.fakes.accounts import FakeAuthenticator, FakeNames
 from tests.fakes.clock import FakeClock
 from tests.fakes.machine import FakeMachine
+from tests.fakes.quotas import FakeQuotas
 from tests.fakes.spool import MemorySpool
 from tests.fakes.transport import FakeTransport
 
@@ -62,8 +63,10 @@ class World:
         mailboxes = SimpleNamespace(
             domains=("local.test",), users=users, unknown_users="reject", postmaster="alice"
         )
+        self.names = FakeNames()
+        self.quotas = FakeQuotas()
         self.tables = build_tables(
-            StaticDirectory(mailboxes),
+            StaticDirectory(mailboxes, self.names),
             domains=mailboxes.domains,
             relay=RelaySettings(
                 networks=("198.51.100.0/24",),
@@ -104,6 +107,7 @@ class World:
             log=self.log,
             clock=self.clock,
             verifier=verifier,
+            quotas=self.quotas,
             certificates=certificates,
             logins=Logins(
                 AuthSettings(clear_on_loopback=clear_on_loopback),

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from fastsmtp.mail.envelope import Recipient
+from fastsmtp.mail.reply import MAILBOX_FULL, MAILBOX_OVER_QUOTA
 from fastsmtp.spool.base import SpoolFailed
 from fastsmtp.spool.relay import Finish
+from tests.fakes.accounts import FakeNames
 from tests.fakes.remote import REFUSED, RemoteWorld
 from tests.fakes.routing import route, router, tables
 
@@ -122,3 +124,43 @@ def test_a_stop_in_between_leaves_it_where_it_was(world: RemoteWorld) -> None:
     world.loop.run(10)
     assert queue_id in world.box.mails
     assert len(world.box.settled) == settled
+
+
+def full_at_home(world: RemoteWorld) -> None:
+    """alice and bob of corp.test live here from now on; alice's mailbox, which has a quota, is full."""
+    names = FakeNames()
+    names.quotas = {"alice@corp.test": 1000}
+    world.router.replace(tables(domains=MOVED, users=("alice", "bob"), relay=(), names=names))
+    world.quotas.full["alice@corp.test"] = MAILBOX_FULL
+
+
+def test_a_full_mailbox_waits_as_after_an_attempt(world: RemoteWorld) -> None:
+    full_at_home(world)
+    queue_id = world.send("alice@corp.test", "bob@corp.test", SIZE="123")
+    world.run(10)
+    assert world.quotas.asked == [("alice@corp.test", 1000, 123)]
+    [(envelope, _)] = world.home.stored
+    assert [one.mailbox for one in envelope.recipients] == ["bob@corp.test"]
+    assert 'reply="452 mailbox is full, try later"' in world.logged()
+    world.quotas.full.clear()
+    world.run(3600)
+    assert [one.mailbox for one in world.home.stored[-1][0].recipients] == ["alice@corp.test"]
+    assert len(world.home.stored) == 2
+    assert queue_id not in world.box.mails
+
+
+def test_one_that_stays_full_has_its_sender_told(world: RemoteWorld) -> None:
+    full_at_home(world)
+    queue_id = world.send("alice@corp.test")
+    world.run(6 * 86_400)
+    assert world.teller.notices("failed") == [(queue_id, "alice@corp.test")]
+    assert not world.home.stored
+    assert not world.box.mails
+
+
+def test_one_that_refuses_has_its_sender_told_at_once(world: RemoteWorld) -> None:
+    full_at_home(world)
+    world.quotas.full["alice@corp.test"] = MAILBOX_OVER_QUOTA
+    queue_id = world.send("alice@corp.test")
+    world.run(10)
+    assert world.teller.notices("failed") == [(queue_id, "alice@corp.test")]

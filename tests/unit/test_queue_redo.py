@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from fastsmtp.mailbox import maildirsize
 from fastsmtp.mailbox.settings import MailboxSettings
 from fastsmtp.queue.redo import Redo
 from fastsmtp.spool.base import SpoolFailed
@@ -107,6 +108,28 @@ def test_death_with_other_forms_of_files(tmp_path: Path, mailboxes: MailboxSetti
     told = run_and_die(tmp_path, "intended", 3, mailboxes)
     told |= run_and_die(tmp_path, "renamed", 3, mailboxes)
     check(tmp_path, told, mailboxes)
+
+
+@pytest.mark.parametrize(
+    ("step", "times"), [("written", 1), ("synced", 1), ("intended", 3), ("renamed", 3), ("durable", 3)]
+)
+def test_what_mailboxes_count_is_right_after_a_death(tmp_path: Path, step: str, times: int) -> None:
+    """It says what is there, or it is gone and whoever wants to know counts."""
+    boxes = [tmp_path / "mail" / domain / user for user, domain in (name.split("@") for name in PEOPLE)]
+    for box in boxes:
+        box.mkdir(parents=True)
+        (box / "maildirsize").write_text("1S\n0 0\n")
+    check(tmp_path, run_and_die(tmp_path, step, times))
+    kept = 0
+    for box in boxes:
+        sizes = [file.stat().st_size for file in (box / "new").iterdir()]
+        folder = os.open(box, os.O_RDONLY)
+        usage = maildirsize.read(folder)
+        os.close(folder)
+        if usage is not None:
+            kept += 1
+            assert (usage.size, usage.messages) == (sum(sizes), len(sizes))
+    assert kept or times > 1, "of what was never moved nothing is in doubt"
 
 
 def test_a_reader_may_take_mail_before_the_next_start(tmp_path: Path) -> None:

@@ -187,3 +187,31 @@ def test_a_lack_of_files_is_not_the_mailbox_s_fault(bench: Bench, monkeypatch: p
 
 def test_the_kernel_says_its_number() -> None:
     assert kernel_release() >= (2, 6)
+
+
+def counted(bench: Bench, user: str) -> str:
+    """What the mailbox's ``maildirsize`` says."""
+    return (bench.base / "m" / user / "maildirsize").read_text()
+
+
+def test_mailboxes_that_keep_count_are_told_what_came(bench: Bench) -> None:
+    for user in ("a", "c"):
+        (bench.base / "m" / user).mkdir(parents=True)
+        (bench.base / "m" / user / "maildirsize").write_text("500S\n0 0\n")
+    batch = bench.batch(bench.letter("a@x", "b@x", "a@x", "c@x", pending=[0, 1, 2]))
+    assert counted(bench, "a") == "500S\n0 0\n"
+    batch.rename()
+    assert counted(bench, "a") == f"500S\n0 0\n{2 * len(VALUE[4:])} 2\n"
+    assert counted(bench, "c") == "500S\n0 0\n"
+    assert not (bench.base / "m/b/maildirsize").exists()
+
+
+def test_what_was_not_moved_is_not_counted(bench: Bench) -> None:
+    (bench.base / "m" / "a").mkdir(parents=True)
+    (bench.base / "m" / "a" / "maildirsize").write_text("500S\n0 0\n")
+    batch = bench.batch(bench.letter("a@x", "b@x"))
+    for file in (bench.base / "m/a/tmp").iterdir():
+        file.unlink()
+    batch.rename()
+    assert len(bench.files("b")) == 1
+    assert counted(bench, "a") == "500S\n0 0\n"
