@@ -62,7 +62,7 @@ def problems(settings: Settings) -> list[str]:
     found = []
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if settings.http.address is not None and missing:
-        found.append(f"http: HTTP needs {', '.join(missing)}; install fastsmtp-mta[web]")
+        found.append(f"http: HTTP needs {', '.join(missing)}: pip install 'fastsmtp-mta[web]'")
     if settings.webhooks and not settings.ledger.enabled:
         found.append("webhooks: they read the ledger; set ledger.enabled = true")
     for read in (tokens, secrets):

@@ -19,7 +19,7 @@ from fastsmtp.control.accounts import (
     UserChange,
     UserRow,
 )
-from fastsmtp.web.hub import Hub
+from fastsmtp.web.hub import HubApi
 from fastsmtp.web.operation import Asked, Operation
 
 _GROUP = "accounts"
@@ -85,11 +85,8 @@ class Removed(Struct, frozen=True, kw_only=True):
     aliases: list[str]
 
 
-class AccountApi:
-    """Answers by a worker of ``hub``."""
-
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
+class AccountApi(HubApi):
+    """Answers by any worker."""
 
     def operations(self) -> list[Operation]:
         """What can be asked."""

@@ -109,6 +109,13 @@ class Hub:
             raise later(f"{error.filename}: {error.strerror}") from None
 
 
+class HubApi:
+    """A part of the API that is answered by the workers of ``hub``."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+
 def problem_of(error: ControlError | NotPossible) -> Problem:
     """What a worker said, for the client; where its socket lies is no matter of his."""
     if isinstance(error, NotPossible):

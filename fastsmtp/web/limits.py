@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from fastsmtp.limits.standing import Standing
-from fastsmtp.web.hub import Hub
+from fastsmtp.web.hub import HubApi
 from fastsmtp.web.operation import Asked, Operation
 from fastsmtp.web.problem import Problem
 
@@ -16,11 +16,8 @@ class Standings(Struct, frozen=True, kw_only=True):
     rules: list[Standing]
 
 
-class LimitApi:
-    """Answers by a worker of ``hub``, as all share the counters."""
-
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
+class LimitApi(HubApi):
+    """Answers by any worker, as all share the counters."""
 
     def operations(self) -> list[Operation]:
         """What can be asked."""

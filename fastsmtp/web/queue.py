@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from msgspec import Meta, Struct
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from fastsmtp.control import together
 from fastsmtp.control.queue import (
@@ -17,7 +17,7 @@ from fastsmtp.control.queue import (
     Text,
 )
 from fastsmtp.control.together import Tally
-from fastsmtp.web.hub import Hub
+from fastsmtp.web.hub import HubApi
 from fastsmtp.web.operation import Asked, Operation
 from fastsmtp.web.problem import Problem
 
@@ -107,11 +107,8 @@ class SiteList(Struct, frozen=True, kw_only=True):
     complete: bool
 
 
-class QueueApi:
-    """Answers by the workers of ``hub``."""
-
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
+class QueueApi(HubApi):
+    """Answers by all workers."""
 
     def operations(self) -> list[Operation]:
         """What can be asked."""
@@ -193,9 +190,8 @@ class QueueApi:
             rest = "" if complete else "; a part of the queue could not be asked"
             raise Problem(404, f"no message of this id waits; /v1/trace tells what became of it{rest}")
         shard, shown = found
-        values = {name: getattr(shown, name) for name in shown.__struct_fields__}
-        values["head"] = shown.head.decode("utf-8", "replace")
-        return MessageShown(**values, shard=shard)
+        head = shown.head.decode("utf-8", "replace")
+        return MessageShown(**(asdict(shown) | {"head": head}), shard=shard)
 
     async def _change(self, asked: Asked) -> ActionDone:
         body: QueueAction = asked.body
@@ -220,15 +216,13 @@ class QueueApi:
 
     async def _sites(self, asked: Asked) -> SiteList:
         async with self._hub.queue() as (desks, complete):
-            rows = [
-                ShownSite(**{name: getattr(row, name) for name in row.__struct_fields__}, shard=shard)
-                async for shard, row in together.sites(desks)
-            ]
+            rows = [ShownSite(**asdict(row), shard=shard) async for shard, row in together.sites(desks)]
         return SiteList(sites=rows, complete=complete)
 
 
 def _filter(query: QueueQuery) -> QueueFilter:
-    given = {name: getattr(query, name) for name in query.__struct_fields__ if name != "limit"}
+    given = asdict(query)
+    del given["limit"]
     return replace(QueueFilter(), **given)
 
 

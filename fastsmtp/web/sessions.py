@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from fastsmtp.session.talks import SessionRow, SessionShown
-from fastsmtp.web.hub import Hub
+from fastsmtp.web.hub import HubApi
 from fastsmtp.web.operation import Asked, Operation
 from fastsmtp.web.problem import Problem
 
@@ -33,11 +33,8 @@ class SessionTold(Struct, frozen=True, kw_only=True):
     lines: list[SaidLine]
 
 
-class SessionApi:
-    """Asks all workers of ``hub``: each knows its own."""
-
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
+class SessionApi(HubApi):
+    """Asks all workers: each knows its own."""
 
     def operations(self) -> list[Operation]:
         """What can be asked."""

@@ -30,7 +30,7 @@ def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(
         web, "find_spec", lambda name: None if name == "uvicorn" else importlib.util.find_spec(name)
     )
-    assert web.problems(good) == ["http: HTTP needs uvicorn; install fastsmtp-mta[web]"]
+    assert web.problems(good) == ["http: HTTP needs uvicorn: pip install 'fastsmtp-mta[web]'"]
     assert web.problems(web_settings(tmp_path, http=HttpSettings())) == []
 
 
