@@ -190,7 +190,13 @@ class Directory:
 
 def waiting_names(path: str) -> list[str]:
     """The names of the mail that waits in the maildrop ``path``. Raises OSError."""
-    return [name for name in os.listdir(path) if _WHOLE.fullmatch(name) or _ENTERED.fullmatch(name)]
+    with os.scandir(path) as entries:
+        return [
+            one.name
+            for one in entries
+            if (_WHOLE.fullmatch(one.name) or _ENTERED.fullmatch(one.name))
+            and not one.is_dir(follow_symlinks=False)
+        ]
 
 
 def _head(file: int) -> tuple[Drop, int]:

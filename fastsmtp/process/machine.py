@@ -109,6 +109,16 @@ def listener_problems(settings: Settings) -> tuple[list[str], list[str]]:
     return problems, notes
 
 
+def maildrop_notes(settings: Settings) -> list[str]:
+    """What the maildrop needs for each message to come in once."""
+    if settings.maildrop.path is None or settings.ledger.enabled:
+        return []
+    return [
+        "maildrop.path: with ledger.enabled = false a message that is being taken when the server is killed "
+        "comes in twice"
+    ]
+
+
 def pressure_notes(settings: Settings) -> list[str]:
     """The marks of ``[pressure]`` that are crossed before the server has begun."""
     notes = []

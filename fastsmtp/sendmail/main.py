@@ -53,7 +53,10 @@ def newaliases() -> "NoReturn":
 def run(program: str, arguments: list[str]) -> int:
     """Do what ``arguments`` ask for; the exit code."""
     try:
-        return _run(parse(arguments))
+        code = _run(parse(arguments))
+        if sys.stdout is not None:
+            sys.stdout.flush()  # what cannot be written is to be known before the end
+        return code
     except Failure as failure:
         for line in str(failure).splitlines():
             _say(f"{program}: {line}")
@@ -61,8 +64,12 @@ def run(program: str, arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # lest the interpreter flushes into it again
+        _close_output()
         return os.EX_OK
+    except OSError as error:
+        _close_output()
+        _say(f"{program}: {error.filename or 'standard output'}: {error.strerror}")
+        return os.EX_IOERR
     except Exception as error:
         if os.environ.get("FASTSMTP_TRACE") == "1":
             raise
@@ -72,6 +79,10 @@ def run(program: str, arguments: list[str]) -> int:
 
 
 def _run(options: Options) -> int:
+    if options.mode in ("submit", "smtp") and sys.stdin is None:
+        raise Failure(os.EX_NOINPUT, "standard input is closed; the message is read from it")
+    if options.mode == "smtp" and sys.stdout is None:
+        raise Failure(os.EX_IOERR, "standard output is closed; the replies are written to it")
     if options.mode == "submit":
         from fastsmtp.sendmail.submit import submit
 
@@ -99,6 +110,11 @@ def _run(options: Options) -> int:
     else:
         print(HELP, end="")
     return os.EX_OK
+
+
+def _close_output() -> None:
+    """Lest the interpreter flushes into it again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _say(line: str) -> None:

@@ -7,6 +7,8 @@ _VALUES = "ABCDFLMNORVXbdefhopr"
 _FLAGS = "GIUcimntvxq"
 """Options that have none; of ``-q`` it is behind the letter, if there is one."""
 
+MOST_ENVID = 100
+"""Octets of an envelope id (RFC 3461 §4.4)."""
 MODES = {"m": "submit", "a": "submit", "s": "smtp", "p": "queue", "i": "aliases"}
 
 
@@ -79,6 +81,8 @@ def _valued(options: Options, letter: str, value: str) -> None:
     elif letter == "R":
         options.ret = _ret(value)
     elif letter == "V":
+        if len(value.encode("utf-8", "surrogateescape")) > MOST_ENVID:
+            raise usage(f"-V: an envelope id has {MOST_ENVID} octets at most")
         options.envid = value
     elif letter == "b":
         options.mode = _mode(value)

@@ -200,15 +200,21 @@ class Message:
 
     def _until_dot(self) -> "Iterator[bytes]":
         fresh = True  # at the beginning of a line
+        held, size = [], 0  # lines of which one piece is made
         line = self._begun
         while line or (line := self._stream.readline(_PIECE)):
             if fresh and line.rstrip(b"\r\n") == b".":
-                return
+                break
             if line.endswith(b"\r") and len(line) == _PIECE:
                 line += self._stream.readline(1)
             fresh = line.endswith(b"\n")
-            yield with_ends(line)
+            held.append(line)
+            size += len(line)
+            if size >= _PIECE:
+                yield with_ends(b"".join(held))
+                held, size = [], 0
             line = b""
+        yield with_ends(b"".join(held))
 
 
 def with_ends(data: bytes) -> bytes:

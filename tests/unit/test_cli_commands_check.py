@@ -104,6 +104,12 @@ def test_bad_for_this_network(tmp_path: Path, capsys: Capture) -> None:
     ("old", "new", "note"),
     [
         ('users = ["alice", "bob"]', "", "mailboxes.users is empty: all mail but postmaster's is refused"),
+        (
+            'path = "mail/{domain}/{user}"\n',
+            'path = "mail/{domain}/{user}"\n[maildrop]\npath = "drop"\n[ledger]\nenabled = false\n',
+            "maildrop.path: with ledger.enabled = false a message that is being taken when the server is killed "
+            "comes in twice",
+        ),
         ('domains = ["example.org", "example.net"]', "", "mailboxes.domains is empty: all mail is refused"),
     ],
 )

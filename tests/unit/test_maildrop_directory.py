@@ -152,6 +152,7 @@ def test_a_directory_is_no_mail_and_is_left(place: Path, directory: Directory) -
     (place / f"{NAME}.{ID}").mkdir()
     name = drop(place)
     assert [one.name for one in directory.waiting(time.time(), always)] == [name]
+    assert waiting_names(str(place)) == [name]
 
 
 @pytest.mark.parametrize("taken", ["server", "server-part"])

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -66,3 +67,36 @@ def test_a_message_loads_little() -> None:
         env={**os.environ, VARIABLE: "/nonexistent"},
     )
     assert done.stdout.decode().strip() == f"{os.EX_CONFIG} []", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        ("{} a <&-", os.EX_NOINPUT, "standard input is closed; the message is read from it"),
+        ("{} -bs <&-", os.EX_NOINPUT, "standard input is closed; the message is read from it"),
+        ("{} -bs </dev/null >&-", os.EX_IOERR, "standard output is closed; the replies are written to it"),
+        ("{} --help >/dev/full", os.EX_IOERR, "standard output: No space left on device"),
+    ],
+)
+def test_streams_that_are_not_there(tmp_path: Path, command: str, code: int, words: str) -> None:
+    ran = f"{sys.executable} -m fastsmtp.sendmail"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command.format(ran)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(main.__file__).parents[2])},
+        check=False,
+    )
+    assert (done.returncode, done.stderr.strip()) == (code, f"sendmail: {words}" if words else "")
+
+
+def test_a_reader_that_has_gone_is_no_fault() -> None:
+    """As in ``mailq | head``."""
+    out, into = os.pipe()
+    os.close(out)
+    ran = [sys.executable, "-m", "fastsmtp.sendmail", "--help"]
+    done = subprocess.run(ran, stdout=into, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(into)
+    assert (done.returncode, done.stderr) == (os.EX_OK, b"")

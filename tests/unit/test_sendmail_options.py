@@ -57,7 +57,9 @@ def test_dsn() -> None:
     assert (options.notify, options.ret, options.envid) == ("FAILURE,DELAY", "HDRS", "x y")
 
 
-@pytest.mark.parametrize("line", ["-Z", "-f", "-bd", "-bD", "-bv", "-bx", "-N maybe", "-R some"])
+@pytest.mark.parametrize(
+    "line", ["-Z", "-f", "-bd", "-bD", "-bv", "-bx", "-N maybe", "-R some", "-V " + "x" * 101]
+)
 def test_wrong_usage(line: str) -> None:
     with pytest.raises(Failure) as caught:
         parse(line.split())

@@ -52,12 +52,13 @@ def _notes(settings: "Settings", file: Path | None) -> list[str]:
     """What does not keep the server from running, and yet should be known; ends the program when the addresses
     are not this machine's."""
     from fastsmtp.clock import SystemClock
-    from fastsmtp.process.machine import listener_problems, pressure_notes, tls_notes
+    from fastsmtp.process.machine import listener_problems, maildrop_notes, pressure_notes, tls_notes
 
     problems, notes = listener_problems(settings)
     if problems:
         raise Stop(os.EX_CONFIG, *(f"{file}: {problem}" if file else problem for problem in problems))
     notes += pressure_notes(settings)
+    notes += maildrop_notes(settings)
     notes += tls_notes(settings.tls, SystemClock().now())
     mailboxes = settings.mailboxes
     if settings.accounts.backend != "static":

@@ -2,14 +2,16 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
+from fastsmtp.cli.asking import settings_as_they_are
 from fastsmtp.cli.bar import Bar
 from fastsmtp.cli.options import Stop, json_option, settings_option
 from fastsmtp.cli.queue_progress import as_json_text
-from fastsmtp.config.errors import SettingsError
 from fastsmtp.ledger.format import DIRECTORY
 from fastsmtp.ledger.rebuild import rebuild
 
@@ -35,20 +37,17 @@ def ledger(file: Path | None, as_json: bool) -> int:
     Example:
       fastsmtp reindex ledger -c /etc/fastsmtp/fastsmtp.toml
     """
-    directory = _ledger_of(file)
-    bar = Bar("reading", sys.stderr)
-    try:
+    from fastsmtp.process.privileges import drop, find_user
+
+    settings = settings_as_they_are(file)
+    with _reading() as bar:
+        identity = find_user(settings.user)
+        if identity is not None:
+            drop(identity)  # what is made is to be the server's user's
         done = rebuild(
-            directory, lambda read, total: bar.show(read / max(1, total), f"{read:,} of {total:,} octets")
+            settings.data_dir / DIRECTORY,
+            lambda read, total: bar.show(read / max(1, total), f"{read:,} of {total:,} octets"),
         )
-    except PermissionError as error:
-        raise Stop(
-            os.EX_NOPERM, f"{error.filename}: permission denied; run it as root or as the server's user"
-        ) from None
-    except OSError as error:
-        raise Stop(os.EX_IOERR, f"{error.filename or directory}: {error.strerror}") from None
-    finally:
-        bar.clear()
     if as_json:
         click.echo(as_json_text(done._asdict()))
     else:
@@ -69,28 +68,23 @@ def queue(file: Path | None, as_json: bool) -> int:
     Example:
       fastsmtp reindex queue -c /etc/fastsmtp/fastsmtp.toml
     """
-    from fastsmtp.cli.asking import settings_as_they_are
     from fastsmtp.control.client import NotAllowed
     from fastsmtp.control.office import NoQueue
-    from fastsmtp.process.errors import StartError
     from fastsmtp.process.offline import reindexed
 
     settings = settings_as_they_are(file)
-    bar = Bar("reading", sys.stderr)
-    try:
-        shards = reindexed(
-            settings, lambda done, total: bar.show(done / max(1, total), f"{done:,} of {total:,} messages")
-        )
-    except NotAllowed as error:
-        raise Stop(os.EX_NOPERM, str(error)) from None
-    except NoQueue:
-        raise Stop(
-            os.EX_TEMPFAIL, f"a server runs on {settings.data_dir}; stop it first, or let it end"
-        ) from None
-    except StartError as error:
-        raise Stop(error.code, str(error)) from None
-    finally:
-        bar.clear()
+    with _reading() as bar:
+        try:
+            shards = reindexed(
+                settings,
+                lambda done, total: bar.show(done / max(1, total), f"{done:,} of {total:,} messages"),
+            )
+        except NotAllowed as error:
+            raise Stop(os.EX_NOPERM, str(error)) from None
+        except NoQueue:
+            raise Stop(
+                os.EX_TEMPFAIL, f"a server runs on {settings.data_dir}; stop it first, or let it end"
+            ) from None
     messages, rows, damaged = (
         sum(getattr(one, name) for one in shards.values()) for name in ("messages", "rows", "damaged")
     )
@@ -105,20 +99,22 @@ def queue(file: Path | None, as_json: bool) -> int:
     return os.EX_DATAERR if damaged else os.EX_OK
 
 
-def _ledger_of(file: Path | None) -> Path:
-    """The ledger of the server whose settings are in ``file``. Whoever is root becomes the server's user: what is
-    made is to be his."""
+@contextmanager
+def _reading() -> Iterator[Bar]:
+    """Shows how far it is; what goes wrong is one line, and ends the program."""
     from fastsmtp.process.errors import StartError
-    from fastsmtp.process.privileges import drop, find_user
-    from fastsmtp.process.settings import load_settings
 
+    bar = Bar("reading", sys.stderr)
     try:
-        settings = load_settings(file)
-        identity = find_user(settings.user)
-    except SettingsError as error:
-        raise Stop(os.EX_CONFIG, *error.problems) from None
+        yield bar
     except StartError as error:
         raise Stop(error.code, str(error)) from None
-    if identity is not None:
-        drop(identity)
-    return settings.data_dir / DIRECTORY
+    except PermissionError as error:
+        raise Stop(
+            os.EX_NOPERM, f"{error.filename}: permission denied; run it as root or as the server's user"
+        ) from None
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise Stop(os.EX_IOERR, f"{where}{error.strerror}") from None
+    finally:
+        bar.clear()
