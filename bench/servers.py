@@ -244,8 +244,10 @@ class FastSmtp:
         durability: str = "full",
         extra: str = "",
         workers: int | None = None,
+        program: Sequence[str] = ("-m", "fastsmtp"),
     ) -> None:
         self.port = port
+        self._program = program
         self.durability = durability
         self._directory = directory
         self.base = directory / self.name
@@ -261,7 +263,7 @@ class FastSmtp:
         settings.write_text(self._settings())
         with open(self.base / "log", "ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "fastsmtp", "serve", "-c", str(settings)],
+                [sys.executable, *self._program, "serve", "-c", str(settings)],
                 cwd=CHECKOUT,
                 stdout=log,
                 stderr=log,

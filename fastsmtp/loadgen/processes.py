@@ -11,13 +11,14 @@ class Usage(NamedTuple):
     """What a group of processes has used: CPU in seconds since they began, resident memory in bytes now.
 
     ``cpu`` includes children that have ended and been waited for; ``rss`` counts shared pages once per
-    process, ``pss`` divides them among those that share them.
+    process, ``pss`` divides them among those that share them. ``user`` is the part of ``cpu`` outside the kernel.
     """
 
     processes: int
     cpu: float
     rss: int
     pss: int
+    user: float = 0.0
 
 
 def listeners(port: int) -> set[int]:
@@ -74,7 +75,7 @@ def is_server(pid: int) -> bool:
 def usage(pids: Iterable[int], *, shared: bool = False) -> Usage:
     """The sum over ``pids``; one that has ended counts nothing. ``pss`` costs a walk over the page tables
     of every process and is read only when ``shared`` is true, else it is 0."""
-    number, cpu, rss, pss = 0, 0.0, 0, 0
+    number, cpu, rss, pss, user = 0, 0.0, 0, 0, 0.0
     page = os.sysconf("SC_PAGE_SIZE")
     for pid in pids:
         fields = _stat(pid)
@@ -82,10 +83,11 @@ def usage(pids: Iterable[int], *, shared: bool = False) -> Usage:
             continue
         number += 1
         cpu += sum(int(field) for field in fields[11:15]) / _TICKS
+        user += (int(fields[11]) + int(fields[13])) / _TICKS
         rss += int(fields[21]) * page
         if shared:
             pss += _pss(pid)
-    return Usage(number, cpu, rss, pss)
+    return Usage(number, cpu, rss, pss, user)
 
 
 def _pss(pid: int) -> int:
