@@ -12,6 +12,8 @@ from fastsmtp.config.errors import SettingsError
 if TYPE_CHECKING:
     from fastsmtp.process.settings import Settings
 
+_MEND = "start one, or name another settings file with -c"
+
 
 def settings_as_they_are(file: Path | None) -> "Settings":
     """The settings of ``file`` or the default, whether a server could start with them or not. Ends the program when
@@ -68,7 +70,7 @@ def ask_all(
     except OSError as error:
         raise Stop(os.EX_UNAVAILABLE, f"{error.filename}: {error.strerror}; check data_dir") from None
     if not found:
-        raise Stop(os.EX_UNAVAILABLE, f"no server runs on {data_dir}; name its settings file with -c")
+        raise Stop(os.EX_UNAVAILABLE, f"no server runs on {data_dir}; {_MEND}")
     return found
 
 
@@ -89,4 +91,4 @@ async def _ask(data_dir: Path, verb: str, argument: object, form: Any, lost: str
             return await ask(socket_path(data_dir, slot), verb, argument, form)
         except NotThere:
             continue
-    raise Stop(os.EX_UNAVAILABLE, f"no server runs on {data_dir}{lost}; name its settings file with -c")
+    raise Stop(os.EX_UNAVAILABLE, f"no server runs on {data_dir}{lost}; {_MEND}")

@@ -204,7 +204,9 @@ def test_without_a_server_that_is_said(tmp_path: Path, name: str) -> None:
     done = subprocess.run(command(server, name), check=False, capture_output=True, text=True, timeout=30)
     assert done.returncode == os.EX_UNAVAILABLE
     assert done.stdout == ""
-    assert re.fullmatch(r"fastsmtp: no server runs on \S+; name its settings file with -c\n", done.stderr)
+    assert re.fullmatch(
+        r"fastsmtp: no server runs on \S+; start one, or name another settings file with -c\n", done.stderr
+    )
 
 
 def test_a_new_generation_goes_on_counting(tmp_path: Path) -> None:

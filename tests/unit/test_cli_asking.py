@@ -55,7 +55,9 @@ def test_a_server_of_another_version(tmp_path: Path) -> None:
 def test_no_server(tmp_path: Path) -> None:
     stop = refused(tmp_path, lost="; it is gone")
     assert stop.code == os.EX_UNAVAILABLE
-    assert stop.lines == (f"no server runs on {tmp_path}; it is gone; name its settings file with -c",)
+    assert stop.lines == (
+        f"no server runs on {tmp_path}; it is gone; start one, or name another settings file with -c",
+    )
 
 
 def test_a_data_dir_that_is_none(tmp_path: Path) -> None:
