@@ -13,7 +13,8 @@ from fastsmtp.spool.record import Intent, IntentUnit
 from fastsmtp.spool.settings import SpoolSettings
 from fastsmtp.spool.tables import INTENT
 from fastsmtp.spool.writer import most_bytes
-from tests.fakes.post_office import LeapingClock, PostOffice
+from tests.fakes.clock import FakeClock
+from tests.fakes.post_office import PostOffice
 
 
 def everything(office: PostOffice, limit: int = 1000) -> list[Unit]:
@@ -29,7 +30,7 @@ def ids(units: list[Unit]) -> list[str]:
 
 
 def test_fresh_mail_is_handed_over_in_order_and_measured(tmp_path: Path) -> None:
-    clock = LeapingClock()
+    clock = FakeClock()  # intake waits when the oldest mail has waited for some seconds
     office = PostOffice(tmp_path, clock=clock).open()
     outbox = office.spool.outbox
     old = office.submit(b"old", "a@b")
