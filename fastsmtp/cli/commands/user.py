@@ -45,7 +45,7 @@ def command() -> None:
 @click.argument("login", type=LOGIN)
 @password_option()
 @click.option(
-    "--quota", type=SIZE, default="none", help="Bytes of its mailbox, such as 2G; kept, not enforced."
+    "--quota", type=SIZE, default="none", help="Bytes that its mailbox may hold, such as 2G; none: no end."
 )
 @click.option(
     "--sender",
@@ -173,9 +173,9 @@ def passwd(login: str, from_stdin: bool, file: Path | None) -> int:
 @click.argument("size", type=SIZE)
 @settings_option()
 def quota(login: str, size: int, file: Path | None) -> int:
-    """Note how large the mailbox of LOGIN may be: SIZE, or none.
+    """Say how much the mailbox of LOGIN may hold: SIZE, or none for no end.
 
-    It is kept and shown, for programs that count mailboxes; no mail is refused by it.
+    A mailbox that is full takes no more mail; what its senders are told says mailboxes.full in the settings.
 
     \b
     Examples:
@@ -183,7 +183,7 @@ def quota(login: str, size: int, file: Path | None) -> int:
       fastsmtp user quota alice@example.org none -c /etc/fastsmtp/fastsmtp.toml
     """
     _change(file, login, quota=size)
-    click.echo(f"quota of {login}: {size_text(size)} (noted; no mail is refused by it)")
+    click.echo(f"quota of {login}: {size_text(size)}")
     return os.EX_OK
 
 
