@@ -421,6 +421,18 @@ class Session:
         """A recipient that was refused is taken all the same: when its turn comes the queue tells the sender."""
         self._add_one(Recipient(recipient.text, "", parameters))
 
+    def wait_for_room(self, recipient: Address, parameters: dict[str, str] | None) -> None:
+        """A recipient that was refused for a full mailbox waits for room in the queue, which tells the sender when it
+        stays so."""
+        router = self._context.router
+        route = router.route(recipient.local, recipient.domain, self._client)
+        if isinstance(route, Expansion):
+            named = router.recipients(route, recipient.text, self._sender, parameters)
+        else:
+            mailbox = route.mailbox if isinstance(route, LocalRoute) else ""
+            named = [Recipient(recipient.text, mailbox, parameters)]
+        self._add([router.queued(one) for one in named])
+
     def _add(self, named: list[Recipient]) -> Reply | None:
         """Each of ``named`` gets one copy, however often and by whatever alias it is named."""
         recipients = self._recipients

@@ -13,6 +13,8 @@ from fastsmtp.accounts.base import Identity
 from fastsmtp.limits.settings import LimitSettings
 from fastsmtp.mail.address import Address
 from fastsmtp.mail.reply import (
+    MAILBOX_FULL,
+    MAILBOX_OVER_QUOTA,
     NO_VALID_RECIPIENTS,
     NOT_YOUR_ADDRESS,
     OK,
@@ -141,9 +143,12 @@ class Submission:
             for recipient in recipients:
                 reply = await settled(session.on_rcpt(recipient, rcpt)) or RECIPIENT_OK
                 if not reply.positive and not self._by.waits:
-                    if reply.code < 500 and reply != TOO_MANY_RECIPIENTS:
+                    if reply in (MAILBOX_FULL, MAILBOX_OVER_QUOTA):
+                        session.wait_for_room(recipient, rcpt)
+                    elif reply.code >= 500 or reply == TOO_MANY_RECIPIENTS:
+                        session.undeliverable(recipient, rcpt)
+                    else:
                         return Outcome(reply)
-                    session.undeliverable(recipient, rcpt)
                     reply = RECIPIENT_OK
                 replies.append(reply)
             if not any(one.positive for one in replies):

@@ -8,8 +8,9 @@ import pytest
 
 from fastsmtp.accounts.base import Identity
 from fastsmtp.limits.settings import LimitSettings
-from fastsmtp.mail.reply import MAILBOX_UNKNOWN
+from fastsmtp.mail.reply import MAILBOX_FULL, MAILBOX_OVER_QUOTA, MAILBOX_UNKNOWN, Reply
 from fastsmtp.routing.addresses import parse_address
+from fastsmtp.routing.route import LocalRoute
 from fastsmtp.session.listener import Listener
 from fastsmtp.session.listener_settings import ListenerSettings
 from fastsmtp.session.settings import SessionSettings
@@ -170,3 +171,30 @@ def test_nothing_is_left_of_what_was_broken_off(worlds: Any) -> None:
         assert world.spool.stored == []
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("refusal", [MAILBOX_FULL, MAILBOX_OVER_QUOTA])
+def test_nobody_waits_and_a_full_mailbox_has_it_wait_in_the_queue(worlds: Any, refusal: Reply) -> None:
+    world = worlds(aliases={"boss@local.test": ("bob@local.test",)})
+    world.names.quotas = {"bob@local.test": 1000}
+    world.quotas.full = {"bob@local.test": refusal}
+    drop = Submitter(identity=Identity("alice@local.test"), ip="", carrier="local", waits=False)
+
+    async def main(to: str) -> Outcome:
+        return await deliver(world, drop, to=["alice@local.test", to])
+
+    for to in ("bob+tag@local.test", "boss@local.test"):
+        outcome = asyncio.run(main(to))
+        assert outcome.reply.positive
+        envelope, _ = world.spool.stored[-1]
+        mine, his = envelope.recipients
+        assert mine.mailbox == "alice@local.test"
+        assert (world.tables.place(*his.address.split("@")), his.mailbox) == (
+            LocalRoute("bob@local.test", 1000),
+            "",
+        ), "its turn comes in the queue, for that mailbox"
+
+    async def waited_for() -> Outcome:
+        return await deliver(world, to=["bob@local.test"])
+
+    assert asyncio.run(waited_for()).reply == refusal, "whoever waits is told"
