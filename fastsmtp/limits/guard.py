@@ -18,6 +18,8 @@ from fastsmtp.mail.reply import TOO_MANY_CONNECTIONS, TOO_MANY_FROM_HOST, Reply
 BUCKETS = 65_536
 EXEMPT = -1
 _CACHED = 10_000
+_MAPPED = bytes(10) + b"\xff\xff"
+_LOOPBACK6 = bytes(15) + b"\x01"
 
 
 class ConnectionGuard:
@@ -116,10 +118,6 @@ def network_of(ip: str) -> bytes:
     if packed.startswith(_MAPPED):
         return packed[12:]
     return packed if packed == _LOOPBACK6 else packed[:8]
-
-
-_MAPPED = bytes(10) + b"\xff\xff"
-_LOOPBACK6 = bytes(15) + b"\x01"
 
 
 def is_loopback(network: bytes) -> bool:

@@ -1,15 +1,11 @@
 """How much of which limit somebody has left: what ``fastsmtp limits`` asks for."""
 
 import ipaddress
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from fastsmtp.limits.counter import account_key, domain_key, network_key
+from fastsmtp.limits.counter import Counter, Rule, account_key, domain_key, network_key
 from fastsmtp.limits.rule_settings import Per
-
-if TYPE_CHECKING:
-    from fastsmtp.limits.counter import Counter, Rule
 
 
 class Standing(Struct):
@@ -34,7 +30,7 @@ class LimitDesk:
     """Looks things up in the shared memory, which any worker can do for all. What is asked for is an address, an
     account or a domain; whatever it may be is looked at."""
 
-    def __init__(self, counter: "Counter") -> None:
+    def __init__(self, counter: Counter) -> None:
         self._counter = counter
 
     def refused(self) -> list[Standing]:
@@ -63,7 +59,7 @@ class LimitDesk:
                     stood.append(before)
         return stood
 
-    def _standing(self, rule: "Rule", key: str, ip: str = "") -> Standing:
+    def _standing(self, rule: Rule, key: str, ip: str = "") -> Standing:
         table, settings = self._counter.table, rule.settings
         now = table.clock.monotonic()
         mark = table.mark(rule, key)
