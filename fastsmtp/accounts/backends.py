@@ -22,7 +22,7 @@ from fastsmtp.accounts.ldap import LdapAccounts
 from fastsmtp.accounts.pam import PamAccounts
 from fastsmtp.accounts.passwd_file import PasswdFile
 from fastsmtp.accounts.passwords import Passwords
-from fastsmtp.accounts.pool import Post, ThreadPool
+from fastsmtp.accounts.pool import ThreadPool
 from fastsmtp.accounts.postgresql import PostgresqlAccounts
 from fastsmtp.accounts.proofs import Proofs
 from fastsmtp.accounts.settings import AccountSettings
@@ -99,15 +99,15 @@ class EmbeddedBackend:
     authenticator: Authenticator
 
     def __init__(
-        self, settings: AccountSettings, data_dir: Path, post: Post, clock: Clock, event: Event
+        self, settings: AccountSettings, data_dir: Path, pool: ThreadPool, proofs: Proofs, event: Event
     ) -> None:
         self._settings = settings
         self._event = event
         self._trouble = ""
         self._accounts = embedded(settings, data_dir)
         self.names: Names = self._accounts
-        self._pool = hash_pool(settings, post)
-        self._proofs = Proofs(settings.hash.remembered, clock)
+        self._pool = pool
+        self._proofs = proofs
 
     def start(self) -> None:
         """See `Backend.start`."""
@@ -133,58 +133,38 @@ class EmbeddedBackend:
         self._accounts.close()
 
 
-class PasswdFileBackend:
-    """Accounts in a file."""
-
-    def __init__(self, settings: AccountSettings, post: Post, clock: Clock, event: Event) -> None:
-        assert settings.file is not None
-        self._pool = hash_pool(settings, post)
-        self._file = PasswdFile(Path(settings.file), settings.home, settings.hash, self._pool, event)
-        self.names: Names = self._file.names
-        proofs = Proofs(settings.hash.remembered, clock)
-        self.authenticator: Authenticator = Passwords(self._file, self._pool, proofs, home=settings.home)
+class Source(Protocol):
+    """What has accounts, and is asked by the threads of a pool."""
 
     def start(self) -> None:
         """See `Backend.start`."""
-        self._file.start()
 
     def tick(self) -> None:
         """See `Backend.tick`."""
-        self._file.tick()
-
-    def stop(self) -> None:
-        """See `Backend.stop`."""
-        self._pool.stop()
 
 
-class SqlBackend:
-    """Accounts in ``database``, whose answers take time."""
+class PooledBackend:
+    """Accounts of ``source``. ``close`` is called when the threads of ``pool`` have ended."""
 
     def __init__(
         self,
-        database: SqliteAccounts | PostgresqlAccounts,
+        source: Source,
+        names: Names,
+        authenticator: Authenticator,
         pool: ThreadPool,
-        settings: AccountSettings,
-        clock: Clock,
+        close: Callable[[], None] = lambda: None,
     ) -> None:
+        self.names = names
+        self.authenticator = authenticator
+        self.start = source.start
+        self.tick = source.tick
         self._pool = pool
-        self._database = database
-        self.names: Names = database.names
-        proofs = Proofs(settings.hash.remembered, clock)
-        self.authenticator: Authenticator = Passwords(database, pool, proofs, home=settings.home)
-
-    def start(self) -> None:
-        """See `Backend.start`."""
-        self._database.start()
-
-    def tick(self) -> None:
-        """See `Backend.tick`."""
-        self._database.tick()
+        self._close = close
 
     def stop(self) -> None:
         """See `Backend.stop`."""
         self._pool.stop()
-        self._database.stop()
+        self._close()
 
 
 class DovecotBackend:
@@ -209,74 +189,35 @@ class DovecotBackend:
         self._dovecot.stop()
 
 
-class LdapBackend:
-    """Accounts in a directory, which judges passwords itself."""
-
-    def __init__(self, ldap: LdapAccounts, pool: ThreadPool) -> None:
-        self._ldap = ldap
-        self._pool = pool
-        self.names: Names = ldap.names
-        self.authenticator: Authenticator = ldap
-
-    def start(self) -> None:
-        """See `Backend.start`."""
-        self._ldap.start()
-
-    def tick(self) -> None:
-        """See `Backend.tick`."""
-        self._ldap.tick()
-
-    def stop(self) -> None:
-        """See `Backend.stop`."""
-        self._pool.stop()
-
-
-class PamBackend:
-    """PAM has the accounts; who receives mail stands in the settings."""
-
-    def __init__(self, pam: PamAccounts, pool: ThreadPool) -> None:
-        self._pam = pam
-        self._pool = pool
-        self.names: Names = NoNames()
-        self.authenticator: Authenticator = pam
-
-    def start(self) -> None:
-        """See `Backend.start`."""
-        self._pam.start()
-
-    def tick(self) -> None:
-        """See `Backend.tick`."""
-        self._pam.tick()
-
-    def stop(self) -> None:
-        """See `Backend.stop`."""
-        self._pool.stop()
-
-
 def make_backend(
     settings: AccountSettings, data_dir: Path, loop: asyncio.AbstractEventLoop, clock: Clock, event: Event
 ) -> Backend:
     """The backend that ``settings`` name, for the thread of ``loop``. ``event`` gets a line for what an operator
     should know."""
-    post = loop.call_soon_threadsafe
-    pool = hash_pool(settings, post)
+    cost = settings.hash
+    pool = ThreadPool(_THREAD, cost.threads, cost.waiting, loop.call_soon_threadsafe)
+    proofs = Proofs(cost.remembered, clock)
     if settings.backend == "embedded":
-        return EmbeddedBackend(settings, data_dir, post, clock, event)
-    if settings.backend == "passwd-file":
-        return PasswdFileBackend(settings, post, clock, event)
+        return EmbeddedBackend(settings, data_dir, pool, proofs, event)
+    if settings.file is not None and settings.backend == "passwd-file":
+        file = PasswdFile(Path(settings.file), settings.home, settings.hash, pool, event)
+        return PooledBackend(file, file.names, Passwords(file, pool, proofs, home=settings.home), pool)
     if settings.sqlite is not None and settings.backend == "sqlite":
         sqlite = SqliteAccounts(settings.sqlite, settings.home, settings.hash, pool, event)
-        return SqlBackend(sqlite, pool, settings, clock)
+        passwords = Passwords(sqlite, pool, proofs, home=settings.home)
+        return PooledBackend(sqlite, sqlite.names, passwords, pool, sqlite.stop)
     if settings.postgresql is not None and settings.backend == "postgresql":
         postgresql = PostgresqlAccounts(
             settings.postgresql, settings.home, settings.hash, loop, clock, event
         )
-        return SqlBackend(postgresql, pool, settings, clock)
+        passwords = Passwords(postgresql, pool, proofs, home=settings.home)
+        return PooledBackend(postgresql, postgresql.names, passwords, pool, postgresql.stop)
     if settings.ldap is not None and settings.backend == "ldap":
         ldap = LdapAccounts(settings.ldap, settings.home, pool, clock, event)
-        return LdapBackend(ldap, pool)
+        return PooledBackend(ldap, ldap.names, ldap, pool)
     if settings.backend == "pam":
-        return PamBackend(PamAccounts(settings.pam, settings.home, pool, clock), pool)
+        pam = PamAccounts(settings.pam, settings.home, pool, clock)
+        return PooledBackend(pam, NoNames(), pam, pool)
     if settings.backend == "dovecot":
         return DovecotBackend(settings, loop, clock)
     return StaticBackend()
@@ -287,8 +228,3 @@ def embedded(settings: AccountSettings, data_dir: Path) -> EmbeddedAccounts:
     return EmbeddedAccounts(
         data_dir, decoy=decoy_hash(settings.hash), scram_iterations=settings.scram_iterations or 4096
     )
-
-
-def hash_pool(settings: AccountSettings, post: Post) -> ThreadPool:
-    """Threads as ``settings`` allow."""
-    return ThreadPool(_THREAD, settings.hash.threads, settings.hash.waiting, post)
