@@ -28,6 +28,7 @@ from fastsmtp.accounts.proofs import Proofs
 from fastsmtp.accounts.settings import AccountSettings
 from fastsmtp.accounts.sqlite import SqliteAccounts
 from fastsmtp.accounts.static import NoNames
+from fastsmtp.accounts.trouble import Trouble
 from fastsmtp.clock import Clock
 
 _THREAD = "passwords"
@@ -103,7 +104,7 @@ class EmbeddedBackend:
     ) -> None:
         self._settings = settings
         self._event = event
-        self._trouble = ""
+        self._trouble = Trouble(event)
         self._accounts = embedded(settings, data_dir)
         self.names: Names = self._accounts
         self._pool = pool
@@ -121,11 +122,9 @@ class EmbeddedBackend:
         try:
             if self._accounts.follow():
                 self._event("accounts are those of another file now")
-                self._trouble = ""
+                self._trouble.over()
         except AccountsError as error:
-            if str(error) != self._trouble:
-                self._trouble = str(error)
-                self._event(f"accounts cannot be opened again: {error}")
+            self._trouble.tell(f"accounts cannot be opened again: {error}")
 
     def stop(self) -> None:
         """See `Backend.stop`."""

@@ -28,6 +28,7 @@ from fastsmtp.accounts.pool import ThreadPool
 from fastsmtp.accounts.settings import LdapSettings
 from fastsmtp.accounts.snapshot import SnapshotNames, canonical_senders
 from fastsmtp.accounts.sql import logins_of
+from fastsmtp.accounts.trouble import Trouble
 from fastsmtp.clock import Clock
 from fastsmtp.config.errors import SettingsError
 from fastsmtp.config.secrets import read_secret
@@ -60,12 +61,11 @@ class LdapAccounts:
         self._home = home
         self._pool = pool
         self._clock = clock
-        self._event = event
         self._tls: Any = None
         self._secret = settings.password or ""
         self._reading = False
         self._due = 0.0
-        self._trouble = ""
+        self._trouble = Trouble(event)
 
     # --- life ---------------------------------------------------------------------------------
 
@@ -194,12 +194,11 @@ class LdapAccounts:
 
     def _have_read(self, found: set[str] | AccountsError) -> None:
         self._reading = False
-        if not isinstance(found, AccountsError):
-            self._trouble = ""
+        if isinstance(found, AccountsError):
+            self._trouble.tell(f"accounts stay as they were: {found}")
+        else:
+            self._trouble.over()
             self.names.replace(found)
-        elif str(found) != self._trouble:
-            self._trouble = str(found)
-            self._event(f"accounts stay as they were: {found}")
 
     # --- connections --------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from fastsmtp.accounts.passwords import Record
 from fastsmtp.accounts.settings import PostgresqlSettings
 from fastsmtp.accounts.snapshot import SnapshotNames
 from fastsmtp.accounts.sql import Decoys, logins_of, record_of
+from fastsmtp.accounts.trouble import Trouble
 from fastsmtp.clock import Clock
 from fastsmtp.config.errors import SettingsError
 from fastsmtp.config.secrets import read_secret
@@ -44,12 +45,11 @@ class PostgresqlAccounts(Decoys):
         self._home = home
         self._loop = loop
         self._clock = clock
-        self._event = event
         self._pool: Any = None
         self._opened: asyncio.Task[Any]
         self._reading: asyncio.Task[None] | None = None
         self._due = 0.0
-        self._trouble = ""
+        self._trouble = Trouble(event)
 
     def start(self) -> None:
         """Raises `AccountsError` when asyncpg is not installed, or the password cannot be read."""
@@ -117,18 +117,13 @@ class PostgresqlAccounts(Decoys):
     async def _refresh(self) -> None:
         try:
             self.names.replace(await self._answered(self._logins()))
-            self._trouble = ""
+            self._trouble.over()
         except AccountsError as error:
-            self._tell(str(error))
+            self._trouble.tell(f"accounts stay as they were: {error}")
         except Exception as error:  # a task that nobody waits for says nothing by itself
-            self._tell(describe(error))
+            self._trouble.tell(f"accounts stay as they were: {describe(error)}")
         finally:
             self._reading = None
-
-    def _tell(self, trouble: str) -> None:
-        if trouble != self._trouble:
-            self._trouble = trouble
-            self._event(f"accounts stay as they were: {trouble}")
 
     async def _answered(self, asked: Coroutine[Any, Any, T]) -> T:
         """What ``asked`` gives; when that fails, `AccountsError` without the address, which may hold a password."""

@@ -14,6 +14,7 @@ from fastsmtp.accounts.pool import ThreadPool
 from fastsmtp.accounts.settings import SqliteSettings
 from fastsmtp.accounts.snapshot import SnapshotNames
 from fastsmtp.accounts.sql import Decoys, logins_of, record_of
+from fastsmtp.accounts.trouble import Trouble
 
 _BUSY = 3.0
 """Seconds to wait for somebody who writes."""
@@ -39,12 +40,11 @@ class SqliteAccounts(Decoys):
         self._settings = settings
         self._home = home
         self._pool = pool
-        self._event = event
         self._watch: sqlite3.Connection | None = None
         self._place = (0, 0)
         self._version = -1
         self._reading = False
-        self._trouble = ""
+        self._trouble = Trouble(event)
 
     def start(self) -> None:
         """Raises `AccountsError`."""
@@ -66,7 +66,7 @@ class SqliteAccounts(Decoys):
             version = self._data_version()
         except (sqlite3.Error, OSError) as error:
             if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY:
-                self._tell(f"accounts stay as they were: {self._settings.file}: {error}")
+                self._trouble.tell(f"accounts stay as they were: {self._settings.file}: {error}")
             return
         if version != self._version and not self._reading:
             self._reading = self._pool.submit(self._read, self._have_read, AccountsError)
@@ -95,15 +95,10 @@ class SqliteAccounts(Decoys):
         self._reading = False
         if isinstance(found, AccountsError):
             self._version = -1
-            self._tell(f"accounts stay as they were: {found}")
+            self._trouble.tell(f"accounts stay as they were: {found}")
         else:
-            self._trouble = ""
+            self._trouble.over()
             self.names.replace(found)
-
-    def _tell(self, trouble: str) -> None:
-        if trouble != self._trouble:
-            self._trouble = trouble
-            self._event(trouble)
 
     def _data_version(self) -> int:
         """What changes when somebody else commits, never waiting for him; a file that was put in the place of
