@@ -30,6 +30,7 @@ from fastsmtp.spool.relay import Defer, Finish
 from fastsmtp.spool.settings import SpoolSettings
 from fastsmtp.spool.waiting import RcptState, Try, Waiting
 from fastsmtp.telemetry.maillog import MailLog
+from fastsmtp.threads import collect_seldom
 
 PREFIX = b"Return-Path: <sender@example.org>\r\nReceived: by mx.example.org\r\n"
 BIG = "big.test"
@@ -69,6 +70,7 @@ class Queue:
             log=MailLog(SystemClock(), slot=0, fd=2), clock=SystemClock(),
         )  # fmt: skip
         self.spool.start()
+        collect_seldom()  # as in a worker
 
     def run(self, condition: Callable[[], bool]) -> None:
         while not condition():

@@ -10,10 +10,11 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import lmdb
+
+from fastsmtp.threads import Gate
 
 with suppress(ImportError):
     # lmdb imports it at the first opening, when whoever we have become may not enter its directory.
@@ -77,8 +78,8 @@ class Store:
         self._pid = 0
         self._lock_fd = -1
         self._place = (0, 0)
-        # Held while a transaction of another thread looks into the map, so that `reopen` cannot pull it away.
-        self._looking = Lock()
+        # Whoever looks into the map is inside, so that `reopen` cannot pull it away.
+        self._looking = Gate()
         self._copies: dict[int, Callable[[], None]] = {}
 
     def open(self) -> None:
@@ -119,7 +120,7 @@ class Store:
     def reopen(self) -> None:
         """Close and open again, as must be done after a failed commit. Raises `StoreError`, also when copies are
         being made: these are interrupted, and it is to be tried again."""
-        with self._looking:
+        with self._looking.shut():
             for interrupt in self._copies.values():
                 interrupt()
             if self._copies:

@@ -1,14 +1,27 @@
 """How the threads behind the loop share the CPU with it."""
 
 import contextlib
+import gc
 import os
 import threading
 import time
+from collections.abc import Iterator
 
 NICE = 5
 """Added to the priority number of a thread that makes way (setpriority(2))."""
 _LET_IN = 50e-6
 """Seconds; about as much again passes until a thread that slept so long runs."""
+_YOUNG = 2_000
+"""Objects made since the last look for garbage in cycles, before there is another look."""
+
+
+def collect_seldom() -> None:
+    """Let the collector of cycles leave alone what there is now, and look at new objects less often. While it looks
+    at all there are, no thread runs: 10 ms for 100,000 objects. Where nothing is done in vain, cycles are few; and
+    processes share what they had before a fork as long as the collector does not write into it."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
 
 
 def make_way() -> None:
@@ -30,3 +43,40 @@ def let_in() -> None:
     again at once is often faster than they.
     """
     time.sleep(_LET_IN)
+
+
+class Gate:
+    """Many threads may be inside at once, as ``with gate:`` says; `shut` keeps all out. Nobody enters it twice."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition(threading.Lock())
+        self._inside = 0
+        self._shut = False
+
+    def __enter__(self) -> None:
+        with self._changed:
+            while self._shut:
+                self._changed.wait()
+            self._inside += 1
+
+    def __exit__(self, *exc: object) -> None:
+        with self._changed:
+            self._inside -= 1
+            if self._shut:
+                self._changed.notify_all()
+
+    @contextlib.contextmanager
+    def shut(self) -> Iterator[None]:
+        """From when the last one has left until the end of the block nobody is inside."""
+        with self._changed:
+            while self._shut:
+                self._changed.wait()
+            self._shut = True
+            while self._inside:
+                self._changed.wait()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._shut = False
+                self._changed.notify_all()

@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import gc
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -42,6 +41,7 @@ from fastsmtp.telemetry.maillog import MailLog
 from fastsmtp.telemetry.meter import Meter
 from fastsmtp.telemetry.metrics_table import MetricTable
 from fastsmtp.telemetry.place import LogPlace
+from fastsmtp.threads import collect_seldom
 from fastsmtp.tls.settings import TlsSettings
 from fastsmtp.tls.store import CertificateStore
 
@@ -341,9 +341,7 @@ class GenerationMaker:
             helpers=[role.name for role in roles],
             waits=waits,
         )
-        # The processes share what is there now; a collector that writes into every object would copy it all.
-        gc.collect()
-        gc.freeze()
+        collect_seldom()
         return _Made(
             Generation(self._number, supervisor, main, settings.drain_grace),
             settings,

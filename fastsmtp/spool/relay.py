@@ -11,7 +11,6 @@ not show what `settle` is about to remove or change: a message is never begun tw
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from heapq import nsmallest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +19,7 @@ from fastsmtp.mail.envelope import Envelope
 from fastsmtp.spool.base import SpoolError
 from fastsmtp.spool.changes import Changes, Job
 from fastsmtp.spool.corrupt import set_aside
+from fastsmtp.spool.order import Order
 from fastsmtp.spool.record import Damaged, read_envelope, read_record
 from fastsmtp.spool.rows import remove, wait
 from fastsmtp.spool.tables import BY_DOMAIN, BY_DUE, HELD, RELAY, WAIT, Tables
@@ -117,9 +117,7 @@ class RelayBox:
         self._log = log
         self._clock = clock
         self._settling: dict[str, int] = {}
-        self._fresh: set[str] = set()
-        self._fresh_known = False
-        self._walked = b""
+        self._forget_fresh()
 
     # --- the writer's side ----------------------------------------------------------------------
     def note(self, letters: list[tuple[Envelope, int]]) -> None:
@@ -129,7 +127,7 @@ class RelayBox:
     def _arrived(self, letters: list[tuple[Envelope, int]]) -> None:
         on_fresh = self.on_fresh
         for envelope, length in letters:
-            self._is_fresh(envelope.id)
+            self._is_fresh(envelope.id.encode())
             if on_fresh is not None:
                 on_fresh(envelope, length)
 
@@ -215,7 +213,7 @@ class RelayBox:
 
     def _no_longer_settling(self, piece: Iterable[Defer | Finish]) -> None:
         for change in piece:
-            self._fresh.discard(change.id)
+            self._no_longer_fresh(change.id)
             left = self._settling[change.id] - 1
             if left:
                 self._settling[change.id] = left
@@ -224,7 +222,8 @@ class RelayBox:
 
     def changed(self, ids: Sequence[str]) -> None:
         """An operator has changed these, and it is committed."""
-        self._fresh.difference_update(ids)
+        for queue_id in ids:
+            self._no_longer_fresh(queue_id)
         if self.on_changed is not None:
             self.on_changed(ids)
 
@@ -284,18 +283,18 @@ class RelayBox:
         """Relay records without a row in ``wait``, from ``position`` (b"" at first) on, in order of their ids. What
         was handed over by `on_fresh` is among them."""
         if self._fresh_known:
-            start = position.decode()
-            ids = nsmallest(limit + 1, (queue_id for queue_id in self._fresh if queue_id >= start))
-            following = ids[limit].encode() if len(ids) > limit else None
-            return Page([one for one in ids[:limit] if one not in self._settling], following)
-        found, following = self._walk(position, limit)
-        if position <= self._walked:
-            in_mind = all(self._is_fresh(queue_id) for queue_id in found)
-            self._walked = following if in_mind and following is not None else b""
-            self._fresh_known = in_mind and following is None
-        return Page([one for one in found if one not in self._settling], following)
+            found = self._fresh_order.first(position, None, limit + 1)
+            following = found.pop() if len(found) > limit else None
+        else:
+            found, following = self._walk(position, limit)
+            if position <= self._walked:
+                in_mind = all(map(self._is_fresh, found))
+                self._walked = following if in_mind and following is not None else b""
+                self._fresh_known = in_mind and following is None
+        ids = map(bytes.decode, found)
+        return Page([one for one in ids if one not in self._settling], following)
 
-    def _walk(self, position: bytes, limit: int) -> tuple[list[str], bytes | None]:
+    def _walk(self, position: bytes, limit: int) -> tuple[list[bytes], bytes | None]:
         found: list[bytes] = []
         following: bytes | None = position
         looked = 0
@@ -312,17 +311,29 @@ class RelayBox:
             found += [key for key in keys if key not in waiting]
         if len(found) > limit:
             following = found[limit]
-        return [key.decode() for key in found[:limit]], following
+        return found[:limit], following
 
-    def _is_fresh(self, queue_id: str) -> bool:
+    def _is_fresh(self, key: bytes) -> bool:
         """Keep it in mind; false when these are too many."""
-        self._fresh.add(queue_id)
+        if key not in self._fresh:
+            self._fresh.add(key)
+            self._fresh_order.added(key)
         if len(self._fresh) <= _MOST_FRESH:
             return True
-        self._fresh.clear()
+        self._forget_fresh()
+        return False
+
+    def _no_longer_fresh(self, queue_id: str) -> None:
+        key = queue_id.encode()
+        if key in self._fresh:
+            self._fresh.remove(key)
+            self._fresh_order.gone()
+
+    def _forget_fresh(self) -> None:
+        self._fresh: set[bytes] = set()
+        self._fresh_order = Order(self._fresh)
         self._fresh_known = False
         self._walked = b""
-        return False
 
     def due_from(self, entry: tuple[float, str]) -> Iterator[tuple[float, str]]:
         """The due times, with the ids of their messages, from ``entry`` on (itself included), ascending; read as far

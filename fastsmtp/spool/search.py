@@ -28,10 +28,12 @@ _LOOK_PIECE = 500
 """The same for a piece of a change."""
 _ROWS = 3000
 """Rows one call counts, when they need not be looked at."""
-_AT_ONCE = 200
+_AT_ONCE = 100
 """Messages that are looked at between two looks at the clock ..."""
 _TURN = 0.004
-"""... and the seconds after which a call looks at no more: everything else on the loop has its turn."""
+"""... and the seconds after which a call looks at no more: everything else on the loop has its turn ..."""
+_PICK = 0.001
+"""... or the next piece of a change, of which there may be very many."""
 
 
 class Found(NamedTuple):
@@ -85,14 +87,17 @@ class Search:
         """How many relay messages there are."""
         return self._tables.count(RELAY)
 
-    def find(self, filter: Filter, position: bytes, limit: int, *, look: int = _LOOK) -> FoundPage:
-        """Up to ``limit`` messages from ``position`` (b"" at first) on, of ``look`` that are looked at."""
+    def find(
+        self, filter: Filter, position: bytes, limit: int, *, look: int = _LOOK, turn: float = _TURN
+    ) -> FoundPage:
+        """Up to ``limit`` messages from ``position`` (b"" at first) on, of ``look`` that are looked at, for about
+        ``turn`` seconds."""
         now = self._clock.now()
         plan, matcher = plan_of(filter, now), Matcher(filter, now)
         found: list[Found] = []
         looked = work = 0
         following: bytes | None = position or b"w"
-        until = self._clock.monotonic() + _TURN
+        until = self._clock.monotonic() + turn
         while following is not None and len(found) < limit and work < look:
             most = min(limit - len(found), look, _AT_ONCE)
             ids, following = self._candidates(filter, plan, matcher, following, most)
@@ -144,7 +149,7 @@ class Search:
         now = self._clock.now()
         plan = plan_of(filter, now)
         if not plan.exact or position[:1] == b"f":
-            page = self.find(filter, position, limit, look=_LOOK_PIECE)
+            page = self.find(filter, position, limit, look=_LOOK_PIECE, turn=_PICK)
             ids = [(found.envelope.id, found.waiting is None) for found in page.found]
             return Picked(ids, page.position, page.looked, page.scan)
         matcher = Matcher(filter, now)
