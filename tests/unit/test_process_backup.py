@@ -118,6 +118,13 @@ def test_the_last_backup_is_noted(tmp_path: Path) -> None:
     assert (last.at, last.path) == (1000.0, str(tmp_path / "b"))
 
 
+@pytest.mark.parametrize("name", ["b", "b.tar"])
+def test_what_a_killed_backup_left_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / f"{name}.part").mkdir()
+    with pytest.raises(StartError, match=rf"{name}\.part is there: .* was killed; in that case remove it"):
+        taken(site(tmp_path), tmp_path / name)
+
+
 def test_nothing_is_overwritten_and_a_failure_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

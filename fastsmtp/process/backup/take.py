@@ -79,6 +79,11 @@ def take(
         raise StartError(f"{settings.data_dir} is no directory; name the server's settings file with -c", 69)
     try:
         archive = ArchiveWriter(path)
+    except FileExistsError as error:
+        raise StartError(
+            f"{error.filename} is there: another backup is being taken, or was killed; in that case remove it",
+            os.EX_CANTCREAT,
+        ) from None
     except OSError as error:
         raise StartError(f"cannot make {error.filename}: {error.strerror}", os.EX_CANTCREAT) from None
     try:
