@@ -12,6 +12,7 @@ from fastsmtp.clock import Clock
 from fastsmtp.ledger import hold, retention
 from fastsmtp.ledger.hold import Held
 from fastsmtp.ledger.indexer import Indexer
+from fastsmtp.ledger.search import SLACK
 from fastsmtp.ledger.settings import LedgerSettings
 from fastsmtp.ledger.writer import LedgerWriter
 from fastsmtp.threads import make_way
@@ -52,6 +53,7 @@ class LedgerKeeper:
         self._troubled = False
         self._said: dict[str, str] = {}
         self._looks = 0
+        self._looked_at = 0.0
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
 
@@ -84,6 +86,8 @@ class LedgerKeeper:
 
     def _look_at_ours(self) -> None:
         held, now = self._writer.held, self._clock.now()
+        set_back = now < self._looked_at - SLACK
+        self._looked_at = now
         if held is None:
             self._open()
             return
@@ -94,7 +98,7 @@ class LedgerKeeper:
             )
             self._writer.lose(held.events)
             self._replace()
-        elif retention.full(held.size, held.begun, self._settings, now):
+        elif set_back or retention.full(held.size, held.begun, self._settings, now):
             self._replace(finish=True)
         elif self._indexer is not None:
             self._indexer.catch_up()

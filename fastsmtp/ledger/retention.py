@@ -9,6 +9,7 @@ from fastsmtp.ledger import hold
 from fastsmtp.ledger.format import INDEX, LedgerError, Place, segments
 from fastsmtp.ledger.index import read_runs
 from fastsmtp.ledger.indexer import Indexer
+from fastsmtp.ledger.search import SLACK
 from fastsmtp.ledger.settings import LedgerSettings
 
 PARTS = 64
@@ -18,9 +19,10 @@ _TIMES = 8
 
 
 def full(size: int, begun: float, settings: LedgerSettings, now: float) -> bool:
-    """Whether a segment of so many octets, begun then, grows no more."""
+    """Whether a segment of so many octets, begun then, grows no more. One of the future does not: its events would
+    be out of order, and the file's time of change, by which it is kept, that of a clock that was wrong."""
     longest = min(max(settings.max_size // PARTS, _LEAST), _MOST)
-    return size >= longest or now - begun >= settings.keep / _TIMES
+    return size >= longest or not -SLACK <= now - begun < settings.keep / _TIMES
 
 
 def free(directory: Path, settings: LedgerSettings, now: float) -> hold.Held | None:

@@ -11,7 +11,7 @@ from fastsmtp.ledger import hold
 from fastsmtp.ledger.format import segments
 from fastsmtp.ledger.indexer import RUN
 from fastsmtp.ledger.retention import finished
-from fastsmtp.ledger.search import Ledger
+from fastsmtp.ledger.search import Ledger, Span
 from tests.fakes.clock import FakeClock
 from tests.tools.ledger import Book, event
 
@@ -46,6 +46,39 @@ def test_so_is_an_old_one(tmp_path: Path) -> None:
     assert finished_ones(book) == [False]
     book.look(100)
     assert finished_ones(book) == [True, False]
+
+
+def test_a_clock_that_is_set_back_begins_another(tmp_path: Path) -> None:
+    book = Book(tmp_path)
+    book.look(7200)
+    book.put(event("received", book.clock.wall, id="before"))
+    book.clock.wall -= 3600
+    book.look()
+    book.put(event("received", book.clock.wall, id="after"))
+    assert len(book.files()) == 2
+    span = Span(book.clock.wall - 60)
+    assert [line.text("id") for line in Ledger(tmp_path).scan(span)] == ["after", "before"]
+
+
+def test_a_little_back_is_nothing(tmp_path: Path) -> None:
+    book = Book(tmp_path)
+    book.look(7200)
+    book.clock.wall -= 3
+    book.look()
+    assert len(book.files()) == 1
+
+
+def test_whoever_starts_with_a_clock_that_is_behind_leaves_the_files_of_the_future(tmp_path: Path) -> None:
+    book = Book(tmp_path)
+    book.put(event("received", book.clock.wall, id="x"))
+    book.close()
+    behind = Book(tmp_path, FakeClock(wall=1000.0))
+    behind.put(event("received", 1000.0, id="y"))
+    assert len(book.files()) == 2
+    behind.clock.wall = book.clock.wall
+    behind.look()
+    behind.close()
+    assert [line.text("id") for line in Ledger(tmp_path).find("id", "x")] == ["x"]
 
 
 def test_the_index_follows_in_runs(tmp_path: Path) -> None:
