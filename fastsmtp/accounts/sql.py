@@ -1,4 +1,4 @@
-"""What SQL backends share: rows as accounts, and names that are read again from time to time."""
+"""What backends share that ask somebody else: rows as accounts, logins in their canonical form, and a decoy."""
 
 from collections.abc import Mapping
 from typing import Any
