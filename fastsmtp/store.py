@@ -292,6 +292,20 @@ class Store:
         return f"{self.path}: cannot open: {error}; see that its files are ours, and that disk and memory suffice"
 
 
+def format_of(path: Path) -> int | None:
+    """The number of the format of the environment in ``path``, which no process has open; None where it has none.
+    Raises `StorageError`."""
+    with (
+        lmdb.open(os.fspath(path), readonly=True, lock=False, create=False, max_dbs=1) as env,
+        env.begin() as txn,
+    ):
+        try:
+            known = txn.get(_FORMAT, db=env.open_db(b"meta", txn=txn, create=False))
+        except lmdb.NotFoundError:
+            return None
+        return int(known) if known is not None and known.isdigit() else None
+
+
 def fill(path: Path) -> int:
     """Octets of the pages, used or free, of the environment in ``path``, whichever process has it open. Raises
     `StorageError`."""

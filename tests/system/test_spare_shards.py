@@ -1,4 +1,4 @@
-"""Shards that a generation has left with nothing in them are kept for the next one: no command takes them for lost."""
+"""Shards that a generation has left with nothing in them are kept for the next one: no command misses them."""
 
 import json
 import signal

@@ -22,6 +22,8 @@ from fastsmtp.process.doctor.finding import Finding, exit_code
 from fastsmtp.process.doctor.look import domains_of, findings
 from fastsmtp.process.settings import Settings, default_settings
 from fastsmtp.session.listener_settings import ListenerSettings
+from fastsmtp.spool.record import FORMAT
+from fastsmtp.store import Store
 from fastsmtp.tls.selfsigned import self_signed
 from fastsmtp.tls.settings import CertificateSettings, TlsSettings
 from tests.fakes.dns_server import DnsServer
@@ -187,6 +189,19 @@ def test_leftovers(tmp_path: Path) -> None:
     ):
         assert one.startswith(words)
     assert len(texts(leftovers.look(settings, NOW, None))) == 4, "without a server nobody has a shard open"
+
+
+@pytest.mark.parametrize(("number", "told"), [(FORMAT, 0), (FORMAT + 1, 1)])
+def test_a_spool_of_a_newer_program(tmp_path: Path, number: int, told: int) -> None:
+    settings = settings_in(tmp_path)
+    shard = settings.data_dir / "spool/0"
+    shard.mkdir(parents=True)
+    store = Store(shard, (), format_number=number, map_size=1 << 20)
+    store.open()
+    store.close()
+    words = f"is of format {number}, this program reads {FORMAT}"
+    assert sum(words in text for text in texts(leftovers.look(settings, NOW, None))) == told
+    assert not any(words in text for text in texts(leftovers.look(settings, NOW, {0})))
 
 
 def test_no_backup_is_worth_a_note(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from fastsmtp.control.place import shards, wanted_shards
 from fastsmtp.process.backup.take import REPLACED, RESTORING, last_backup
 from fastsmtp.process.doctor.finding import Finding
 from fastsmtp.process.settings import Settings
+from fastsmtp.spool.record import FORMAT
+from fastsmtp.store import StorageError, format_of
 
 AREA = "leftovers"
 _OLD = 7 * 86_400.0
@@ -27,6 +29,8 @@ def look(settings: Settings, now: float, held: set[int] | None) -> Iterator[Find
                 f"no worker has {place} open: its mail waits",
                 "restart the server; the log says why the shard was not taken",
             )
+        if held is None or number not in held:
+            yield from _format(place)
         yield from _corrupt(place / "corrupt")
         for journal in place.glob("journal.new"):
             yield Finding("note", AREA, f"{journal} was begun by a start that failed", _remove(journal))
@@ -42,6 +46,21 @@ def look(settings: Settings, now: float, held: set[int] | None) -> Iterator[Find
             "fastsmtp restore BACKUP -c FILE --replace",
         )
     yield from _backup(data_dir, now)
+
+
+def _format(place: Path) -> Iterator[Finding]:
+    """Of a shard that nobody has open: whether this program can open it."""
+    try:
+        found = format_of(place)
+    except StorageError:
+        return
+    if found is not None and found > FORMAT:
+        yield Finding(
+            "error",
+            AREA,
+            f"{place} is of format {found}, this program reads {FORMAT}: its mail waits",
+            "install the newer fastsmtp that wrote it",
+        )
 
 
 def _corrupt(place: Path) -> Iterator[Finding]:
