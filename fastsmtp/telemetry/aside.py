@@ -5,6 +5,8 @@ import os
 import threading
 from collections import deque
 
+from fastsmtp.telemetry.outlet import Missing
+
 MOST_WAITING = 1 << 20
 """Bytes that wait for the thread at most."""
 
@@ -14,29 +16,32 @@ class FileOutlet:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._pieces: deque[bytes] = deque()
+        self._pieces: deque[tuple[bytes, int]] = deque()
         self._size = 0
-        self._lost = 0
+        self._lost = self._untold = 0
+        self._torn = False
         self._changed = threading.Condition()
         self._ending = False
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
-    def write(self, data: bytes) -> int:
-        """Take ``data``, all or nothing of it; returns how many bytes."""
+    def write(self, data: bytes, told: int = 0) -> int:
+        """Take ``data``, all or nothing of it; returns how many bytes. Its last line may tell that ``told`` events
+        were lost."""
         with self._changed:
             if self._size and self._size + len(data) > MOST_WAITING:
                 return 0
-            self._pieces.append(data)
+            self._pieces.append((data, told))
             self._size += len(data)
             self._changed.notify_all()
         return len(data)
 
-    def lost(self) -> int:
-        """Lines that could not be written since this was asked last."""
+    def lost(self) -> Missing:
+        """What could not be written since this was asked last."""
         with self._changed:
-            lost, self._lost = self._lost, 0
-        return lost
+            missing = Missing(self._lost, self._untold)
+            self._lost = self._untold = 0
+        return missing
 
     def wait(self, seconds: float) -> None:
         """Until all is written, for so many seconds at most."""
@@ -56,16 +61,37 @@ class FileOutlet:
                 self._changed.wait_for(lambda: self._pieces or self._ending)
                 if self._ending:
                     return
-                data = b"".join(self._pieces)
+                pieces = list(self._pieces)
                 self._pieces.clear()
-            lost = 0
-            try:
-                written = os.write(self._fd, data)
-                while written < len(data):
-                    written += os.write(self._fd, memoryview(data)[written:])
-            except OSError:
-                lost = data.count(b"\n")
+            data = b"".join(piece for piece, _ in pieces)
+            missing = _missing(pieces, self._write(data))
             with self._changed:
                 self._size -= len(data)
-                self._lost += lost
+                self._lost += missing.events
+                self._untold += missing.untold
                 self._changed.notify_all()
+
+    def _write(self, data: bytes) -> int:
+        """How much of ``data`` is written."""
+        written = 0
+        try:
+            if self._torn:  # end the line that the disk had no room for, or it would spoil the next
+                os.write(self._fd, b"\n")
+                self._torn = False
+            while written < len(data):
+                written += os.write(self._fd, memoryview(data)[written:])
+        except OSError:
+            self._torn = self._torn or (written > 0 and data[written - 1 : written] != b"\n")
+        return written
+
+
+def _missing(pieces: list[tuple[bytes, int]], written: int) -> Missing:
+    """What is missing when so many octets of ``pieces`` are written."""
+    events = untold = 0
+    for piece, told in pieces:
+        events += piece.count(b"\n", min(max(written, 0), len(piece)))
+        if told and written < len(piece):
+            events -= 1
+            untold += told
+        written -= len(piece)
+    return Missing(events, untold)

@@ -17,6 +17,7 @@ import msgspec
 
 from fastsmtp.telemetry import events
 from fastsmtp.telemetry.events import Event, Lost
+from fastsmtp.telemetry.outlet import NOTHING, Missing
 
 SOCKET = "/run/systemd/journal/socket"
 KEEP_RECORDS = 4096
@@ -61,7 +62,7 @@ class JournalWriter:
             poll.register(self._socket, select.POLLOUT)
             poll.poll(seconds * 1000)
 
-    def write(self, batch: Sequence[Event], lines: bytes, lost: Lost | None) -> int:
+    def write(self, batch: Sequence[Event], lines: bytes, lost: Lost | None) -> Missing:
         """See `Writer`."""
         kept = self._kept
         for event in batch:
@@ -74,7 +75,7 @@ class JournalWriter:
             while kept:
                 self._send(kept[0])
                 kept.popleft()
-            return 0
+            return NOTHING
         except BlockingIOError:
             dropped = max(len(kept) - KEEP_RECORDS, 0)
         except OSError:  # nobody is there
@@ -82,7 +83,7 @@ class JournalWriter:
             dropped = len(kept)
         for _ in range(dropped):
             kept.pop()
-        return dropped - 1 + told if dropped and told else dropped
+        return Missing(dropped - 1, told) if dropped and told else Missing(dropped, 0)
 
     def close(self) -> None:
         """Let go of the socket; the next write opens another."""

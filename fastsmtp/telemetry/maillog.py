@@ -340,7 +340,10 @@ class MailLog:
             for sink in self._sinks:
                 sink.append(lines, len(batch))
         lost = Lost(*self._head(), "log", dropped) if dropped else None
-        self._drop(self._writer.write(batch, lines, lost))
+        missing = self._writer.write(batch, lines, lost)
+        self._drop(missing.events)
+        with self._counting:
+            self._dropped += missing.untold
 
     def _drop(self, count: int) -> None:
         if count:

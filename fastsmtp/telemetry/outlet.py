@@ -10,9 +10,20 @@ import os
 import select
 import socket
 import stat
+from typing import NamedTuple
 
 PIECE = select.PIPE_BUF
 """Bytes a pipe takes whole or not at all: lines of several processes do not mix within one write."""
+
+
+class Missing(NamedTuple):
+    """So many events are lost since the last time; ``untold``: that so many were lost earlier was told in vain."""
+
+    events: int
+    untold: int
+
+
+NOTHING = Missing(0, 0)
 
 
 class Outlet:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from fastsmtp.telemetry.aside import FileOutlet
 from fastsmtp.telemetry.events import Event, Lost, encode
-from fastsmtp.telemetry.outlet import Outlet
+from fastsmtp.telemetry.outlet import NOTHING, Missing, Outlet
 
 KEEP_BYTES = 1 << 20
 """What is kept at most for a reader that is slower than the log."""
@@ -19,9 +19,9 @@ class Writer(Protocol):
     json: bool
     """Whether it reads the events' JSON."""
 
-    def write(self, batch: Sequence[Event], lines: bytes, lost: Lost | None) -> int:
-        """Write ``batch``, whose JSON is ``lines`` when `json` says so, then ``lost``; returns how many events are
-        lost by now: of these, and of those that waited. ``lost`` counts for what it tells of."""
+    def write(self, batch: Sequence[Event], lines: bytes, lost: Lost | None) -> Missing:
+        """Write ``batch``, whose JSON is ``lines`` when `json` says so, then ``lost``; returns what is lost by now:
+        of these, and of those that waited."""
 
     @property
     def waiting(self) -> bool:
@@ -88,7 +88,7 @@ class StreamWriter:
             self._aside.close(seconds)
             self._aside = None
 
-    def write(self, batch: Sequence[Event], lines: bytes, lost: Lost | None) -> int:
+    def write(self, batch: Sequence[Event], lines: bytes, lost: Lost | None) -> Missing:
         """See `Writer`."""
         data = self._rest + self._form(batch, lines)
         told = 0
@@ -96,17 +96,19 @@ class StreamWriter:
             data += self._form([lost], encode([lost]) if self.json else b"")
             told = lost.count
         if not data:
-            return 0
-        missing = 0 if self._aside is None else self._aside.lost()
+            return NOTHING
+        missing = NOTHING if self._aside is None else self._aside.lost()
         try:
-            rest = data[(self._aside or self._outlet).write(data) :]
+            taken = self._outlet.write(data) if self._aside is None else self._aside.write(data, told)
         except OSError:
             self._rest = b""
-            return told + data.count(b"\n") - (told > 0)  # less the line that says so
+            return Missing(data.count(b"\n") - (told > 0), told)  # less the line that says so
+        rest = data[taken:]
         if len(rest) <= KEEP_BYTES:
             self._rest = rest
             return missing
         # Cut behind a line's end: the line that is half out is finished, or its rest would spoil the next.
         keep = rest.rindex(b"\n", 0, KEEP_BYTES) + 1
         self._rest = rest[:keep]
-        return missing + told + rest.count(b"\n", keep) - (told > 0)
+        events = rest.count(b"\n", keep) - (told > 0)
+        return Missing(missing.events + events, missing.untold + told)

@@ -156,7 +156,7 @@ def test_a_journal_that_does_not_read_costs_records_but_no_time(
     total, lost = 2000, 0
     for number in range(total):
         note = Lost(1, 1.0, 0, 1, "log", lost) if lost else None
-        lost = writer.write([Server(1, 1.0, 0, 1, str(number))], b"", note)
+        lost = sum(writer.write([Server(1, 1.0, 0, 1, str(number))], b"", note))
     assert writer.waiting
     assert lost
     told = kept = 0

@@ -434,3 +434,17 @@ def test_what_threads_tell_after_the_loop_has_ended(pipe: Pipe) -> None:
     thread.join()
     pipe.log.finish()
     assert pipe.events() == ["event late"]
+
+
+def test_what_is_told_late_is_counted_once(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "KEEP_BYTES", 2000)
+    for number in range(3000):
+        pipe.log.event(f"number {number}")
+        if number % 100 == 99:
+            pipe.log.flush()
+    lost = pipe.log.meter.row.counters("fastsmtp_lost")["log",]
+    read = [line for _ in range(3) for line in pipe.events()]
+    told = [int(line.rpartition("=")[2]) for line in read if line.startswith("lost where=log")]
+    missing = 3000 - sum(line.startswith("event number") for line in read)
+    assert missing > 0
+    assert sum(told) == lost.get() == missing
