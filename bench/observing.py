@@ -2,9 +2,9 @@
 
     PYTHONPATH=. .venv/bin/python bench/observing.py [--rounds 10] [--messages 30000] [--connect] [--json FILE]
 
-One observes as it comes (ledger, metrics, the log as text into a file), one has no ledger, two observe nothing
-of mail (unobserved.py). 4 KB mails over 20 sessions, kept connections unless ``--connect``. The order changes from round to
-round. By what the two that observe nothing differ, the machine scatters.
+One observes as it comes (ledger, metrics, the log as text into a file), one has no ledger, two observe nothing of
+mail (unobserved.py). 4 KB mails over 20 sessions, kept connections unless ``--connect``. The order changes from round
+to round. By what the two that observe nothing differ, the machine scatters.
 """
 
 import argparse
