@@ -32,6 +32,8 @@ def test_a_shard_that_is_spare_is_not_missed(tmp_path: Path) -> None:
         config = ["-c", str(server.file)]
         server.running.send_signal(signal.SIGHUP)
         server.wait_log("generation 2 serves")
+        for number in "01":  # they are empty, and yet open for a while
+            server.wait_log(f"has adopted spool shard {number}")
         spares = [server.data / "spool" / number for number in "01"]
         wait_until(lambda: all((spare / "spare").exists() for spare in spares), "they are closed")
         aside = server.data / ASIDE.format(1)
