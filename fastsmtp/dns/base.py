@@ -39,7 +39,7 @@ class MxRecords(Struct, frozen=True):
     unusable: int = 0
 
 
-class Addresses(Struct, frozen=True):
+class Addresses(Struct, frozen=True, gc=False):
     """The addresses of a host, as text. ``name`` is where its aliases ended; ``secure`` says that both families,
     with all aliases on the way, are vouched for."""
 

@@ -7,6 +7,11 @@ from typing import NamedTuple
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _CGROUPS = Path("/sys/fs/cgroup")
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
+"""Options of mallopt(3), as glibc's malloc.h numbers them."""
+_LARGE = 256 * 1024
+"""Bytes of a block that is mapped by itself and goes back when it is freed, and of free memory at the end of the heap
+that does."""
 
 
 class Space(NamedTuple):
@@ -52,6 +57,16 @@ def whole_memory(
             whole = min(whole, int(most))
         group = group.parent
     return whole
+
+
+def hold_less() -> None:
+    """Let malloc keep less of what is freed, in this process and those it forks; to be called before there are
+    threads. By itself it keeps a heap for each thread, and after the first large block also those to come: with the
+    tables of a long queue that is 25 MB a worker. Nothing happens where the C library cannot."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for option, value in ((_ARENA_MAX, 1), (_MMAP_THRESHOLD, _LARGE), (_TRIM_THRESHOLD, _LARGE)):
+            mallopt(option, value)
 
 
 def give_back() -> None:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from fastsmtp.clock import Clock, SystemClock
+from fastsmtp.limits.probes import hold_less
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.generation import GenerationMaker, wanted_of
 from fastsmtp.process.heritage import Heritage, activate
@@ -59,6 +60,7 @@ def _serve(
     place: LogPlace,
     heritage: Heritage | None,
 ) -> int:
+    hold_less()
     identity = find_user(settings.user)
     make_directory(settings.data_dir, "data_dir", identity)
     spool = settings.data_dir / "spool"

@@ -38,7 +38,7 @@ class LocalRoute(Struct, frozen=True, gc=False):
     quota: int = 0
 
 
-class RemoteRoute(Struct, frozen=True):
+class RemoteRoute(Struct, frozen=True, gc=False):
     """To another host: ``hops`` in order of preference; ``name`` is the text of the rule that says so, for
     people; ``verify``: whether the next hop is to be asked for the recipient before it is accepted."""
 

@@ -117,7 +117,10 @@ class RelayBox:
         self._log = log
         self._clock = clock
         self._settling: dict[str, int] = {}
-        self._forget_fresh()
+        self._fresh: set[bytes] = set()
+        self._fresh_order = Order(self._fresh)
+        self._fresh_known = False
+        self._walked = b""
 
     # --- the writer's side ----------------------------------------------------------------------
     def note(self, letters: list[tuple[Envelope, int]]) -> None:
@@ -320,7 +323,10 @@ class RelayBox:
             self._fresh_order.added(key)
         if len(self._fresh) <= _MOST_FRESH:
             return True
-        self._forget_fresh()
+        self._fresh = set()
+        self._fresh_order = Order(self._fresh)
+        self._fresh_known = False
+        self._walked = b""
         return False
 
     def _no_longer_fresh(self, queue_id: str) -> None:
@@ -328,12 +334,6 @@ class RelayBox:
         if key in self._fresh:
             self._fresh.remove(key)
             self._fresh_order.gone()
-
-    def _forget_fresh(self) -> None:
-        self._fresh: set[bytes] = set()
-        self._fresh_order = Order(self._fresh)
-        self._fresh_known = False
-        self._walked = b""
 
     def due_from(self, entry: tuple[float, str]) -> Iterator[tuple[float, str]]:
         """The due times, with the ids of their messages, from ``entry`` on (itself included), ascending; read as far

@@ -1,6 +1,8 @@
 """What is left of disk and memory."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -87,3 +89,27 @@ def test_what_was_freed_is_given_back() -> None:
     give_back()
     assert peak - own_memory() > 100_000_000
     del kept
+
+
+_FREED = """
+import sys
+from fastsmtp.limits.probes import hold_less, own_memory
+if sys.argv[1] == "less":
+    hold_less()
+del (once := [bytearray(30_000_000)])[:]  # after this malloc maps no block of such a size by itself
+large, small = [], []
+for _ in range(40):
+    large.append(bytearray(1_000_000))
+    small.append(bytearray(2_000))
+peak = own_memory()
+large.clear()
+print(peak - own_memory())
+"""
+
+
+@pytest.mark.parametrize(("how", "goes_back"), [("less", True), ("as it is", False)])
+def test_malloc_keeps_less_of_what_was_freed(how: str, goes_back: bool) -> None:
+    freed = subprocess.run(
+        [sys.executable, "-c", _FREED, how], check=True, capture_output=True, text=True, timeout=60
+    ).stdout
+    assert (int(freed) > 30_000_000) is goes_back

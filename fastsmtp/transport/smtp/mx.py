@@ -22,7 +22,7 @@ _LONGEST_SHOWN = 100
 _SMTP_PORT = 25
 
 
-class Host(Struct, frozen=True):
+class Host(Struct, frozen=True, gc=False):
     """One host to try. ``name`` is what the MX record, or the route, calls it: in normal form, or an address."""
 
     name: str

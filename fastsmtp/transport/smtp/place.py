@@ -10,7 +10,7 @@ from fastsmtp.transport.smtp.mx import Host
 from fastsmtp.transport.smtp.policy import Protection
 
 
-class Target(Struct, frozen=True):
+class Target(Struct, frozen=True, gc=False):
     """One host, and how it is spoken to. ``lmtp``: by LMTP. ``implicit``: TLS comes before the greeting, rather than
     by STARTTLS. ``account`` names ``credentials`` to log in with, both without value where nobody logs in."""
 

@@ -25,7 +25,7 @@ from fastsmtp.transport.smtp.tls_report import PolicyType, Result, TlsReport
 from fastsmtp.transport.smtp.tls_settings import Level, TlsPolicySettings
 
 
-class Protection(Struct, frozen=True):
+class Protection(Struct, frozen=True, gc=False):
     """What a connection to one host has to have.
 
     ``level``: ``none``, do not ask for TLS; ``may``, take it when it is offered and works; ``encrypt``, nothing
