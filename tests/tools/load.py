@@ -11,7 +11,8 @@ from tests.tools.wire import Gone, Wire, stuffed
 
 @dataclass
 class Sent:
-    """One message as its sender knows it: ``queue_id`` is empty until a 250 came."""
+    """One message as its sender knows it: ``queue_id`` is empty until a 250 came. ``began`` and ``ended`` (MAIL
+    and the last reply) are seconds of the steady clock."""
 
     token: str
     digest: str
@@ -19,13 +20,15 @@ class Sent:
     mailboxes: tuple[str, ...]
     queue_id: str = ""
     refused: str = ""
+    began: float = 0.0
+    ended: float = 0.0
 
 
 @dataclass(frozen=True)
 class Mix:
     """What the load is made of: one message in ``large_every`` has ``large`` bytes, the others up to
     ``small``; each goes to one to ``most_recipients`` of ``mailboxes``. Each session rests for ``rest`` seconds
-    after a message."""
+    after a message, and ends after ``messages`` of them; 0: it goes on until it is stopped."""
 
     mailboxes: tuple[str, ...]
     small: int = 6_000
@@ -35,6 +38,7 @@ class Mix:
     per_connection: int = 10
     chunked_every: int = 4
     rest: float = 0.0
+    messages: int = 0
 
 
 def content(token: str, size: int, chance: random.Random) -> bytes:
@@ -81,15 +85,24 @@ class Load:
             assert not thread.is_alive(), f"{thread.name} does not come to an end"
         assert not self.faults, self.faults
 
+    def finish(self) -> None:
+        """Return when each session has sent its messages."""
+        for thread in self._threads:
+            thread.join()
+        assert not self.faults, self.faults
+
     @property
     def accepted(self) -> list[Sent]:
         """All messages that were answered 250."""
         return [each for each in list(self.sent) if each.queue_id]
 
+    def _over(self, count: int) -> bool:
+        return self._stopping.is_set() or 0 < self.mix.messages <= count
+
     def _run(self, number: int) -> None:
         chance = random.Random(self.seed * 1000 + number)
         count = 0
-        while not self._stopping.is_set():
+        while not self._over(count):
             try:
                 with Wire(self.address, timeout=self.timeout) as wire:
                     assert wire.banner is not None
@@ -98,7 +111,7 @@ class Load:
                         time.sleep(0.02)
                         continue
                     for _ in range(self.mix.per_connection):
-                        if self._stopping.is_set():
+                        if self._over(count):
                             break
                         count += 1
                         if not self._one(wire, f"load-{self.seed}-{number}-{count}", count, chance):
@@ -120,7 +133,7 @@ class Load:
         body = content(token, mix.large if large else chance.randint(200, mix.small), chance)
         most = min(mix.most_recipients, len(mix.mailboxes))
         mailboxes = tuple(chance.sample(mix.mailboxes, chance.randint(1, most)))
-        note = Sent(token, digest(body), len(body), mailboxes)
+        note = Sent(token, digest(body), len(body), mailboxes, began=time.monotonic())
         chunked = mix.chunked_every and count % mix.chunked_every == 0
         group = f"MAIL FROM:<sender@client.example> BODY=8BITMIME{self.parameters}\r\n".encode()
         group += b"".join(f"RCPT TO:<{each}>\r\n".encode() for each in mailboxes)
@@ -145,6 +158,7 @@ class Load:
             self.sent.append(note)
             wire.send(stuffed(body))
         final = wire.answer()
+        note.ended = time.monotonic()
         if final.code == 250:
             note.queue_id = final.queue_id
         else:
