@@ -22,7 +22,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.scripted_peer import ScriptedPeer
 
 T = TypeVar("T")
-DEADLINE = 10.0
+DEADLINE = 60.0
 NAME = "mx.far.test"
 MESSAGE = b"Subject: hello\r\n\r\n.dots\r\nend\r\n"
 Result = tuple[list[DeliveryResult], SiteOutcome]

@@ -18,7 +18,7 @@ from enum import Enum
 from types import TracebackType
 from typing import Any, Self
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 EXTENSIONS = ("PIPELINING", "8BITMIME", "SIZE 10000000", "ENHANCEDSTATUSCODES")
 
 
