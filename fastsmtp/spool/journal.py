@@ -163,7 +163,7 @@ class Journal:
     def _zero(self, at: int, end: int) -> None:
         while at < end:
             at += os.pwrite(self._fd, _ZEROS[: end - at], at)
-            os.fsync(self._fd)  # in pieces, or the syncs of others wait for all of it
+        os.fsync(self._fd)
 
     def close(self) -> None:
         """Close; what was mapped goes when nobody looks at it."""
