@@ -61,7 +61,7 @@ class Load:
     mix: Mix
     sessions: int = 6
     seed: int = 1
-    timeout: float = 10.0
+    timeout: float = 30.0
     parameters: str = ""
     sent: list[Sent] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
