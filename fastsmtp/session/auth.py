@@ -46,6 +46,7 @@ PLUS = "SCRAM-SHA-256-PLUS"
 TOKENS = frozenset({"OAUTHBEARER", "XOAUTH2"})
 
 _UNKNOWN = "no such account"
+_BARRED = "too many logins have failed from its address"
 
 
 class Channel(Struct, frozen=True, gc=False):
@@ -253,7 +254,12 @@ class Login:
         return lambda found: self._hear(self._sure(lambda: judge(found)))
 
     def _sure(self, work: Callable[[], Step | None]) -> Step | None:
-        """The step that ``work`` comes to. A fault of ours is no refusal: the client may try again."""
+        """The step that ``work`` comes to. A fault of ours is no refusal: the client may try again. Many exchanges
+        may have begun before an address was barred: right or wrong, they hear nothing else from then on."""
+        barred = self._logins.penalties.barred(self._ip)
+        if barred is not None:
+            self._tell_log(_BARRED)
+            return barred
         try:
             return work()
         except Malformed as error:

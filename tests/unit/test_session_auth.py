@@ -393,6 +393,30 @@ def test_a_client_that_may_not_try() -> None:
     assert world.accounts.asked == []
 
 
+def test_guesses_under_way_are_told_nothing_once_the_address_is_barred() -> None:
+    penalties = FakePenalties()
+    world = World(FakeAuthenticator(later=True), penalties=penalties)
+    for password in ("secret", "wrong"):
+        assert world.begin("PLAIN").start(plain(password=password)) is None
+    penalties.reply = BARRED
+    world.accounts.answer()
+    assert world.steps == [BARRED, BARRED]
+    assert penalties.told == []
+    assert world.reasons == ["too many logins have failed from its address"] * 2
+
+
+@pytest.mark.parametrize("password", ["secret", "wrong"])
+def test_an_exchange_ends_once_the_address_is_barred(password: str) -> None:
+    penalties = FakePenalties()
+    world = World(penalties=penalties)
+    client = Scram(password=password)
+    login = world.begin(client.name)
+    final = client.final(login.start(client.first))
+    penalties.reply = BARRED
+    assert login.receive(final) == BARRED
+    assert penalties.told == []
+
+
 def test_a_client_that_has_gone() -> None:
     world = World(FakeAuthenticator(later=True), penalties=FakePenalties(seconds=1))
     for password in ("secret", "wrong"):
