@@ -93,7 +93,7 @@ def keep_memory_private() -> None:
 
 def make_directory(path: Path, key: str, identity: Identity | None) -> None:
     """Make ``path`` with its parents where missing; what is new belongs to ``identity``. Where the way to it is not
-    root's alone it is made as ``identity``.
+    root's alone it is made as ``identity``. What is within is given away first: no way of root's leads through it.
 
     Raises `StartError` (EX_CANTCREAT) naming the setting ``key``.
     """
@@ -103,7 +103,8 @@ def make_directory(path: Path, key: str, identity: Identity | None) -> None:
         with acting_as(None if ours else identity):
             for parent in reversed(missing):
                 parent.mkdir(mode=0o700 if parent == path else 0o755, exist_ok=True)
-                if ours:
+            if ours:
+                for parent in missing:
                     give(parent, identity)
     except OSError as error:
         raise StartError(

@@ -149,7 +149,7 @@ def make_files(plan: Plan, identity: Identity | None) -> None:
     except CertificateError as error:
         raise StartError(str(error), os.EX_DATAERR) from None
     try:
-        plan.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        _make_directory(plan.directory)
         plan.dkim.mkdir(mode=0o700, exist_ok=True)
         if plan.pair is None:
             self_signed([plan.hostname], plan.certificate[0].parent)
@@ -184,6 +184,14 @@ def _remove(plan: Plan, path: Path) -> None:
         path.rmdir()
     else:
         path.unlink()
+
+
+def _make_directory(directory: Path) -> None:
+    """With its parents, where missing. Whatever the umask: the server's group has to get to the settings."""
+    missing = [path for path in (directory, *directory.parents) if not path.exists()]
+    directory.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        path.chmod(0o755)
 
 
 def _write(path: Path, text: str, identity: Identity | None) -> None:

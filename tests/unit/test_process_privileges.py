@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fastsmtp.process import privileges
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.privileges import (
     Identity,
@@ -60,6 +61,16 @@ def test_new_directories_are_given_away_and_old_ones_are_not(tmp_path: Path) -> 
         assert (tmp_path / "old" / "a" / "b").stat().st_mode & 0o777 == 0o700
     give(tmp_path / "old", None)
     assert owner(tmp_path / "old") == 0
+
+
+@root_only
+def test_a_directory_is_given_away_after_those_within(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Path] = []
+    monkeypatch.setattr(privileges, "give", lambda directory, identity: given.append(directory))
+    make_directory(tmp_path / "a" / "b", "data_dir", NOBODY)
+    assert given == [tmp_path / "a" / "b", tmp_path / "a"]
 
 
 @root_only

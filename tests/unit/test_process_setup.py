@@ -51,6 +51,16 @@ def test_what_is_made(tmp_path: Path) -> None:
     assert modes == {"fastsmtp.toml": 0o600, "tls": 0o755, "cert.pem": 0o644, "key.pem": 0o600, "dkim": 0o700}
 
 
+def test_the_way_to_the_settings_is_open_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        make_files(plan(tmp_path / "srv" / "etc"), None)
+    finally:
+        os.umask(before)
+    for name in ("srv", "srv/etc"):
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o755
+
+
 def test_a_whole_machines_server_keeps_its_mail_below_var() -> None:
     text = settings_text(plan(SYSTEM_DIRECTORY, user="fastsmtp", listen=("192.0.2.1", "2001:db8::1")))
     settings = checked(bind(tomllib.loads(text), Settings))
