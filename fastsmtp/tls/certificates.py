@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, r
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtensionOID, NameOID
 
+from fastsmtp.config.secrets import is_credential
 from fastsmtp.tls.pair import CertificateError, Facts, Pair, load
 from fastsmtp.tls.settings import CertificateSettings
 
@@ -74,11 +75,11 @@ def _read(path: Path, *, secret: bool) -> bytes:
 
 def _check_owner(path: Path, what: os.stat_result) -> None:
     """systemd's directory of credentials is nobody else's already, and has modes of its own."""
-    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    if credentials and path.is_relative_to(credentials):
+    if is_credential(str(path)):
         return
     if what.st_uid not in (0, os.geteuid()):
-        raise CertificateError(f"{path}: the key belongs to another user; `chown root {path}` mends it")
+        owner = os.geteuid() or "root"
+        raise CertificateError(f"{path}: the key belongs to another user; `chown {owner} {path}` mends it")
     if what.st_mode & 0o077:
         mode = stat.S_IMODE(what.st_mode)
         raise CertificateError(

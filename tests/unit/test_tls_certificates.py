@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fastsmtp.config import secrets
 from fastsmtp.tls.certificates import LONGEST, read_pair
 from fastsmtp.tls.pair import CertificateError, date_problem, received, to_send
 from fastsmtp.tls.settings import CertificateSettings
@@ -69,8 +70,13 @@ def test_credentials_of_systemd_have_modes_of_their_own(
 ) -> None:
     settings = write_pair(tmp_path, Issued("mx.example.org"))
     os.chmod(settings.key, 0o440)
-    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
-    read_pair(settings)
+    with monkeypatch.context() as started_by_systemd:
+        started_by_systemd.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+        read_pair(settings)
+    with monkeypatch.context() as started_by_hand:
+        started_by_hand.delenv("CREDENTIALS_DIRECTORY", raising=False)
+        started_by_hand.setattr(secrets, "SERVICE_DIRECTORY", str(tmp_path))
+        read_pair(settings)
 
 
 def test_a_key_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
