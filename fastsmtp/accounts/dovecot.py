@@ -11,17 +11,14 @@ import os
 from collections.abc import Callable
 
 from fastsmtp.accounts.base import PASSWORD, Identity, Refused, ScramKeys, Told, Unavailable, Verdict
-from fastsmtp.accounts.hashing import LONGEST_PASSWORD
 from fastsmtp.accounts.names import canonical_login
+from fastsmtp.accounts.passwords import DISABLED, IMPOSSIBLE, UNKNOWN, possible
 from fastsmtp.clock import Clock
 
 _PATIENCE = 30.0
 """Seconds for an answer; Dovecot takes a few before it refuses."""
 _LONGEST_LINE = 64 << 10
-_UNKNOWN = Refused("no such account")
 _REFUSED = Refused("Dovecot refuses the login")
-_DISABLED = Refused("the account is disabled")
-_IMPOSSIBLE = Refused("no password can be so long, empty, or hold NUL")
 _NO_TOKENS = Refused("Dovecot is not asked who exists, so that no token counts")
 
 
@@ -61,11 +58,11 @@ class DovecotAuthenticator(asyncio.Protocol):
 
     def verify(self, login: str, password: bytes, told: Told) -> Verdict | None:
         """See `Authenticator.verify`."""
-        if not 0 < len(password) <= LONGEST_PASSWORD or b"\0" in password:
-            return _IMPOSSIBLE
+        if not possible(password):
+            return IMPOSSIBLE
         name = canonical_login(login, self._home)
         if name is None:
-            return _UNKNOWN
+            return UNKNOWN
         if len(self._requests) >= self._most:
             return Unavailable("too many logins wait for Dovecot")
         number = next(self._ids)
@@ -153,7 +150,7 @@ class DovecotAuthenticator(asyncio.Protocol):
     def _verdict(self, word: bytes, fields: list[bytes]) -> Verdict:
         values = {key: value for key, _, value in (field.partition(b"=") for field in fields)}
         if word == b"OK" and b"nologin" in values:  # the password is right, and yet nobody may log in
-            return _DISABLED
+            return DISABLED
         if word == b"OK":
             name = canonical_login(values.get(b"user", b"").decode("utf-8", "replace"), self._home)
             return Unavailable("Dovecot names no user@domain") if name is None else Identity(name)
@@ -162,7 +159,7 @@ class DovecotAuthenticator(asyncio.Protocol):
         code = values.get(b"code", b"")
         if b"temp" in values or code == b"temp_fail":
             return Unavailable("Dovecot cannot tell now; its log says why")
-        return _DISABLED if b"user_disabled" in values or code == b"user_disabled" else _REFUSED
+        return DISABLED if b"user_disabled" in values or code == b"user_disabled" else _REFUSED
 
     def _break(self, reason: str) -> None:
         self._fail(reason)

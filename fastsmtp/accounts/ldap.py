@@ -15,15 +15,13 @@ from fastsmtp.accounts.base import (
     PASSWORD,
     AccountsError,
     Identity,
-    Refused,
     ScramKeys,
     Told,
     Unavailable,
     Verdict,
 )
-from fastsmtp.accounts.hashing import LONGEST_PASSWORD
 from fastsmtp.accounts.names import canonical_login
-from fastsmtp.accounts.passwords import UNKNOWN, WRONG
+from fastsmtp.accounts.passwords import IMPOSSIBLE, UNKNOWN, WRONG, possible
 from fastsmtp.accounts.pool import ThreadPool
 from fastsmtp.accounts.settings import LdapSettings
 from fastsmtp.accounts.snapshot import SnapshotNames, canonical_senders
@@ -39,7 +37,6 @@ _PAGE = 500
 _TEMPORARY = {1, 3, 8, 11, 13, 51, 52, 80}
 """Result codes (RFC 4511 §4.1.9) of a bind that tell nothing of the password: trouble, limits, busy, not enough of
 protection."""
-_IMPOSSIBLE = Refused("no password can be so long, empty, or hold NUL")
 _BUSY = Unavailable("too many logins wait for LDAP")
 
 
@@ -99,8 +96,8 @@ class LdapAccounts:
 
     def verify(self, login: str, password: bytes, told: Told) -> Verdict | None:
         """See `Authenticator.verify`. An empty password would be a bind that proves nothing (RFC 4513 §5.1.2)."""
-        if not 0 < len(password) <= LONGEST_PASSWORD or b"\0" in password:
-            return _IMPOSSIBLE
+        if not possible(password):
+            return IMPOSSIBLE
         return self._later(lambda: self._judge(login, password), told)
 
     def scram(

@@ -20,9 +20,8 @@ from fastsmtp.accounts.base import (
     Unavailable,
     Verdict,
 )
-from fastsmtp.accounts.hashing import LONGEST_PASSWORD
 from fastsmtp.accounts.names import canonical_login
-from fastsmtp.accounts.passwords import UNKNOWN
+from fastsmtp.accounts.passwords import IMPOSSIBLE, UNKNOWN, possible
 from fastsmtp.accounts.pool import ThreadPool
 from fastsmtp.accounts.settings import PamSettings
 from fastsmtp.clock import Clock
@@ -33,7 +32,6 @@ _PLACES = (Path("/etc/pam.d"), Path("/usr/lib/pam.d"))
 _FAIL_DELAY = 10  # of Linux-PAM's pam_set_item(3)
 _DISALLOW_NULL_AUTHTOK = 1
 
-_IMPOSSIBLE = Refused("no password can be so long, empty, or hold NUL")
 _REFUSED = Refused("PAM refuses the login")
 _EXPIRED = Refused("the account or its password has expired")
 _NO_TOKENS = Refused("PAM is not asked who exists, so that no token counts")
@@ -106,8 +104,8 @@ class PamAccounts:
 
     def verify(self, login: str, password: bytes, told: Told) -> Verdict | None:
         """See `Authenticator.verify`."""
-        if not 0 < len(password) <= LONGEST_PASSWORD or b"\0" in password:
-            return _IMPOSSIBLE
+        if not possible(password):
+            return IMPOSSIBLE
         name = canonical_login(login, self._home)
         if name is None:
             return UNKNOWN

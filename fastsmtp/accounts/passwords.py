@@ -31,8 +31,13 @@ from fastsmtp.sasl.prep import saslprep
 UNKNOWN = Refused("no such account")
 WRONG = Refused("wrong password")
 DISABLED = Refused("the account is disabled")
-_IMPOSSIBLE = Refused("no password can be so long, empty, or hold NUL")
+IMPOSSIBLE = Refused("no password can be so long, empty, or hold NUL")
 _BUSY = Unavailable("too many passwords are being checked; accounts.hash has the limits")
+
+
+def possible(password: bytes) -> bool:
+    """Whether it can be anybody's; what is `IMPOSSIBLE` is refused without asking."""
+    return 0 < len(password) <= LONGEST_PASSWORD and b"\0" not in password
 
 
 class Record(Struct, frozen=True, gc=False):
@@ -84,8 +89,8 @@ class Passwords:
 
     def verify(self, login: str, password: bytes, told: Told) -> Verdict | None:
         """See `Authenticator.verify`."""
-        if not 0 < len(password) <= LONGEST_PASSWORD or b"\0" in password:
-            return _IMPOSSIBLE
+        if not possible(password):
+            return IMPOSSIBLE
         name = canonical_login(login, self._home)
         if not self._records.immediate:
             return self._later(lambda: self._judge_found(name, password), told)
