@@ -7,6 +7,7 @@ An environment belongs to the process that opened it (LMDB must not cross a fork
 import fcntl
 import importlib
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +24,12 @@ with suppress(ImportError):
 _FORMAT = b"format"
 _SHARED_READERS = 1024  # more than the workers there may be
 _READER = 64  # bytes of one in the lock file
+_PAUSE = 0.05
+"""Seconds between two looks at a lock that another process has."""
+_ALONE = 100
+"""Looks until a shared environment is not migrated, as others have it open."""
+_MIGRATED = 600
+"""Looks until it cannot be opened, as another process migrates it."""
 
 MapFull = lmdb.MapFullError
 Migration = Callable[[Any, dict[bytes, Any]], None]
@@ -90,15 +97,15 @@ class Store:
         except OSError as error:
             raise StoreError(f"{self.path}: {error.strerror}; it must be a directory we may write") from None
         try:
-            fcntl.flock(fd, (fcntl.LOCK_SH if self._shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(fd)
-            raise StoreTaken(f"{self.path}: another process has it; stop that one first") from None
+            taken = not (_lock_shared(fd) if self._shared else _lock(fd, fcntl.LOCK_EX))
         except OSError as error:
             os.close(fd)
             raise StoreError(
                 f"{self.path}: cannot lock: {error.strerror}; it must be on a file system with flock(2)"
             ) from None
+        if taken:
+            os.close(fd)
+            raise StoreTaken(f"{self.path}: another process has it; stop that one first")
         self._lock_fd = fd
         self._pid = os.getpid()
         try:
@@ -141,12 +148,36 @@ class Store:
         return self._found_format != self._format
 
     def migrate(self) -> None:
-        """Bring it to our format, in one transaction: all of it or nothing. Raises `StorageError`."""
+        """Bring it to our format, in one transaction: all of it or nothing. Of a shared one we must be the only
+        process, since others would go on by the older format. Raises `StoreTaken` when we are not; it is to be closed
+        then. Raises `StoreError`, `StorageError`."""
+        if self._shared:
+            self._be_alone()
         with self.write() as txn:
-            for number in range(self._found_format, self._format):
+            for number in range(self._stands(txn), self._format):
                 self._migrations[number](txn, self.db)
             txn.put(_FORMAT, b"%d" % self._format, db=self._env.open_db(b"meta", txn=txn))
         self._found_format = self._format
+        if self._shared:
+            fcntl.flock(self._lock_fd, fcntl.LOCK_SH)
+
+    def _be_alone(self) -> None:
+        """Return when no other process has it open, or another one has migrated it. Raises `StoreTaken`."""
+        for _ in range(_ALONE):
+            if _lock(self._lock_fd, fcntl.LOCK_EX):
+                return
+            with self.read() as txn:
+                if self._stands(txn) == self._format:
+                    return
+            time.sleep(_PAUSE)
+        raise StoreTaken(
+            f"{self.path}: it is of format {self._found_format}, which becomes {self._format} only while no other "
+            "program has it open: stop the server and start it again; an upgrade cannot do this"
+        )
+
+    def _stands(self, txn: Any) -> int:
+        """The format that it is of now. Raises `StoreError` for one that leads nowhere."""
+        return self._readable(bytes(txn.get(_FORMAT, db=self._env.open_db(b"meta", txn=txn))))
 
     def write(self) -> Any:
         """A write transaction, a context manager that commits; only ever on one thread."""
@@ -312,6 +343,24 @@ def fill(path: Path) -> int:
     with lmdb.open(os.fspath(path), readonly=True, lock=False, create=False) as env:
         pages, size = env.info()["last_pgno"] + 1, env.stat()["psize"]
         return int(pages * size)
+
+
+def _lock(fd: int, kind: int) -> bool:
+    """Lock ``fd``; false when another process has it, and what lock we had is lost then: flock(2). Raises OSError."""
+    try:
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _lock_shared(fd: int) -> bool:
+    """The same for a shared lock, once a process that migrates has come to its end."""
+    for _ in range(_MIGRATED):
+        if _lock(fd, fcntl.LOCK_SH):
+            return True
+        time.sleep(_PAUSE)
+    return False
 
 
 def _make_lock_file(file: Path, readers: int) -> None:

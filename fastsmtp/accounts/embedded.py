@@ -81,15 +81,22 @@ class EmbeddedAccounts:
         """Raises `AccountsError`."""
         try:
             self._store.open()
+            if self._store.outdated:
+                self._migrate()
         except StoreError as error:
             raise AccountsError(str(error)) from None
-        if self._store.outdated:
-            with self._failing():
-                self._store.migrate()
         self._store.forget_the_dead()
         self.secret = self._once(lambda txn: _get(txn, self._store.db[_SECRETS], _SCRAM)) or self.change(
             self._make_secret
         )
+
+    def _migrate(self) -> None:
+        try:
+            with self._failing():
+                self._store.migrate()
+        except BaseException:
+            self.close()
+            raise
 
     def follow(self) -> bool:
         """Open again what was put in the place of what is open, such as a backup; whether there was such. Raises

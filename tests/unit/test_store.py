@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fastsmtp.store import Migration, StorageError, Store, StoreError
+from fastsmtp.store import Migration, StorageError, Store, StoreError, StoreTaken
 
 
 def make(path: Path, format_number: int = 1) -> Store:
@@ -238,3 +238,78 @@ def test_a_shared_one_is_open_in_many_processes_and_shows_what_each_commits(tmp_
     with pytest.raises(StoreError, match="another process has it"):
         alone.open()
     store.close()
+
+
+_MIGRATES = """
+import sys
+from pathlib import Path
+from fastsmtp.store import Store
+
+def more(txn, db):
+    txn.put(b"k", bytes(txn.get(b"k", db=db[b"one"]) or b"") + b"+", db=db[b"one"])
+
+store = Store(
+    Path(sys.argv[1]), (b"one",), format_number=int(sys.argv[2]), map_size=16 << 20, shared=True, migrations={1: more}
+)
+store.open()
+print("open", flush=True)
+sys.stdin.readline()
+if store.outdated:
+    store.migrate()
+store.close()
+"""
+
+
+def _sharing(path: Path, number: int) -> "subprocess.Popen[str]":
+    """A process that has it open, whose program is of format ``number``; it migrates it when it is told to go on."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _MIGRATES, os.fspath(path), str(number)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "open\n"
+    return process
+
+
+def _shared(path: Path, steps: dict[int, Migration], number: int = 2) -> Store:
+    return Store(path, (b"one",), format_number=number, map_size=16 << 20, shared=True, migrations=steps)
+
+
+def test_a_shared_one_is_migrated_once_by_all_that_open_it(tmp_path: Path) -> None:
+    first = _shared(tmp_path, {}, 1)
+    first.open()
+    first.close()
+    others = [_sharing(tmp_path, 2) for _ in range(3)]
+    for other in others:
+        assert other.stdin is not None
+        other.stdin.write("\n")
+        other.stdin.flush()
+    for other in others:
+        other.communicate(timeout=60)
+        assert other.returncode == 0
+    store = _shared(tmp_path, {})
+    store.open()
+    with store.read() as txn:
+        assert bytes(txn.get(b"k", db=store.db[b"one"])) == b"+"
+    store.close()
+
+
+def test_a_shared_one_is_not_migrated_under_an_older_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fastsmtp.store._ALONE", 2)
+    other = _sharing(tmp_path, 1)
+    store = _shared(tmp_path, {1: lambda txn, db: None})
+    store.open()
+    with pytest.raises(StoreTaken, match=r"of format 1, which becomes 2 only while .*stop the server"):
+        store.migrate()
+    store.close()
+    other.communicate("\n", timeout=60)
+    store.open()
+    assert store.outdated
+    store.migrate()
+    store.close()
+    with pytest.raises(StoreError, match="a newer fastsmtp"):
+        _shared(tmp_path, {}, 1).open()
