@@ -108,7 +108,7 @@ class App:
     def _guarded(self, handle: "_Handler") -> Callable[[Request], Any]:
         async def endpoint(request: Request) -> Response:
             ip = request.client.host if request.client is not None else ""
-            tls = request.url.scheme == "https"
+            tls = request.scope["scheme"] == "https"
             client = Client(ip, tls, tls or loopback(ip))
             try:
                 if not self._access.admits(ip):
@@ -195,6 +195,5 @@ def _length(request: Request) -> int | None:
 
 
 def _path(request: Request) -> str:
-    return "".join(
-        letter if letter.isascii() and letter.isprintable() else "?" for letter in request.url.path[:200]
-    )
+    path: str = request.scope["path"]
+    return "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in path[:200])

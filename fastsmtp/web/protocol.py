@@ -11,7 +11,8 @@ HEAD_TIME = 10.0
 REST_TIME = 60.0
 """Seconds after a response: for it to be taken, for the rest of a body that nobody reads, for the next request."""
 MOST_HEAD = 32 << 10
-"""Octets of a request's line and fields; what comes in one piece with the last of them is not counted."""
+"""Octets of a request's line and fields, and of what comes of a request behind its body or between pieces of it; what
+comes in one piece with the last of them is not counted."""
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
@@ -35,7 +36,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """See `asyncio.Protocol`."""
         self._head += len(data)
         super().data_received(data)
-        if self._in_head and self._head > MOST_HEAD and not self.transport.is_closing():
+        if self._head > MOST_HEAD and not self.transport.is_closing():
             self.transport.write(_TOO_LARGE)
             self.transport.close()
 
@@ -50,8 +51,19 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Its header is there: from here on the application looks at the time."""
         self._in_head = False
+        self._head = 0
         self._until = None
         super().on_headers_complete()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A field; nobody asks for those behind a body."""
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._head = 0
+        super().on_body(body)
 
     def on_response_complete(self) -> None:
         """It was answered."""

@@ -168,6 +168,15 @@ def test_values_that_are_not_what_they_should_be(tmp_path: Path) -> None:
     run(tmp_path, work)
 
 
+def test_octets_in_a_query_that_are_no_text(tmp_path: Path) -> None:
+    async def work(server: WebServer) -> None:
+        for path in (b"/livez?x=\xff", b"/livez?%ff=\xfe", b"/metrics\xff", b"/livez#\xff"):
+            answer = await server.say(b"GET " + path + b" HTTP/1.1\r\nHost: [x\r\nConnection: close\r\n\r\n")
+            assert answer.status in (400, 404, 422), path
+
+    run(tmp_path, work)
+
+
 def test_bodies_that_are_too_large(tmp_path: Path) -> None:
     async def work(server: WebServer) -> None:
         head = (
@@ -261,6 +270,19 @@ def test_a_header_that_is_too_large(tmp_path: Path) -> None:
         writer.transport.abort()
         # Others are served all the while.
         assert (await server.ask("GET", "/livez")).status == 503
+
+    run(tmp_path, work)
+
+
+def test_fields_behind_a_body_are_bounded_as_those_before_it(tmp_path: Path) -> None:
+    async def work(server: WebServer) -> None:
+        for endless in (b"X-Field: " + b"y" * 1000 + b"\r\n", b"1;" + b"z" * 1000):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+            assert (await read_response(reader)).status == 200
+            writer.write((b"0\r\n" if endless.startswith(b"X") else b"") + endless * 200)
+            assert (await asyncio.wait_for(reader.readline(), 20)).startswith(b"HTTP/1.1 431 ")
+            writer.transport.abort()
 
     run(tmp_path, work)
 
