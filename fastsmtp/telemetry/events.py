@@ -164,7 +164,7 @@ class Notified(Message, tag="notified"):
 
     about: Annotated[str, Meta(description="queue id of the message it is about")]
     to: Annotated[str, Meta(description="whom it goes to")]
-    notice: Annotated[str, Meta(description="failed, delayed, delivered, relayed or expanded")]
+    notice: Annotated[str, Meta(description="failed, delayed or succeeded")]
     recipients: Annotated[int, Meta(description="how many recipients it tells of")]
 
 

@@ -4,14 +4,14 @@ A worker's ``beat`` is the second of the steady clock, which is the same for all
 tick.
 """
 
-from fastsmtp.telemetry.metrics import METRICS, PLACES
+from fastsmtp.telemetry.metrics import BY_NAME, PLACES
 from fastsmtp.telemetry.metrics_table import MetricTable
 
 LATE = 15.0
 """Seconds without a tick after which a worker counts as stuck."""
 _WORKERS = PLACES["fastsmtp_workers"]
 _BEAT = PLACES["fastsmtp_worker_beat_seconds"]
-_PRESSURE = next(metric for metric in METRICS if metric.name == "fastsmtp_pressure")
+_PRESSURE = BY_NAME["fastsmtp_pressure"]
 
 
 def live(table: MetricTable, now: float) -> list[str]:

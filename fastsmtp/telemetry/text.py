@@ -72,7 +72,7 @@ def _rejected(event: events.Rejected) -> str:
         line += f" from={quoted(f'<{event.sender}>')}"
     if event.to is not None:
         line += f" to={quoted(f'<{event.to}>')}"
-    return f'{line} reply="{event.code} {event.enhanced} {event.reply}"'
+    return f"{line} reply={quoted(f'{event.code} {event.enhanced} {event.reply}')}"
 
 
 def _authenticated(event: events.Authenticated) -> str:
@@ -108,16 +108,10 @@ def _delivered(event: events.Delivered) -> str:
 
 def _attempt(word: str) -> Callable[[Any], str]:
     def line(event: events.Attempt) -> str:
-        said = reply_of(event)
         line = (
-            f'{word} id={event.id} to=<{event.to}> relay={event.relay} delay={event.delay:.2f} reply="{said}"'
+            f"{word} id={event.id} to={quoted(f'<{event.to}>')} relay={quoted(event.relay or 'none')} "
+            f"delay={event.delay:.2f} reply={quoted(reply_of(event))}"
         )
-        plain = line.isascii() and line.isprintable() and '"' not in event.to + event.relay + said
-        if not (plain and "\\" not in said and event.relay and " " not in event.to + event.relay):
-            line = (
-                f"{word} id={event.id} to={quoted(f'<{event.to}>')} relay={quoted(event.relay or 'none')} "
-                f"delay={event.delay:.2f} reply={quoted(said)}"
-            )
         if event.tls:
             line += f" tls={quoted(event.tls)}"
         return f"{line} took={event.duration:.3f}" if event.duration else line

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from fastsmtp.clock import SystemClock
-from fastsmtp.mail.reply import MAILBOX_UNKNOWN
+from fastsmtp.mail.reply import MAILBOX_UNKNOWN, Reply
 from fastsmtp.telemetry import maillog, stream
 from fastsmtp.telemetry.maillog import MailLog
 from fastsmtp.telemetry.text import quoted
@@ -166,7 +166,8 @@ def test_nothing_is_forged(pipe: Pipe, evil: str) -> None:
     receive(log, sender=evil)
     receive(log, recipients=[evil])
     receive(log, helo=evil)
-    log.rejected(client="192.0.2.1", stage="RCPT", sender=evil, recipient=evil, reply=MAILBOX_UNKNOWN)
+    said = Reply(550, "1.1", evil.encode("ascii", "replace").decode())  # a next hop's words
+    log.rejected(client="192.0.2.1", stage="RCPT", sender=evil, recipient=evil, reply=said)
     log.delivered("0abcdefghijkl", to=evil, mailbox=evil, delay=0)
     log.failed("0abcdefghijkl", to=evil, reason=evil)
     log.event(evil)
