@@ -37,8 +37,9 @@ what everybody waits whatever he asks for; it stays below a few milliseconds whi
 Each process has a row of memory that the master has mapped before the first fork, and adds to it where something
 happens: one atomic addition, 0.02 µs, and 0.05 µs for a time. Whoever asks for the metrics adds the rows. The kernel
 knows which rows have a process: counters of one that has died stay and its successor goes on with them, so that they
-never go down while the master lives; its gauges are gone. A restart begins with 0, which `rate()` and `increase()`
-bear.
+never go down while the master lives; its gauges are gone. A master that follows in an upgrade goes on in the same
+memory, unless its version counts other things: then, as after a restart, it begins with 0, which `rate()` and
+`increase()` bear.
 
 Nothing that a client or another host says makes a series: all values of labels are known beforehand, but those of
 `site`. Each worker tells of the {MOST} sites that most waits for and the {MOST} slowest, every 5 seconds, by the

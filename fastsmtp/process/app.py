@@ -21,6 +21,7 @@ from fastsmtp.process.successor import Predecessor
 from fastsmtp.routing.reload import Signature
 from fastsmtp.routing.srs import SECRET_FILE, make_secret, read_secret
 from fastsmtp.telemetry.maillog import MailLog
+from fastsmtp.telemetry.metrics_table import MetricTable
 from fastsmtp.telemetry.place import LogPlace
 
 
@@ -88,6 +89,7 @@ def _serve(
         log=log,
         place=place,
         lock=lock,
+        metrics=MetricTable(clock.now()) if heritage is None else heritage.metric_table(clock.now()),
         follows=0 if heritage is None else heritage.generation,
     )
     try:

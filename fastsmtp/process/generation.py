@@ -84,6 +84,7 @@ class GenerationMaker:
         log: MailLog,
         place: LogPlace,
         lock: int,
+        metrics: MetricTable,
         follows: int = 0,
     ) -> None:
         self._settings = settings
@@ -109,8 +110,8 @@ class GenerationMaker:
         self._announced = False
         self._current: _Made
         self._next: _Made | None = None
-        self.tables = SharedTables(settings, self._limits(settings), self._existing(), clock)
-        log.meter = Meter(self.tables.metrics.claim(), clock.monotonic)
+        self.tables = SharedTables(settings, self._limits(settings), self._existing(), clock, metrics)
+        log.meter = Meter(metrics.claim(), clock.monotonic)
 
     # --- see `Maker` ----------------------------------------------------------------------------
 
@@ -152,7 +153,7 @@ class GenerationMaker:
         """See `Maker.heritage`."""
         self._before = set(self._existing())
         data_dir = str(self._settings.data_dir)
-        return heritage_of(self._number - 1, data_dir, channel, self._lock, self._pool)
+        return heritage_of(self._number - 1, data_dir, channel, self._lock, self._pool, self.tables.metrics)
 
     def shun(self) -> None:
         """See `Maker.shun`."""

@@ -1,8 +1,8 @@
 """Listening sockets that were open before this program began: handed over by the master before it, or by systemd.
 
 An upgrade runs the installed program anew, as a child of the old master. It finds in its environment, as JSON,
-which of its descriptors are what: the listening sockets, the lock of `data_dir`, and the channel by which the two
-masters speak.
+which of its descriptors are what: the listening sockets, the lock of `data_dir`, the channel by which the two
+masters speak, and the memory of the metrics.
 """
 
 import os
@@ -15,6 +15,7 @@ from msgspec import Struct
 from fastsmtp.config.values import Endpoint
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.sockets import SocketPool, Wanted
+from fastsmtp.telemetry.metrics_table import LAYOUT, MetricTable
 
 VARIABLE = "FASTSMTP_HERITAGE"
 _FIRST = 3
@@ -32,20 +33,40 @@ class InheritedListener(Struct, kw_only=True):
     files: list[int]
 
 
+class InheritedMetrics(Struct, kw_only=True):
+    """A `MetricTable` of ``layout``; ``file`` is the descriptor of its memory."""
+
+    file: int
+    layout: int
+    started: float
+
+
 class Heritage(Struct, kw_only=True):
     """What the old master, of ``generation``, hands over; ``channel`` and ``lock``, that of ``data_dir``, are
-    descriptors."""
+    descriptors. An older program has no ``metrics``."""
 
     generation: int
     data_dir: str
     channel: int
     lock: int
     listeners: list[InheritedListener]
+    metrics: InheritedMetrics | None = None
 
     @property
     def files(self) -> list[int]:
         """All descriptors."""
-        return [self.channel, self.lock, *(file for one in self.listeners for file in one.files)]
+        metrics = [] if self.metrics is None else [self.metrics.file]
+        return [self.channel, self.lock, *metrics, *(file for one in self.listeners for file in one.files)]
+
+    def metric_table(self, now: float) -> MetricTable:
+        """The one that was handed over, a new one where this program counts other things; ``now`` in seconds since
+        1970."""
+        given = self.metrics
+        if given is not None and given.layout == LAYOUT:
+            return MetricTable(given.started, given.file)
+        if given is not None:
+            os.close(given.file)
+        return MetricTable(now)
 
     def fill(self, pool: SocketPool) -> None:
         """Give ``pool`` the listening sockets."""
@@ -55,7 +76,9 @@ class Heritage(Struct, kw_only=True):
             pool.inherit(endpoint, one.place, one.shared, sockets)
 
 
-def heritage_of(generation: int, data_dir: str, channel: int, lock: int, pool: SocketPool) -> Heritage:
+def heritage_of(
+    generation: int, data_dir: str, channel: int, lock: int, pool: SocketPool, metrics: MetricTable
+) -> Heritage:
     """What is handed over by this process."""
     listeners = [
         InheritedListener(
@@ -68,7 +91,14 @@ def heritage_of(generation: int, data_dir: str, channel: int, lock: int, pool: S
         )
         for endpoint, place, shared, sockets in pool.contents()
     ]
-    return Heritage(generation=generation, data_dir=data_dir, channel=channel, lock=lock, listeners=listeners)
+    return Heritage(
+        generation=generation,
+        data_dir=data_dir,
+        channel=channel,
+        lock=lock,
+        listeners=listeners,
+        metrics=InheritedMetrics(file=metrics.file, layout=LAYOUT, started=metrics.started),
+    )
 
 
 def take_heritage(environ: MutableMapping[str, str]) -> Heritage | None:

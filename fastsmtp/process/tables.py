@@ -27,7 +27,12 @@ class SharedTables:
     """For the server with ``settings``, of which ``limits`` are in force; ``shards`` are those that exist."""
 
     def __init__(
-        self, settings: Settings, limits: LimitSettings, shards: Iterable[int], clock: Clock
+        self,
+        settings: Settings,
+        limits: LimitSettings,
+        shards: Iterable[int],
+        clock: Clock,
+        metrics: MetricTable,
     ) -> None:
         rows = max(_LEAST_ROWS, _GENERATIONS * (settings.workers + _HELPERS))
         known = max(shards, default=-1) + 1 + 2 * rows
@@ -35,7 +40,7 @@ class SharedTables:
         self.most_workers = rows // 2 - _HELPERS
         """A generation with more could not follow another."""
         self.beats = Heartbeats(rows)
-        self.metrics = MetricTable(clock.now())
+        self.metrics = metrics
         self.guard = ConnectionGuard(rows, limits)
         self.limits = self._limits(limits, clock)
         self.sites = SiteTable(rows, *_of_sites(settings), clock)

@@ -282,7 +282,10 @@ class Told(NamedTuple):
 
 
 BUILD = Told("fastsmtp_build_info", "1; which version runs, and on which core.", ("version", "core"))
-STARTED = Told("fastsmtp_start_timestamp_seconds", "When the master was started, in seconds since 1970.")
+STARTED = Told(
+    "fastsmtp_start_timestamp_seconds",
+    "When counting began, in seconds since 1970: with the server, or an upgrade to one that counts other things.",
+)
 SITES = (
     Told("fastsmtp_site_waiting", "Messages that wait for the site.", ("site",), "waiting"),
     Told("fastsmtp_site_in_flight", "Deliveries to the site under way.", ("site",), "in_flight"),

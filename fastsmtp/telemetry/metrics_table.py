@@ -3,6 +3,7 @@
 Each process has a row of its own. A row is taken by a lock of the kernel, which gives it back when the process dies,
 however that comes: nobody has to clear anything. The next one to take the row goes on counting where the dead one
 stopped, so that no counter ever goes down while the master lives; the gauges of a row that nobody has are not read.
+The master that follows in an upgrade is given the same memory, where it counts the same things.
 """
 
 import errno
@@ -26,6 +27,17 @@ _USED = CELLS * CELL_BYTES
 """Where a row says that it was taken once."""
 _CELLS_BYTES = -(-(_USED + 1) // _PAGE) * _PAGE
 _ROW = _CELLS_BYTES + _NOTE.size + NOTE_BYTES
+LAYOUT = crc32(
+    repr(
+        (
+            ROWS,
+            _ROW,
+            cells.MICROS,
+            [(one.name, one.kind, one.labels, one.buckets, one.per_unit) for one in METRICS],
+        )
+    ).encode()
+)
+"""What tells this memory from that of a program that counts other things."""
 _LOCK = struct.Struct("hhqqi4x")  # struct flock of fcntl(2): type, whence, start, length, pid
 
 
@@ -85,13 +97,14 @@ class Row:
 
 
 class MetricTable:
-    """Made before the first fork. ``started`` is that moment, in seconds since 1970."""
+    """Made before the first fork. ``started`` is when counting began, in seconds since 1970. ``file`` is the memory
+    of a table of the same `LAYOUT`, which is gone on with."""
 
-    def __init__(self, started: float) -> None:
+    def __init__(self, started: float, file: int | None = None) -> None:
         self.started = started
-        self._fd = os.memfd_create("fastsmtp-metrics", os.MFD_CLOEXEC)
-        os.ftruncate(self._fd, ROWS * _ROW)  # pages are taken only when they are written
-        self._memory = memoryview(mmap.mmap(self._fd, ROWS * _ROW))
+        self.file = os.memfd_create("fastsmtp-metrics", os.MFD_CLOEXEC) if file is None else file
+        os.ftruncate(self.file, ROWS * _ROW)  # pages are taken only when they are written
+        self._memory = memoryview(mmap.mmap(self.file, ROWS * _ROW))
         self._taken: Mapping[int, int] = {}
 
     def claim(self) -> Row:
@@ -100,7 +113,7 @@ class MetricTable:
             if number in self._own():
                 continue
             try:
-                fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
+                fcntl.lockf(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
             except OSError as error:
                 if error.errno in (errno.EACCES, errno.EAGAIN):
                     continue
@@ -131,5 +144,5 @@ class MetricTable:
         if number in self._own():
             return True
         asked = _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, number, 1, 0)
-        found = fcntl.fcntl(self._fd, fcntl.F_GETLK, asked)
+        found = fcntl.fcntl(self.file, fcntl.F_GETLK, asked)
         return int(_LOCK.unpack(found)[0]) != fcntl.F_UNLCK

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from fastsmtp.cli.samples import Reading
 from tests.system.server import RunningServer, alive, free_port, settings_text
 from tests.tools import audit
 from tests.tools.load import Load, Mix
@@ -363,6 +364,25 @@ def test_upgrades_under_load(tmp_path: Path) -> None:
         raise
     assert kept.lost == []
     assert ordeal.load.lost == []
+
+
+def test_an_upgrade_goes_on_counting(tmp_path: Path) -> None:
+    def received() -> float:
+        asked = command(server, "metrics")
+        assert asked.returncode == 0, asked.stderr
+        return Reading(asked.stdout).total("fastsmtp_messages_received_total")
+
+    def send() -> None:
+        with smtplib.SMTP(*server.address) as client:
+            client.sendmail("a@client.example", ["alice@test.example"], "Subject: x\r\n\r\nx\r\n")
+
+    with RunningServer(tmp_path) as server:
+        send()
+        upgrade(server)
+        send()
+        until("both are counted", lambda: received() == 2, 60)
+        end(server)
+        assert server.wait() == 0
 
 
 def test_an_upgrade_that_cannot_serve_is_rolled_back(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from fastsmtp.process import heritage
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.heritage import VARIABLE, activate, heritage_of, take_heritage
 from fastsmtp.process.sockets import SocketPool, Wanted
+from fastsmtp.telemetry.metrics_table import MetricTable
 
 ANY = Endpoint(socket.AF_INET, "127.0.0.1", 0)
 
@@ -22,7 +23,7 @@ def test_what_is_handed_over_is_taken_once() -> None:
     before = pool.bind(wanted, 2)
     pool.listen()
     channel, lock = os.dup(0), os.dup(0)
-    given = heritage_of(3, "/data", channel, lock, pool)
+    given = heritage_of(3, "/data", channel, lock, pool, MetricTable(0.0))
     environ = {VARIABLE: msgspec.json.encode(given).decode()}
     taken = take_heritage(environ)
     assert taken == given
@@ -40,6 +41,24 @@ def test_what_is_handed_over_is_taken_once() -> None:
     heir.close()
     os.close(channel)
     os.close(lock)
+
+
+def test_counters_go_on_where_the_program_counts_the_same() -> None:
+    table = MetricTable(1000.0)
+    table.claim().counters("fastsmtp_connections")[()].add(7)
+    pool = SocketPool(16)
+    given = heritage_of(1, "/data", 0, 0, pool, table)
+    assert given.metrics is not None
+    given.metrics.file = os.dup(table.file)
+    heir = given.metric_table(2000.0)
+    assert heir.started == 1000.0
+    assert [row.counters("fastsmtp_connections")[()].get() for row, _ in heir.rows()] == [7]
+    given.metrics.layout += 1
+    given.metrics.file = os.dup(table.file)
+    other = given.metric_table(2000.0)
+    assert (other.started, list(other.rows())) == (2000.0, [])
+    given.metrics = None
+    assert given.metric_table(3000.0).started == 3000.0
 
 
 def test_what_is_no_heritage_is_refused() -> None:

@@ -8,13 +8,14 @@ from fastsmtp.clock import SystemClock
 from fastsmtp.limits.rule_settings import RuleSettings
 from fastsmtp.process.settings import default_settings
 from fastsmtp.process.tables import SharedTables
+from fastsmtp.telemetry.metrics_table import MetricTable
 
 SETTINGS = msgspec.structs.replace(default_settings(Path("/base")), workers=2)
 change = msgspec.structs.replace
 
 
 def tables() -> SharedTables:
-    return SharedTables(SETTINGS, SETTINGS.limits, [0, 9], SystemClock())
+    return SharedTables(SETTINGS, SETTINGS.limits, [0, 9], SystemClock(), MetricTable(0.0))
 
 
 def test_there_is_room_for_several_generations_and_their_shards() -> None:
