@@ -368,9 +368,7 @@ def test_upgrades_under_load(tmp_path: Path) -> None:
 
 def test_an_upgrade_goes_on_counting(tmp_path: Path) -> None:
     def received() -> float:
-        asked = command(server, "metrics")
-        assert asked.returncode == 0, asked.stderr
-        return Reading(asked.stdout).total("fastsmtp_messages_received_total")
+        return Reading(command(server, "metrics").stdout).total("fastsmtp_messages_received_total")
 
     def send() -> None:
         with smtplib.SMTP(*server.address) as client:
