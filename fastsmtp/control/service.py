@@ -4,7 +4,8 @@ Verbs: ``queue.shards``, ``queue.find``, ``queue.count``, ``queue.show``, ``queu
 ``queue.tls``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -92,39 +93,45 @@ class QueueService:
 
     async def find(self, asked: Find) -> QueuePage:
         """See `QueueDesk.find`."""
-        return await self._desk(asked.shard).find(asked.filter, asked.position, asked.limit)
+        with _possible():
+            return await self._desk(asked.shard).find(asked.filter, asked.position, asked.limit)
 
     async def count(self, asked: Count) -> Counted:
         """See `QueueDesk.count`."""
-        return await self._desk(asked.shard).count(asked.filter, asked.position)
+        with _possible():
+            return await self._desk(asked.shard).count(asked.filter, asked.position)
 
     async def show(self, asked: Show) -> Shown | None:
         """See `QueueDesk.show`."""
-        return await self._desk(asked.shard).show(asked.id)
+        with _possible():
+            return await self._desk(asked.shard).show(asked.id)
 
     async def change(self, asked: Do) -> Changed:
         """See `QueueDesk.change`."""
-        try:
+        with _possible():
             return await self._desk(asked.shard).change(asked.change, asked.position)
-        except NotPossible as error:
-            raise Refused("impossible", str(error)) from None
 
     async def sites(self, asked: Sites) -> SitePage:
         """See `QueueDesk.sites`."""
-        try:
+        with _possible():
             return await self._desk(asked.shard).sites(asked.position, asked.limit)
-        except NotPossible as error:
-            raise Refused("impossible", str(error)) from None
 
     async def tls(self, asked: Sites) -> TlsPage:
         """See `QueueDesk.tls`."""
-        try:
+        with _possible():
             return await self._desk(asked.shard).tls(asked.position, asked.limit)
-        except NotPossible as error:
-            raise Refused("impossible", str(error)) from None
 
     def _desk(self, shard: int) -> QueueDesk:
         desk = self._desks().get(shard)
         if desk is None:
             raise Refused("gone", f"shard {shard} is not open here any more; ask again")
         return desk
+
+
+@contextmanager
+def _possible() -> Iterator[None]:
+    """What a desk cannot do is told to whoever asked."""
+    try:
+        yield
+    except NotPossible as error:
+        raise Refused("impossible", str(error)) from None
