@@ -75,10 +75,10 @@ def read_header(fd: int, path: Path) -> Header:
     """The header of an open segment. Raises `LedgerError`, and OSError."""
     line, end, _ = os.pread(fd, 4096, 0).partition(b"\n")
     try:
-        header = msgspec.json.decode(line, type=Header)
+        header = msgspec.json.decode(line if end else b"", type=Header)
     except msgspec.DecodeError:
         raise LedgerError(f"{path}: does not begin as a segment of a ledger") from None
-    if not end or header.format > FORMAT:
+    if header.format > FORMAT:
         raise LedgerError(
             f"{path}: is of format {header.format}, and this program reads {FORMAT}: use a newer one"
         )

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from fastsmtp.ledger import hold
-from fastsmtp.ledger.format import INDEX, LedgerError, Place, segments
+from fastsmtp.ledger.format import INDEX, SEGMENT, LedgerError, Place, segments
 from fastsmtp.ledger.index import read_runs
 from fastsmtp.ledger.indexer import Indexer
 from fastsmtp.ledger.search import SLACK
@@ -29,7 +29,7 @@ def free(directory: Path, settings: LedgerSettings, now: float) -> hold.Held | N
     """The newest segment that nobody writes and that may still grow, now ours; None when there is none. Raises
     OSError."""
     for place in reversed(segments(directory)):
-        if finished(place) or full(place.size, 0, settings, 0):
+        if finished(place):
             continue
         held = _take(place)
         if held is not None:
@@ -86,10 +86,10 @@ def remove_old(directory: Path, settings: LedgerSettings, now: float, room: int 
         if _remove(place):
             for_room += not due
             total -= sizes[place]
-    names = {place.name for place in places}
     for path in directory.iterdir():
-        # An index whose segment somebody removed.
-        if path.suffix == INDEX and path.stem not in names and not path.with_suffix(".jsonl").exists():
+        # An index, or one that a process did not live to write, whose segment is gone.
+        name, found, _ = path.name.partition(INDEX)
+        if found and not (directory / f"{name}{SEGMENT}").exists():
             path.unlink(missing_ok=True)
     return for_room
 

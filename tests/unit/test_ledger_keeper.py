@@ -189,8 +189,9 @@ def test_a_disk_short_of_space_has_the_oldest_removed(
 
 def test_an_index_of_nothing_goes(tmp_path: Path) -> None:
     (tmp_path / "20000101T000000.000-1.idx").write_bytes(b"")
+    (tmp_path / "20000101T000000.000-1.idx.new").write_bytes(b"x")
     book = Book(tmp_path)
-    assert book.files(".idx") == []
+    assert book.files(".idx") + book.files(".new") == []
     assert len(book.files()) == 1
 
 
