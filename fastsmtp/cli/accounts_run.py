@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fastsmtp.cli.options import Decorator, Stop
+from fastsmtp.cli.options import Decorator, Stop, settings_as_they_are
 
 if TYPE_CHECKING:
     from fastsmtp.accounts.embedded import EmbeddedAccounts
@@ -29,15 +29,10 @@ def managed(file: Path | None, *, for_good: bool = True) -> Iterator[tuple["Sett
     from fastsmtp.accounts.base import AccountsError
     from fastsmtp.accounts.hashing import HashError
     from fastsmtp.accounts.manage import ManageError, NoSuch
-    from fastsmtp.config.errors import SettingsError
     from fastsmtp.process.accounts import managed as opened
     from fastsmtp.process.errors import StartError
-    from fastsmtp.process.settings import load_settings
 
-    try:
-        settings = load_settings(file)
-    except SettingsError as error:
-        raise Stop(os.EX_CONFIG, *error.problems) from None
+    settings = settings_as_they_are(file)
     backend = settings.accounts.backend
     if backend != "embedded":
         where = f"{file}: " if file else "no settings file was given (-c FILE): "

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import click
 
-from fastsmtp.cli.options import Stop
-from fastsmtp.config.errors import SettingsError
+from fastsmtp.cli.json_text import as_json_line
+from fastsmtp.cli.options import Stop, settings_as_they_are
 
 T = TypeVar("T")
 
@@ -20,12 +20,8 @@ def ask_master(file: Path | None, verb: str, form: type[T]) -> T:
     from fastsmtp.control.master import PATIENCE, master_path
     from fastsmtp.control.office import SETTLE
     from fastsmtp.process.lock import master_lives
-    from fastsmtp.process.settings import load_settings
 
-    try:
-        data_dir = load_settings(file).data_dir
-    except SettingsError as error:
-        raise Stop(os.EX_CONFIG, *error.problems) from None
+    data_dir = settings_as_they_are(file).data_dir
     try:
         deadline = time.monotonic() + SETTLE
         while True:
@@ -48,13 +44,11 @@ def ask_master(file: Path | None, verb: str, form: type[T]) -> T:
 
 def follow(file: Path | None, verb: str, as_json: bool, done: str) -> int:
     """Ask for something that comes to an end, and print what came of it; ``done`` is said with the generation."""
-    import msgspec
-
     from fastsmtp.control.master import Outcome
 
     outcome = ask_master(file, verb, Outcome)
     if as_json:
-        click.echo(msgspec.json.encode(outcome).decode())
+        click.echo(as_json_line(outcome))
         return os.EX_OK if outcome.done else os.EX_CONFIG
     if not outcome.done:
         raise Stop(os.EX_CONFIG, *outcome.lines, "nothing was changed: the server runs on as it was")

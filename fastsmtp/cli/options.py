@@ -27,19 +27,25 @@ def json_option() -> Decorator:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def settings_from(file: Path | None) -> "Settings":
-    """The settings of ``file`` or the default; ends the program with EX_CONFIG, one line per fault, when they
-    or this machine do not allow a start."""
-    from fastsmtp.process.machine import machine_problems
+def settings_as_they_are(file: Path | None) -> "Settings":
+    """The settings of ``file`` or the default, whether a server could start with them or not; ends the program with
+    EX_CONFIG, one line per fault, when they are wrong."""
     from fastsmtp.process.settings import load_settings
 
     try:
-        settings = load_settings(file)
-        problems = machine_problems(settings)
-        if problems:
-            raise SettingsError(f"{file}: {problem}" if file else problem for problem in problems)
+        return load_settings(file)
     except SettingsError as error:
         raise Stop(os.EX_CONFIG, *error.problems) from None
+
+
+def settings_from(file: Path | None) -> "Settings":
+    """As `settings_as_they_are`, and this machine has to allow a start, too."""
+    from fastsmtp.process.machine import machine_problems
+
+    settings = settings_as_they_are(file)
+    problems = machine_problems(settings)
+    if problems:
+        raise Stop(os.EX_CONFIG, *(f"{file}: {problem}" if file else problem for problem in problems))
     return settings
 
 

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import click
 
 from fastsmtp.cli import queue_run
+from fastsmtp.cli.json_text import as_json_text
 from fastsmtp.cli.options import Stop, json_option, settings_option
 from fastsmtp.cli.queue_filter import filter_of, filter_options
-from fastsmtp.cli.queue_progress import Progress, as_json_text, messages, not_here
+from fastsmtp.cli.queue_progress import Progress, messages, not_here
 from fastsmtp.control import together
 from fastsmtp.control.office import Office
 from fastsmtp.control.queue import MOST_HOPS, Action, Change, QueueFilter

@@ -1,11 +1,8 @@
 """How far a queue command has come, and words that several of them use."""
 
 import sys
-from typing import Any
 
 import click
-import msgspec
-import orjson
 
 from fastsmtp.cli.bar import Bar
 from fastsmtp.control.together import Tally
@@ -52,24 +49,3 @@ def messages(number: int) -> str:
 def not_here(queue_id: str) -> str:
     """That nothing is known by this id."""
     return f"{queue_id}: no message of this id waits; it was delivered, returned or removed, or never for other hosts"
-
-
-def as_json_text(facts: dict[str, Any]) -> str:
-    """``facts`` as JSON for people."""
-    return "\n".join(map(_harmless, orjson.dumps(facts, option=orjson.OPT_INDENT_2).decode().split("\n")))
-
-
-def as_json_line(facts: Any) -> str:
-    """``facts`` as JSON in one line."""
-    return _harmless(msgspec.json.encode(facts).decode())
-
-
-def _harmless(line: str) -> str:
-    """JSON that no terminal takes for commands: what is not printable is written as ``\\u`` and digits,
-    which JSON itself asks of few such characters only."""
-    return line if line.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in line)
-
-
-def _escaped(character: str) -> str:
-    units = character.encode("utf-16-be", "surrogatepass")
-    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))

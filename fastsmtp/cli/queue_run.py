@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fastsmtp.cli.options import Stop
-from fastsmtp.config.errors import SettingsError
+from fastsmtp.cli.options import Stop, settings_as_they_are
 from fastsmtp.control.client import ControlError, NotAllowed
 from fastsmtp.control.office import NoQueue, Office, office
 from fastsmtp.control.queue import NotPossible, QueueDesk
@@ -24,12 +23,7 @@ Work = Callable[[Office], Awaitable[int]]
 def run(file: Path | None, work: Work) -> int:
     """Do ``work`` with the queue of the server whose settings are in ``file``; returns the exit code, EX_TEMPFAIL
     when a part of the queue could not be asked."""
-    from fastsmtp.process.settings import load_settings
-
-    try:
-        settings = load_settings(file)
-    except SettingsError as error:
-        raise Stop(os.EX_CONFIG, *error.problems) from None
+    settings = settings_as_they_are(file)
     try:
         return asyncio.run(_run(settings, work))
     except NotAllowed as error:

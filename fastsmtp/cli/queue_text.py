@@ -46,11 +46,11 @@ def columns(text: str) -> int:
     )
 
 
-def cell(text: str, width: int) -> str:
-    """``text`` in exactly ``width`` columns; what does not fit is cut and ends with ``…``."""
+def cell(text: str, width: int, *, cut: bool) -> str:
+    """``text`` in at least ``width`` columns; with ``cut`` in no more: what does not fit goes, and ``…`` says so."""
     text = printable(text, _MOST_WORDS)
     taken = columns(text)
-    if taken > width:
+    if cut and taken > width:
         while text and columns(text) > width - 1:
             text = text[:-1]
         text += "…"
@@ -93,15 +93,14 @@ class Rows:
         """One message."""
         first = row.recipients[0] if row.recipients else None
         more = f" +{row.waiting - 1}" if row.waiting > 1 else ""
-        recipient = self._cell(first.address if first else "", self._recipient - len(more)).rstrip() + more
-        why = self._cell(reason(first) if first else "", self._reason)
+        recipient = (
+            cell(first.address if first else "", self._recipient - len(more), cut=self._cut).rstrip() + more
+        )
+        why = cell(reason(first) if first else "", self._reason, cut=self._cut)
         return (
             f"{row.id:<13} {age(self._now - row.queued_at):>4} {octets(row.size):>5} {row.state:<8} "
-            f"{self._cell(row.sender or '<>', self._sender)} {pad(recipient, self._recipient)} {why}"
+            f"{cell(row.sender or '<>', self._sender, cut=self._cut)} {pad(recipient, self._recipient)} {why}"
         ).rstrip()
-
-    def _cell(self, text: str, width: int) -> str:
-        return cell(text, width) if self._cut else pad(printable(text, _MOST_WORDS), width)
 
 
 def pad(text: str, width: int) -> str:

@@ -76,15 +76,12 @@ class Wanted(Struct, frozen=True):
         if key is None:
             everything = list(ledger.scan(self.span, ("received", "rejected")))
             yield from reversed(everything)
-        elif key[0] == "message_id":
-            for text in _spellings(key[1]):
-                yield from ledger.find("message_id", text, self.span)
         else:
             yield from ledger.find(*key, self.span)
 
     def _key(self) -> tuple[Kind, str] | None:
         if self.message_id is not None:
-            return "message_id", self.message_id
+            return "message_id", self.message_id.strip("<>")
         choices: tuple[tuple[Kind, str | None], ...] = (("to", self.to), ("from", self.sender))
         return next(
             ((kind, text) for kind, text in choices if text is not None and not _PATTERN & set(text)), None
@@ -112,9 +109,3 @@ def _same(text: str, wanted: str) -> bool:
 
 def _same_id(text: str, wanted: str) -> bool:
     return folded(text).strip("<>") == folded(wanted).strip("<>")
-
-
-def _spellings(message_id: str) -> list[str]:
-    """With brackets, as headers have it, and as it was given."""
-    bare = message_id.strip("<>")
-    return [f"<{bare}>", bare]

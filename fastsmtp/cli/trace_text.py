@@ -14,7 +14,7 @@ from fastsmtp.mail.result import printable
 _LABEL = 14
 _TIMES = 26
 """Columns before what happened."""
-_WORDS = 500
+_WORDS = 1000
 _ROW = 51  # columns of time, id and state, and the blanks behind them
 
 
@@ -76,11 +76,8 @@ def state(story: Story) -> str:
 
 def happened(line: Line, queue_id: str) -> str:
     """An event in words."""
-    tell = _TELLERS.get(line.kind)
-    text = _others(line) if tell is None else tell(line)
-    if line.kind == "notified":
-        text = _notified(line, queue_id)
-    return printable(text, 2 * _WORDS)
+    text = _notified(line, queue_id) if line.kind == "notified" else _TELLERS.get(line.kind, _others)(line)
+    return printable(text, _WORDS)
 
 
 def followed(line: Line) -> str:
@@ -131,14 +128,11 @@ class TraceRows:
         )
 
     def _row(self, at: float, id: str, state: str, sender: str, to: str, more: str, said: str) -> str:
-        return (
-            f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(at))}  {id:<13}  {state:<12}   "
-            f"{self._cell(sender, self._sender)} {self._cell(to, self._to - len(more)).rstrip() + more:<{self._to}} "
-            f"{self._cell(said, self._words)}"
-        ).rstrip()
-
-    def _cell(self, text: str, width: int) -> str:
-        return cell(text, width) if self._cut else pad(printable(text, _WORDS), width)
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at))
+        to = cell(to, self._to - len(more), cut=self._cut).rstrip() + more
+        people = f"{cell(sender, self._sender, cut=self._cut)} {pad(to, self._to)}"
+        last = cell(said, self._words, cut=self._cut)
+        return f"{when}  {id:<13}  {state:<12}   {people} {last}".rstrip()
 
 
 def _fate(fate: Fate) -> str:
@@ -158,11 +152,12 @@ def _clock(at: float) -> str:
 def _later(seconds: float) -> str:
     if seconds < 60:
         return f"+{max(0.0, seconds):.2f}s"
-    whole = int(seconds)
-    for length, small, unit, smaller in ((86_400, 3600, "d", "h"), (3600, 60, "h", "m"), (60, 1, "m", "s")):
-        if whole >= length:
-            return f"+{whole // length}{unit}{whole % length // small:02d}{smaller}"
-    return ""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"+{days}d{hours:02d}h"
+    return f"+{hours}h{minutes:02d}m" if hours else f"+{minutes}m{rest:02d}s"
 
 
 def _next(fate: Fate, now: float) -> str:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from fastsmtp.cli.asking import ask_any, settings_as_they_are
-from fastsmtp.cli.options import Stop
+from fastsmtp.cli.asking import ask_any
+from fastsmtp.cli.options import Stop, settings_as_they_are
 from fastsmtp.control.place import socket_path
 from fastsmtp.control.server import ControlServer, Refused
 from tests.tools.asked_worker import asked_worker

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastsmtp.cli.queue_progress import Progress, as_json_text, messages
+from fastsmtp.cli.queue_progress import Progress, messages
 from fastsmtp.control.together import Tally
 
 Capture = pytest.CaptureFixture[str]
@@ -33,4 +33,3 @@ def test_nothing_is_said_when_it_went_wrong(capsys: Capture) -> None:
 
 def test_words() -> None:
     assert [messages(number) for number in (0, 1, 1234)] == ["0 messages", "1 message", "1,234 messages"]
-    assert as_json_text({"a": 1}) == '{\n  "a": 1\n}'

@@ -39,12 +39,12 @@ def test_octets_fit_their_column(size: int) -> None:
 
 
 def test_cells_have_their_width_whatever_is_in_them() -> None:
-    assert cell("abc", 5) == "abc  "
-    assert cell("abcdef", 5) == "abcd…"
-    assert cell("\x1b[2J\n", 5) == "?[2J "
+    assert cell("abc", 5, cut=True) == "abc  "
+    assert cell("abcdef", 5, cut=True) == "abcd…"
+    assert cell("\x1b[2J\n", 5, cut=True) == "?[2J "
     for text in ("日本語テスト", "e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301", "x" * 50, "", "\u202e" * 9):
-        assert columns(cell(text, 5)) == 5
-    assert cell("日本語", 5) == "日本…"
+        assert columns(cell(text, 5, cut=True)) == 5
+    assert cell("日本語", 5, cut=True) == "日本…"
 
 
 @pytest.mark.parametrize("width", [80, 100, 200])

@@ -19,7 +19,7 @@ def ledger(tmp_path: Path) -> Ledger:
         [("s@x", ["b@y"]), ("t@x", ["b@y", "c@z"]), ("", ["s@x"]), ("s@x", ["c@z"])]
     ):
         book.put(
-            event("received", 10.0 * i, id=f"m{i}", sender=sender, to=to, message_id=f"<{i}@x>"),
+            event("received", 10.0 * i, id=f"m{i}", sender=sender, to=to, message_id=f"{i}@x"),
             event("delivered", 10.0 * i + 1, id=f"m{i}", to=to[0]),
         )
     book.put(event("rejected", 50.0, sender="s@x", to="b@y", stage="RCPT", code=550, reply="no"))

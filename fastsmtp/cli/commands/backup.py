@@ -7,10 +7,9 @@ from pathlib import Path
 import click
 import msgspec
 
-from fastsmtp.cli.asking import settings_as_they_are
 from fastsmtp.cli.bar import Bar
-from fastsmtp.cli.options import Stop, json_option, settings_option
-from fastsmtp.cli.queue_progress import as_json_text
+from fastsmtp.cli.json_text import as_json_text
+from fastsmtp.cli.options import Stop, json_option, settings_as_they_are, settings_option
 
 
 @click.command("backup")

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastsmtp.cli.options import Stop, json_option, settings_option
-from fastsmtp.config.errors import SettingsError
+from fastsmtp.cli.options import Stop, json_option, settings_as_they_are, settings_option
 
 if TYPE_CHECKING:
     from fastsmtp.process.settings import Settings
@@ -43,13 +42,9 @@ def status(file: Path | None, as_json: bool) -> int:
       fastsmtp cert status -c /etc/fastsmtp/fastsmtp.toml
     """
     from fastsmtp.clock import SystemClock
-    from fastsmtp.process.settings import load_settings
     from fastsmtp.tls.status import status_of
 
-    try:
-        settings = load_settings(file)
-    except SettingsError as error:
-        raise Stop(os.EX_CONFIG, *error.problems) from None
+    settings = settings_as_they_are(file)
     now = SystemClock().now()
     loaded, note = asyncio.run(_loaded(settings))
     found = status_of(settings.tls, loaded, now)

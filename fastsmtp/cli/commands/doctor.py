@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from fastsmtp.cli.asking import settings_as_they_are
-from fastsmtp.cli.options import json_option, settings_option
-from fastsmtp.cli.queue_progress import as_json_text
+from fastsmtp.cli.json_text import as_json_text
+from fastsmtp.cli.options import json_option, settings_as_they_are, settings_option
 
 if TYPE_CHECKING:
     from fastsmtp.process.doctor.finding import Finding

@@ -1,6 +1,5 @@
 """``fastsmtp limits``: who comes up against the limits of a running server."""
 
-import json
 import math
 import os
 import time
@@ -8,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
-from fastsmtp.cli.asking import ask_any, settings_as_they_are
-from fastsmtp.cli.options import Stop, json_option, settings_option
+from fastsmtp.cli.asking import ask_any
+from fastsmtp.cli.json_text import as_json_line
+from fastsmtp.cli.options import Stop, json_option, settings_as_they_are, settings_option
 from fastsmtp.config.values import Duration
 from fastsmtp.mail.result import printable
 
@@ -100,7 +99,7 @@ def reset(key: str, file: Path | None, as_json: bool) -> int:
 def _as_json(found: "list[Standing]", wanted: bool) -> bool:
     if wanted:
         for one in found:
-            click.echo(json.dumps(msgspec.to_builtins(one)))
+            click.echo(as_json_line(one))
     return wanted
 
 

@@ -1,13 +1,13 @@
 """``fastsmtp metrics``: all figures of a running server, without HTTP."""
 
-import json
 import os
 from pathlib import Path
 
 import click
 
-from fastsmtp.cli.asking import ask_any, settings_as_they_are
-from fastsmtp.cli.options import json_option, settings_option
+from fastsmtp.cli.asking import ask_any
+from fastsmtp.cli.json_text import as_json_line
+from fastsmtp.cli.options import json_option, settings_as_they_are, settings_option
 from fastsmtp.cli.samples import read_samples
 
 
@@ -28,7 +28,7 @@ def command(file: Path | None, as_json: bool, openmetrics: bool) -> int:
     text: bytes = ask_any(settings.data_dir, "metrics", openmetrics, bytes)
     if as_json:
         for name, labels, value in read_samples(text.decode()):
-            click.echo(json.dumps({"name": name, "labels": labels, "value": value}))
+            click.echo(as_json_line({"name": name, "labels": labels, "value": value}))
     else:
         click.echo(text, nl=False)
     return os.EX_OK

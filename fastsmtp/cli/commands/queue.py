@@ -11,10 +11,11 @@ import click
 import msgspec
 
 from fastsmtp.cli import queue_run
+from fastsmtp.cli.json_text import as_json_line, as_json_text
 from fastsmtp.cli.options import Stop, json_option, settings_option
 from fastsmtp.cli.queue_change import changing_commands
 from fastsmtp.cli.queue_filter import check_id, filter_of, filter_options
-from fastsmtp.cli.queue_progress import Progress, as_json_line, as_json_text, not_here
+from fastsmtp.cli.queue_progress import Progress, not_here
 from fastsmtp.cli.queue_text import Page, Rows, message, site, site_head, tls_head, tls_row
 from fastsmtp.control import together
 from fastsmtp.control.office import Office

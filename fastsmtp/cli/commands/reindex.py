@@ -8,10 +8,9 @@ from pathlib import Path
 
 import click
 
-from fastsmtp.cli.asking import settings_as_they_are
 from fastsmtp.cli.bar import Bar
-from fastsmtp.cli.options import Stop, json_option, settings_option
-from fastsmtp.cli.queue_progress import as_json_text
+from fastsmtp.cli.json_text import as_json_text
+from fastsmtp.cli.options import Stop, json_option, settings_as_they_are, settings_option
 from fastsmtp.ledger.format import DIRECTORY
 from fastsmtp.ledger.rebuild import rebuild
 

@@ -1,17 +1,15 @@
 """``fastsmtp session``: who talks to the server now, and what was said where something was refused."""
 
-import asyncio
-import json
 import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
-from fastsmtp.cli.asking import ask_all, settings_as_they_are
-from fastsmtp.cli.options import Stop, json_option, settings_option
+from fastsmtp.cli.asking import ask_all
+from fastsmtp.cli.json_text import as_json_line
+from fastsmtp.cli.options import Stop, json_option, settings_as_they_are, settings_option
 from fastsmtp.mail.result import printable
 
 if TYPE_CHECKING:
@@ -50,7 +48,7 @@ def ls(file: Path | None, as_json: bool) -> int:
     answers: list[list[SessionRow]] = list(ask_all(data_dir, "session.ls", None, list[SessionRow]).values())
     found = sorted((row for rows in answers for row in rows), key=lambda row: (row.ended != 0, -row.ended))
     for row in found:
-        click.echo(json.dumps(msgspec.to_builtins(row)) if as_json else _line(row))
+        click.echo(as_json_line(row) if as_json else _line(row))
     if not found and not as_json:
         click.echo("no session is open, and in none lately something was refused", err=True)
     return os.EX_OK
@@ -80,7 +78,7 @@ def show(name: str, file: Path | None, as_json: bool) -> int:
     for found in answers:
         if found is not None:
             if as_json:
-                click.echo(json.dumps(msgspec.to_builtins(found)))
+                click.echo(as_json_line(found))
                 return os.EX_OK
             click.echo(_line(found.row))
             for said in found.lines:
@@ -117,15 +115,12 @@ def watch(client: str | None, seconds: float | None, file: Path | None, as_json:
                     continue
                 if as_json:
                     told = {"session": heard.session, "client": heard.client, "at": heard.said.at}
-                    click.echo(json.dumps(told | {"who": heard.said.who, "text": heard.said.text}))
+                    click.echo(as_json_line(told | {"who": heard.said.who, "text": heard.said.text}))
                 else:
                     click.echo(f"{heard.session} {heard.client} {_said(heard.said)}")
         if end is not None and time.monotonic() >= end:
             return os.EX_OK
-        try:
-            asyncio.run(asyncio.sleep(PAUSE))
-        except KeyboardInterrupt:
-            return os.EX_OK
+        time.sleep(PAUSE)
 
 
 def _line(row: "SessionRow") -> str:

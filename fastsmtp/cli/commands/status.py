@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fastsmtp.cli.json_text import as_json_line
 from fastsmtp.cli.master_run import ask_master
-from fastsmtp.cli.options import json_option, settings_option
+from fastsmtp.cli.options import json_option, settings_as_they_are, settings_option
 
 if TYPE_CHECKING:
     from fastsmtp.control.master import Status
@@ -38,8 +39,7 @@ def command(file: Path | None, as_json: bool) -> int:
     status = ask_master(file, "status", Status)
     webhooks = _webhooks(file)
     if as_json:
-        shown = {**msgspec.to_builtins(status), "webhooks": msgspec.to_builtins(webhooks)}
-        click.echo(msgspec.json.encode(shown).decode())
+        click.echo(as_json_line({**msgspec.structs.asdict(status), "webhooks": webhooks}))
         return os.EX_OK
     for line in _lines(status):
         click.echo(line)
@@ -52,9 +52,8 @@ def _webhooks(file: Path | None) -> "list[HookStatus]":
     """How they do; none where nobody knows."""
     from fastsmtp.control.client import ControlError, ask
     from fastsmtp.control.web import HookStatus, web_path
-    from fastsmtp.process.settings import load_settings
 
-    path = web_path(load_settings(file).data_dir)
+    path = web_path(settings_as_they_are(file).data_dir)
     try:
         found: list[HookStatus] = asyncio.run(ask(path, "web.status", None, list[HookStatus]))
     except ControlError:

@@ -1,16 +1,15 @@
 """``fastsmtp top``: what a running server does, as it does it."""
 
-import json
 import os
 import sys
 import time
 from pathlib import Path
 
 import click
-import msgspec
 
-from fastsmtp.cli.asking import ask_any, settings_as_they_are
-from fastsmtp.cli.options import Stop, json_option, settings_option
+from fastsmtp.cli.asking import ask_any
+from fastsmtp.cli.json_text import as_json_line
+from fastsmtp.cli.options import Stop, json_option, settings_as_they_are, settings_option
 from fastsmtp.cli.samples import Reading
 from fastsmtp.cli.screen import screen
 from fastsmtp.cli.top_figures import Figures, figures
@@ -49,7 +48,7 @@ def command(file: Path | None, as_json: bool, once: bool, every: float) -> int:
     if as_json:
         while True:
             time.sleep(every)
-            click.echo(json.dumps(msgspec.to_builtins(pictures.next())))
+            click.echo(as_json_line(pictures.next()))
             if once:
                 return os.EX_OK
     if once or not sys.stdout.isatty():

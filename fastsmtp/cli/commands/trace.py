@@ -10,9 +10,9 @@ from shutil import get_terminal_size
 import click
 import msgspec
 
-from fastsmtp.cli.options import Stop, json_option, settings_option
+from fastsmtp.cli.json_text import as_json_line, as_json_text
+from fastsmtp.cli.options import Stop, json_option, settings_as_they_are, settings_option
 from fastsmtp.cli.parsed import Parsed
-from fastsmtp.cli.queue_progress import as_json_line, as_json_text
 from fastsmtp.cli.queue_text import Page, moment
 from fastsmtp.cli.trace_search import Wanted, parse_moment
 from fastsmtp.cli.trace_text import TraceRows, coming, followed, told
@@ -99,13 +99,7 @@ def command(
 
 def _data_dir(file: Path | None) -> Path:
     """Where the server's data is; there has to be a ledger."""
-    from fastsmtp.config.errors import SettingsError
-    from fastsmtp.process.settings import load_settings
-
-    try:
-        settings = load_settings(file)
-    except SettingsError as error:
-        raise Stop(os.EX_CONFIG, *error.problems) from None
+    settings = settings_as_they_are(file)
     try:
         os.stat(settings.data_dir / DIRECTORY)
     except FileNotFoundError:
