@@ -11,11 +11,10 @@ from fastsmtp.process.settings import Settings, load_settings, routing_of, srs_d
 from fastsmtp.routing.alias_file import read_aliases
 from fastsmtp.routing.credentials import read_credentials
 from fastsmtp.routing.relay import Recipients, read_recipients
-from fastsmtp.routing.reload import Signature, signature
+from fastsmtp.routing.reload import Loaded, Signature, signature
 from fastsmtp.routing.router import Router
 from fastsmtp.routing.settings import VERIFY
 from fastsmtp.routing.srs import SECRET_FILE, Srs, read_secret
-from fastsmtp.routing.tables import RoutingTables
 
 
 class SettingsSource:
@@ -40,8 +39,8 @@ class SettingsSource:
         self._credentials = credentials
         self._read = read
 
-    def load(self) -> tuple[RoutingTables, Srs | None]:
-        """See `Source.load`."""
+    def load(self) -> Loaded:
+        """See `Source.load`; ``names`` are not asked, they are for the loop's thread."""
         self.seen = {}
         settings = self._settings
         if self._file is not None:
@@ -50,11 +49,11 @@ class SettingsSource:
                 settings = load_settings(self._file)
         return self._tables(settings)
 
-    def fall_back(self) -> tuple[RoutingTables, Srs | None]:
+    def fall_back(self) -> Loaded:
         """The tables of the settings the server was started with. Raises `SettingsError`."""
         return self._tables(self._settings)
 
-    def _tables(self, settings: Settings) -> tuple[RoutingTables, Srs | None]:
+    def _tables(self, settings: Settings) -> Loaded:
         if self._credentials is not None:
             settings = self._credentials.fill(settings)
         recipients: Recipients | None = None
@@ -67,12 +66,9 @@ class SettingsSource:
                 self._look(Path(one.password_file))
         filed = None
         if settings.forwarding.aliases_file is not None:
-            self._look(Path(settings.forwarding.aliases_file))
-            filed = read_aliases(Path(settings.forwarding.aliases_file))
-            for file in filed.read[1:]:
-                self._look(file)
+            filed = read_aliases(Path(settings.forwarding.aliases_file), self._look)
         logins = read_credentials(settings.credentials)
-        tables = routing_of(settings, recipients, logins, self.names, filed.aliases if filed else None)
+        tables = routing_of(settings, recipients, logins, self.names, filed)
         return tables, None if self._secret is None else Srs(self._secret, srs_domain(settings))
 
     def _look(self, file: Path) -> None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from fastsmtp.accounts.backends import Backend, make_backend
 from fastsmtp.accounts.base import AccountsError
+from fastsmtp.accounts.pool import ThreadPool
 from fastsmtp.bounce.original import Original
 from fastsmtp.clock import Clock
 from fastsmtp.config.errors import SettingsError
@@ -60,8 +61,7 @@ from fastsmtp.telemetry.maillog import MailLog
 from fastsmtp.telemetry.meter import Meter
 from fastsmtp.telemetry.metrics_sites import MOST
 from fastsmtp.telemetry.metrics_table import MetricTable
-from fastsmtp.tls.pair import CertificateError, received
-from fastsmtp.tls.store import CertificateStore
+from fastsmtp.tls.store import CertificateStore, renew
 from fastsmtp.transport.maildir import MaildirTransport
 
 CONTROL_GRACE = 5.0
@@ -267,12 +267,7 @@ class MailServices:
 
     def renew(self, certificate: int, file: int) -> None:
         """See `Services.renew`."""
-        pair = received(file)
-        try:
-            if self._certificates is not None:
-                self._certificates.replace(certificate, pair)
-        except CertificateError as error:
-            self._log.event(f"tls.certificates[{certificate}]: the old certificate stays in use: {error}")
+        renew(self._certificates, certificate, file, self._log.event)
 
     def sessions(self) -> int:
         """See `Services.sessions`."""
@@ -329,6 +324,7 @@ class MailServices:
         for shard in list(self._shards):
             self.release(shard)
         self._accounts.stop()
+        self._reloader.stop()
         self._quotas.stop()
         if self._ledger is not None:
             self._ledger.stop()
@@ -355,7 +351,8 @@ class MailServices:
         except SettingsError as error:
             raise StartError(error.problems[0]) from None
         router = Router(tables, self._clock, srs)
-        self._reloader = Reloader(router, self._source, self._log.event)
+        pool = ThreadPool("routing", 1, 0, self._loop.call_soon_threadsafe)
+        self._reloader = Reloader(router, self._source, pool, self._log.event)
         return router
 
     def _open_spool(self, number: int) -> LmdbSpool:

@@ -24,8 +24,7 @@ from fastsmtp.process.settings import Settings
 from fastsmtp.telemetry.maillog import MailLog
 from fastsmtp.telemetry.meter import Meter
 from fastsmtp.telemetry.metrics_table import MetricTable
-from fastsmtp.tls.pair import CertificateError, received
-from fastsmtp.tls.store import CertificateStore
+from fastsmtp.tls.store import CertificateStore, renew
 from fastsmtp.transport.smtp.https import web_context
 from fastsmtp.web.access import Access, Token
 from fastsmtp.web.accounts import AccountApi
@@ -49,11 +48,6 @@ if TYPE_CHECKING:
 
 _NEEDED = ("starlette", "uvicorn", "httptools")
 _SWEEP_EACH = 3600.0
-
-
-def wanted(settings: Settings) -> bool:
-    """Whether there is something for it to do."""
-    return settings.http.address is not None or bool(settings.webhooks)
 
 
 def problems(settings: Settings) -> list[str]:
@@ -183,13 +177,8 @@ class WebServices:
         self._meter.webhook_waiting.set(sum(hook.status().waiting for hook in self._hooks))
 
     def renew(self, certificate: int, file: int) -> None:
-        """Use the certificate in the open ``file``, which is closed, for new connections."""
-        pair = received(file)
-        try:
-            if self._certificates is not None:
-                self._certificates.replace(certificate, pair)
-        except CertificateError as error:
-            self._log.event(f"tls.certificates[{certificate}]: the old certificate stays in use: {error}")
+        """See `HelperServices.renew`."""
+        renew(self._certificates, certificate, file, self._log.event)
 
     async def drain(self, grace: float) -> None:
         """Accept no more; requests under way get ``grace`` seconds."""

@@ -6,8 +6,9 @@ other servers can deliver, are refused: the server runs nothing for a message.
 """
 
 import os
+import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,8 @@ INCLUDE = ":include:"
 _LARGEST = 16 << 20
 _DEEPEST = 8
 _MOST_TOLD = 20
+_VALUE = re.compile(r'(?:[^",]+|"(?:[^"\\]|\\.?)*"?)+', re.DOTALL)
+"""Up to a comma that is in no quotes."""
 
 
 class FileAlias(NamedTuple):
@@ -27,26 +30,20 @@ class FileAlias(NamedTuple):
     members: tuple[str, ...]
 
 
-class AliasFile(NamedTuple):
-    """Aliases by name, in lower case; ``read`` are all files that were looked at."""
-
-    aliases: dict[str, FileAlias]
-    read: tuple[Path, ...]
-
-
-def read_aliases(file: Path) -> AliasFile:
-    """The aliases in ``file``. Raises `SettingsError`, naming each fault by its line."""
-    return _Reader().read(file)
+def read_aliases(file: Path, look: Callable[[Path], object] = lambda file: None) -> dict[str, FileAlias]:
+    """The aliases in ``file`` by name, in lower case; ``look`` is told of each file right before it is read. Raises
+    `SettingsError`, naming each fault by its line."""
+    return _Reader(look).read(file)
 
 
 class _Reader:
-    def __init__(self) -> None:
-        self._read: dict[Path, None] = {}
-        self._problems: list[str] = []
+    def __init__(self, look: Callable[[Path], object]) -> None:
+        self._look = look
 
-    def read(self, file: Path) -> AliasFile:
+    def read(self, file: Path) -> dict[str, FileAlias]:
         """See `read_aliases`."""
         aliases: dict[str, FileAlias] = {}
+        problems: list[str] = []
         for number, line in _lines(self._text(file)):
             place = f"{file}:{number}"
             try:
@@ -57,16 +54,16 @@ class _Reader:
                 if name in aliases:
                     raise ValueError(f'"{name}" stands at {aliases[name].place} too')
             except ValueError as error:
-                self._problems.append(f"{place}: {error}")
+                problems.append(f"{place}: {error}")
                 continue
             aliases[name] = FileAlias(place, members)
-        if self._problems:
-            raise SettingsError(self._problems[:_MOST_TOLD])
-        return AliasFile(aliases, tuple(self._read))
+        if problems:
+            raise SettingsError(problems[:_MOST_TOLD])
+        return aliases
 
     def _text(self, file: Path) -> str:
         """The content of ``file``. Raises `SettingsError`."""
-        self._read[file] = None
+        self._look(file)
         try:
             # Not to be held up by a pipe, which somebody may have put in the place of his list.
             with open(file, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as stream:
@@ -140,27 +137,12 @@ def _named(line: str) -> tuple[str, str]:
 
 def _values(text: str) -> Iterator[str]:
     """What stands between commas, out of quotes."""
-    start = at = 0
-    quoted = False
-    while at < len(text):
-        character = text[at]
-        if character == "\\" and quoted:
-            at += 1
-        elif character == '"':
-            quoted = not quoted
-        elif character == "," and not quoted:
-            yield from _value(text[start:at])
-            start = at + 1
-        at += 1
-    yield from _value(text[start:])
-
-
-def _value(text: str) -> Iterator[str]:
-    text = text.strip()
-    if len(text) > 1 and text.startswith('"') and text.endswith('"'):
-        text = text[1:-1]
-    if text:
-        yield text
+    for found in _VALUE.findall(text):
+        value = found.strip()
+        if len(value) > 1 and value.startswith('"') and value.endswith('"'):
+            value = value[1:-1]
+        if value:
+            yield value
 
 
 def _member(value: str) -> str:

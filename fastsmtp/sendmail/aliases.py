@@ -31,9 +31,9 @@ def check(config: str | None) -> int:
         raise Failure(os.EX_DATAERR, "\n".join(error.problems)) from None
     for line in tables.left_out if tables is not None else ():
         print(f"note: {line}")
-    print(f"{file}: {len(found.aliases)} aliases, well-formed")
+    print(f"{file}: {len(found)} aliases, well-formed")
     if named:
-        print("a running server has read it, or does within two seconds")
+        print("a running server has read it, or begins to within two seconds")
     elif settings is None:
         print(f"whether the server uses it stands in {place}, which cannot be read by this user")
     else:

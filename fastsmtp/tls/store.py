@@ -7,10 +7,10 @@ started anew. Replacing a certificate makes a new context; sessions under way ke
 """
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fastsmtp.tls.pair import CertificateError, Pair, load
+from fastsmtp.tls.pair import CertificateError, Pair, load, received
 from fastsmtp.tls.settings import CIPHERS, TlsSettings
 
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
@@ -99,6 +99,17 @@ class CertificateStore:
         if self._authorities:
             context.load_verify_locations(cadata=self._authorities)
         return context
+
+
+def renew(store: CertificateStore | None, number: int, file: int, event: Callable[[str], object]) -> None:
+    """Use the pair in the open ``file``, which is closed, in place of the one at ``number``; when it is refused
+    ``event`` gets a line. Nothing where there is no ``store``."""
+    pair = received(file)
+    try:
+        if store is not None:
+            store.replace(number, pair)
+    except CertificateError as error:
+        event(f"tls.certificates[{number}]: the old certificate stays in use: {error}")
 
 
 def names_of(certificates: Sequence[Sequence[str]]) -> dict[str, int]:

@@ -101,6 +101,36 @@ def test_without_a_file_nothing_but_what_it_names_is_watched(file: Path) -> None
     assert set(source.seen) == {file.parent / "list", file.parent / "password"}
 
 
+def test_a_list_that_is_mended_is_seen(file: Path) -> None:
+    """It is named by the file of aliases, which stays as it is."""
+    aliases, team = file.parent / "aliases", file.parent / "team"
+    file.write_text(TEXT + '[forwarding]\naliases_file = "aliases"\n')
+    aliases.write_text(f"team: :include:{team}\n")
+    team.write_text("|/bin/sh\n")
+    source = SettingsSource(file, load_settings(file), None)
+    with pytest.raises(SettingsError, match="commands are not run"):
+        source.load()
+    assert source.seen[team] == signature(team)
+    team.write_text("alice\n")
+    assert source.seen[team] != signature(team)
+    tables, _ = source.load()
+    assert tables.aliases.named("team", "example.org") is not None
+
+
+def test_accounts_are_not_asked_where_tables_are_read(file: Path) -> None:
+    """A thread reads, and they are for the loop's."""
+
+    class Untouchable:
+        def __getattr__(self, name: str) -> object:
+            raise AssertionError(f"{name} was asked")
+
+    (file.parent / "aliases").write_text("team: alice, bob@far.test\nowner-team: alice\nlost: nobody\n")
+    file.write_text(TEXT + '[forwarding]\naliases_file = "aliases"\n[accounts]\nbackend = "embedded"\n')
+    source = SettingsSource(file, load_settings(file), b"s" * 32)
+    source.names = Untouchable()  # type: ignore[assignment]
+    assert len(source.load()) == 2
+
+
 def test_srs_domain(file: Path) -> None:
     assert srs_domain(load_settings(file)) == "example.org"
     file.write_text(TEXT + '[forwarding]\nsrs_domain = "Back.test"\n')

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from fastsmtp.config.errors import SettingsError
-from fastsmtp.routing.alias_file import read_aliases
+from fastsmtp.routing.alias_file import FileAlias, read_aliases
 
 
 def read(tmp_path: Path, text: str) -> dict[str, tuple[str, ...]]:
     """What the names of ``text`` stand for."""
     file = tmp_path / "aliases"
     file.write_text(text)
-    return {name: alias.members for name, alias in read_aliases(file).aliases.items()}
+    return {name: alias.members for name, alias in read_aliases(file).items()}
 
 
 def test_the_syntax(tmp_path: Path) -> None:
@@ -35,12 +35,17 @@ def test_the_syntax(tmp_path: Path) -> None:
     }
 
 
-def test_all_files_are_named_to_be_followed(tmp_path: Path) -> None:
-    (tmp_path / "list").write_text("a\n")
+def test_all_files_are_looked_at_before_they_are_read(tmp_path: Path) -> None:
     (tmp_path / "aliases").write_text(f"x: :include:{tmp_path}/list\n")
-    found = read_aliases(tmp_path / "aliases")
-    assert found.read == (tmp_path / "aliases", tmp_path / "list")
-    assert found.aliases["x"].place == f"{tmp_path}/aliases:1"
+    looked: list[Path] = []
+
+    def look(file: Path) -> None:
+        looked.append(file)
+        (tmp_path / "list").write_text("a\n")
+
+    found = read_aliases(tmp_path / "aliases", look)
+    assert looked == [tmp_path / "aliases", tmp_path / "list"]
+    assert found == {"x": FileAlias(f"{tmp_path}/aliases:1", ("a",))}
 
 
 @pytest.mark.parametrize(

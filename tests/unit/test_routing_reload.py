@@ -1,10 +1,13 @@
 """The tables follow their files."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from queue import Queue
 
 import pytest
 
+from fastsmtp.accounts.pool import ThreadPool
 from fastsmtp.config.errors import SettingsError
 from fastsmtp.mail.reply import MAILBOX_UNKNOWN
 from fastsmtp.routing.reload import Reloader, Signature, signature
@@ -12,6 +15,7 @@ from fastsmtp.routing.route import LocalRoute
 from fastsmtp.routing.router import Router
 from fastsmtp.routing.srs import Srs
 from fastsmtp.routing.tables import RoutingTables
+from tests.fakes.accounts import FakePool
 from tests.fakes.clock import FakeClock
 from tests.fakes.routing import STRANGER, tables
 
@@ -43,7 +47,8 @@ class Case:
         file.write_text("alice")
         self.source = OneFile(file)
         self.router = Router(self.source.load()[0], FakeClock())
-        self.reloader = Reloader(self.router, self.source, self.said.append)
+        self.pool = FakePool(1)
+        self.reloader = Reloader(self.router, self.source, self.pool, self.said.append)  # type: ignore[arg-type]
 
     def has(self, user: str) -> bool:
         found = self.router.route(user, "example.org", STRANGER)
@@ -53,6 +58,7 @@ class Case:
     def tick(self, times: int = 2) -> None:
         for _ in range(times):
             self.reloader.tick()
+            self.pool.work()
 
 
 @pytest.fixture
@@ -69,12 +75,12 @@ def test_nothing_is_read_while_nothing_changes(case: Case) -> None:
 def test_a_change_counts_once_it_is_still(case: Case) -> None:
     assert not case.has("carola")
     case.file.write_text("alice carola")
-    case.reloader.tick()
+    case.tick(1)
     assert case.source.loads == 1
     case.file.write_text("alice carola dave")
-    case.reloader.tick()
+    case.tick(1)
     assert case.source.loads == 1
-    case.reloader.tick()
+    case.tick(1)
     assert case.has("carola")
     case.tick(5)
     assert case.source.loads == 2
@@ -130,3 +136,44 @@ def test_a_change_while_it_is_read_is_read_again(case: Case) -> None:
     assert case.has("bob")
     case.tick()
     assert case.has("zoe")
+
+
+def test_mail_goes_on_while_it_is_read(case: Case) -> None:
+    """Once, however long that takes."""
+    case.file.write_text("bob")
+    for _ in range(5):
+        case.reloader.tick()
+        assert case.has("alice")
+        assert not case.has("bob")
+    assert case.source.loads == 1
+    assert case.pool.work() == 1
+    assert case.has("bob")
+    case.tick(5)
+    assert case.source.loads == 2
+
+
+def test_a_defect_of_ours_costs_no_reload_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case(tmp_path / "users")
+    posted: Queue[Callable[[], None]] = Queue()
+    pool = ThreadPool("routing", 1, 0, posted.put)
+    reloader = Reloader(case.router, case.source, pool, case.said.append)
+    load = case.source.load
+
+    def fails() -> tuple[RoutingTables, Srs | None]:
+        load()
+        raise KeyError("secret")
+
+    monkeypatch.setattr(case.source, "load", fails)
+    for users in ("bob", "carola"):
+        case.file.write_text(users)
+        reloader.tick()
+        reloader.tick()
+        posted.get(timeout=30)()
+        monkeypatch.undo()
+    reloader.stop()
+    assert [line.partition(":")[0] for line in case.said] == [
+        "routing stays as it was",
+        "routing was read again",
+    ]
+    assert "secret" not in case.said[0]
+    assert case.has("carola")
