@@ -23,6 +23,7 @@ from fastsmtp.process.backup.tree import copy_mailboxes, copy_tree
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.lock import take_lock
 from fastsmtp.process.settings import Settings, default_settings
+from fastsmtp.routing.settings import ForwardingSettings
 from tests.fakes.post_office import PostOffice
 
 ALL = Wanted(keys=True, ledger=True, mail=True)
@@ -164,6 +165,22 @@ def test_settings_and_keys(tmp_path: Path) -> None:
     assert put.stat().st_mode & 0o777 == 0o640
     with pytest.raises(StartError, match="nothing is overwritten"):
         back(tmp_path / "b.tar", None, tmp_path / "root")
+    empty = default_settings(tmp_path / "new")
+    with pytest.raises(StartError, match="nothing is overwritten"):
+        back(tmp_path / "b.tar", empty, tmp_path / "root")
+    assert [path.name for path in empty.data_dir.iterdir()] == ["lock"], "data is not put back either"
+
+
+def test_aliases_and_the_lists_they_include(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    for name, text in (("aliases", f"team: :include:{tmp_path}/team\nx: |run\n"), ("team", "alice\n")):
+        (tmp_path / name).write_text(text)
+    settings = msgspec.structs.replace(
+        site(tmp_path / "old"), forwarding=ForwardingSettings(aliases_file=str(tmp_path / "aliases"))
+    )
+    taken(settings, tmp_path / "b", Wanted())
+    kept = tmp_path / "b/files" / str(tmp_path).lstrip("/")
+    assert sorted(path.name for path in kept.iterdir()) == ["aliases", "team"]
 
 
 def test_a_directory_in_use_is_refused_unless_told(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ class _Restore:
             )
 
     def _extract(self) -> Head:
-        """Everything beside its place, if it is whole."""
+        """Everything beside its place, if it is whole and nothing is in its way."""
         head: Head | None = None
         manifest: dict[str, Entry] | None = None
         total, done = size_of(self._backup), 0
@@ -151,6 +151,12 @@ class _Restore:
         if manifest is None:
             raise StartError(f"{self._backup}: it has no end; it was not finished, or was cut", os.EX_DATAERR)
         self._compare(manifest)
+        taken = next((path for path, _, _ in self._files if os.path.lexists(path)), None)
+        if taken is not None:
+            raise StartError(
+                f"{taken} is there already, and nothing is overwritten; name another --files",
+                os.EX_CANTCREAT,
+            )
         return head
 
     def _compare(self, manifest: dict[str, Entry]) -> None:
@@ -253,12 +259,6 @@ class _Restore:
         return str(place)
 
     def _put_files(self) -> None:
-        taken = [str(path) for path, _, _ in self._files if os.path.lexists(path)]
-        if taken:
-            raise StartError(
-                f"{taken[0]} is there already, and nothing is overwritten; name another --files",
-                os.EX_CANTCREAT,
-            )
         for path, mode, content in self._files:
             path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -6,6 +6,7 @@ meanwhile is in the backup twice rather than not at all.
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ from msgspec import Struct
 from fastsmtp.accounts.base import AccountsError
 from fastsmtp.accounts.embedded import DIRECTORY as ACCOUNTS
 from fastsmtp.accounts.embedded import EmbeddedAccounts
+from fastsmtp.config.errors import SettingsError
 from fastsmtp.config.secrets import is_credential
 from fastsmtp.control.mail import INCOMING
 from fastsmtp.control.place import DIRECTORY as CONTROL
@@ -27,6 +29,7 @@ from fastsmtp.process.credentials import secret_files
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.privileges import Identity, acting_as, find_user
 from fastsmtp.process.settings import Settings, mailbox_root
+from fastsmtp.routing.alias_file import read_aliases
 
 LAST = "backup.json"
 """Below data_dir: when the last backup was taken, and where it was put."""
@@ -184,6 +187,8 @@ def _files(settings: Settings, file: Path | None, keys: bool) -> Iterator[Path]:
         yield Path(settings.relay.recipients)
     if settings.accounts.file is not None:
         yield Path(settings.accounts.file)
+    if settings.forwarding.aliases_file is not None:
+        yield from _aliases(Path(settings.forwarding.aliases_file))
     if settings.tls.client_ca:
         yield Path(settings.tls.client_ca)
     for pair in settings.tls.certificates:
@@ -193,6 +198,14 @@ def _files(settings: Settings, file: Path | None, keys: bool) -> Iterator[Path]:
             yield Path(pair.key)
     if keys:
         yield from (Path(secret) for _, secret in secret_files(settings) if not is_credential(secret))
+
+
+def _aliases(file: Path) -> list[Path]:
+    """The file of aliases, and those it includes."""
+    read: list[Path] = []
+    with suppress(SettingsError):  # a server goes on with such a file too, by what stood there before
+        read_aliases(file, read.append)
+    return read
 
 
 def _note(data_dir: Path, identity: Identity | None, last: Last) -> None:

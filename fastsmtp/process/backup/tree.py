@@ -13,7 +13,8 @@ from fastsmtp.process.privileges import Identity, acting_as
 def copy_file(
     path: Path, name: str, identity: Identity | None, archive: ArchiveWriter, seen: Callable[[int], object]
 ) -> bool:
-    """Put the file ``path`` into ``archive`` as ``name``; false when it has gone, or is none. Raises OSError."""
+    """Put the file ``path`` into ``archive`` as ``name``; false when it has gone, or is no file. Raises OSError, also
+    for a symbolic link."""
     try:
         with acting_as(identity):
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -41,8 +42,8 @@ def copy_tree(
     *,
     leave: Collection[str] = (),
 ) -> int:
-    """Put the files below ``place`` into ``archive`` below ``name``, without links and those at the top that are in
-    ``leave``; how many. What comes or goes meanwhile may be in it or not. Raises OSError."""
+    """Put the files below ``place`` into ``archive`` below ``name``, without those at the top that are in ``leave``;
+    how many. What comes or goes meanwhile may be in it or not. Raises OSError."""
     count = 0
     for path in walked(place, identity, leave):
         count += copy_file(path, f"{name}/{path.relative_to(place)}", identity, archive, seen)
