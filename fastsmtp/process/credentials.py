@@ -4,6 +4,7 @@ service was started as. The master reads those that are named, and its workers i
 
 import os
 from collections.abc import Iterator
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -12,6 +13,8 @@ from fastsmtp.config.errors import SettingsError
 from fastsmtp.config.secrets import is_credential, read_secret
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.settings import Settings
+
+T = TypeVar("T", bound=Any)
 
 
 class Credentials:
@@ -30,34 +33,25 @@ class Credentials:
 
     def fill(self, settings: Settings) -> Settings:
         """``settings`` with these passwords in place of the files that hold them."""
-        accounts = settings.accounts
-        ldap, postgresql = accounts.ldap, accounts.postgresql
-        if ldap is not None and ldap.password_file in self._secrets:
-            ldap = replace(ldap, password=self._secrets[ldap.password_file], password_file=None)
-        if postgresql is not None and postgresql.password_file in self._secrets:
-            secret = self._secrets[postgresql.password_file]
-            postgresql = replace(postgresql, password=secret, password_file=None)
-        credentials = {
-            name: replace(one, password=self._secrets[one.password_file], password_file=None)
-            if one.password_file in self._secrets
-            else one
-            for name, one in settings.credentials.items()
-        }
-        accounts = replace(accounts, ldap=ldap, postgresql=postgresql)
-        tokens = tuple(
-            replace(one, token=self._secrets[one.token_file], token_file=None)
-            if one.token_file in self._secrets
-            else one
-            for one in settings.http.tokens
+        accounts = replace(
+            settings.accounts,
+            ldap=self._filled(settings.accounts.ldap),
+            postgresql=self._filled(settings.accounts.postgresql),
         )
-        webhooks = tuple(
-            replace(one, secret=self._secrets[one.secret_file], secret_file=None)
-            if one.secret_file in self._secrets
-            else one
-            for one in settings.webhooks
+        tokens = tuple(self._filled(one, "token") for one in settings.http.tokens)
+        return replace(
+            settings,
+            accounts=accounts,
+            credentials={name: self._filled(one) for name, one in settings.credentials.items()},
+            http=replace(settings.http, tokens=tokens),
+            webhooks=tuple(self._filled(one, "secret") for one in settings.webhooks),
         )
-        http = replace(settings.http, tokens=tokens)
-        return replace(settings, accounts=accounts, credentials=credentials, http=http, webhooks=webhooks)
+
+    def _filled(self, table: T, key: str = "password") -> T:
+        """``table`` with its ``key`` in place of the file that holds it."""
+        file = f"{key}_file"
+        secret = self._secrets.get(getattr(table, file, None) or "")
+        return table if secret is None else replace(table, **{key: secret, file: None})
 
 
 def secret_files(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -5,12 +5,15 @@ import contextlib
 import os
 import pwd
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from fastsmtp.config.errors import SettingsError
+from fastsmtp.config.secrets import read_secret
 from fastsmtp.limits.marks import available_mark, disk_marks, of_disk
 from fastsmtp.limits.probes import available_memory, space
 from fastsmtp.process.accounts import accounts_problem
+from fastsmtp.process.credentials import secret_files
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.privileges import Identity, acting_as, find_user
 from fastsmtp.process.routing import SettingsSource
@@ -26,7 +29,7 @@ _FLAG = memoryview(bytes(1))
 
 def machine_problems(settings: Settings) -> list[str]:
     """What this machine lacks for the settings, one line each: the user, the core, directories that can be
-    written, and files of routing that can be read."""
+    written, and files of passwords and of routing that can be read."""
     problems = []
     uid, groups = os.geteuid(), {os.getegid(), *os.getgroups()}
     identity = None
@@ -49,11 +52,22 @@ def machine_problems(settings: Settings) -> list[str]:
     problem = accounts_problem(settings)
     if problem:
         problems.append(problem)
+    problems += _secret_problems(settings)
     try:
         SettingsSource(None, settings, None).load()
     except SettingsError as error:
         problems += error.problems
-    return problems + tls_problems(settings.tls) + web_problems(settings)
+    problems += tls_problems(settings.tls) + web_problems(settings)
+    return list(dict.fromkeys(problems))
+
+
+def _secret_problems(settings: Settings) -> Iterator[str]:
+    """Files of passwords that cannot be read."""
+    for key, file in secret_files(settings):
+        try:
+            read_secret(key, file)
+        except SettingsError as error:
+            yield from error.problems
 
 
 def web_problems(settings: Settings) -> list[str]:

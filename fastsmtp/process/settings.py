@@ -261,8 +261,10 @@ def _absolute(settings: Settings, base: Path) -> Settings:
         one if one.secret_file is None else change(one, secret_file=file_of(base, one.secret_file))
         for one in settings.webhooks
     )
+    outbound = settings.outbound
     return change(
         settings,
+        outbound=change(outbound, ca_file=outbound.ca_file and str(base / outbound.ca_file)),
         http=http,
         webhooks=webhooks,
         accounts=accounts,

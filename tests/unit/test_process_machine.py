@@ -26,6 +26,26 @@ def test_the_user_must_exist(tmp_path: Path) -> None:
     ]
 
 
+def test_a_credential_that_the_service_does_not_get(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of accounts is read by the backend alone, that of routes for the tables too: each is told once."""
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "given"))
+    (tmp_path / "given").mkdir()
+    settings = load(
+        tmp_path,
+        small()
+        + '[accounts.ldap]\nurl = "ldaps://x.test"\nbase = "dc=x"\npassword_file = "credential:ldap"\n'
+        + '[credentials.a]\nuser = "u"\npassword_file = "credential:a"\n',
+    )
+    assert machine_problems(settings) == [
+        f"{key}.password_file: cannot read {tmp_path}/given/{name}: No such file or directory; "
+        f"LoadCredential={name}:FILE in the service's unit gives it"
+        for key, name in (("accounts.ldap", "ldap"), ("credentials.a", "a"))
+    ]
+    for name in ("ldap", "a"):
+        (tmp_path / "given" / name).write_text("secret\n")
+    assert machine_problems(settings) == []
+
+
 def test_only_root_becomes_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(tmp_path, small('user = "root"\ndata_dir = "/"', 'path = "/{user}"'))
     monkeypatch.setattr(os, "geteuid", lambda: 4711)

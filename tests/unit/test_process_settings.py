@@ -104,7 +104,10 @@ def test_what_is_not_set_is_as_in_the_whole_form(tmp_path: Path) -> None:
 
 
 def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
-    settings = load(tmp_path, small('data_dir = "data"', 'path = "mail/{user}"'))
+    more = '[outbound]\nca_file = "authorities.pem"\n'
+    settings = load(tmp_path, small('data_dir = "data"', 'path = "mail/{user}"') + more)
+    assert settings.outbound.ca_file == str(tmp_path / "authorities.pem")
+    assert load(tmp_path, small()).outbound.ca_file == ""
     assert settings.data_dir == tmp_path / "data"
     assert settings.mailboxes.path == f"{tmp_path}/mail/{{user}}"
 
