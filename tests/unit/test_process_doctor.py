@@ -15,6 +15,7 @@ import pytest
 from fastsmtp.cli.commands import doctor as cli
 from fastsmtp.dns.base import DnsTemporary, NoSuchDomain
 from fastsmtp.dns.settings import DnsSettings
+from fastsmtp.maildrop.settings import MaildropSettings
 from fastsmtp.process.backup.take import LAST, Last, last_backup
 from fastsmtp.process.dns_records import tlsa_record
 from fastsmtp.process.doctor import leftovers, machine, names, places, ports
@@ -166,6 +167,17 @@ def test_certificates(tmp_path: Path) -> None:
 # --- what lies about ------------------------------------------------------------------------------
 
 
+def test_what_programs_have_dropped_and_nobody_can_take(tmp_path: Path) -> None:
+    drop = tmp_path / "drop"
+    settings = settings_in(tmp_path, maildrop=MaildropSettings(path=str(drop)))
+    assert not any(str(drop) in text for text in texts(leftovers.look(settings, NOW, None)))
+    drop.mkdir()
+    (drop / ("0" * 32)).write_text("it waits for the server")
+    (drop / f"damaged-{'1' * 32}").write_text("")
+    [found] = [text for text in texts(leftovers.look(settings, NOW, None)) if str(drop) in text]
+    assert found.startswith("warning: 1 messages that programs have dropped are damaged")
+
+
 def test_leftovers(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     spool = settings.data_dir / "spool"
@@ -260,18 +272,42 @@ def test_mail_can_leave_or_not() -> None:
     assert "cannot be reached" in texts(ports.look_outside("127.0.0.1", free_port()))[0]
 
 
-def test_owners_of_ports_are_found_by_proc(tmp_path: Path) -> None:
-    (tmp_path / "net").mkdir()
-    (tmp_path / "net/tcp").write_text(
+@pytest.fixture
+def proc(tmp_path: Path) -> Path:
+    """Port 25 is taken; what has it is not shown."""
+    proc = tmp_path / "proc"
+    (proc / "net").mkdir(parents=True)
+    (proc / "net/tcp").write_text(
         "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
         "   0: 00000000:0019 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1\n"
     )
-    (tmp_path / "17/fd").mkdir(parents=True)
-    (tmp_path / "17/comm").write_text("master\n")
-    assert ports.owner_of(25, tmp_path) == "another program"
-    os.symlink("socket:[4711]", tmp_path / "17/fd/12")
-    assert ports.owner_of(25, tmp_path) == "master"
-    assert ports.owner_of(26, tmp_path) is None
+    (proc / "17/fd").mkdir(parents=True)
+    return proc
+
+
+def test_owners_of_ports_are_found_by_proc(proc: Path) -> None:
+    (proc / "17/comm").write_text("master\n")
+    assert ports.owner_of(25, proc) == "another program"
+    os.symlink("socket:[4711]", proc / "17/fd/12")
+    assert ports.owner_of(25, proc) == "master"
+    assert ports.owner_of(26, proc) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "severity", "mend"),
+    [
+        ("master", "error", "systemctl disable --now postfix"),
+        ("nc", "error", "ss -ltnp 'sport = :25'"),
+        ("systemd", "note", "systemctl list-sockets"),
+    ],
+)
+def test_each_owner_of_a_port_has_its_mend(
+    tmp_path: Path, proc: Path, name: str, severity: str, mend: str
+) -> None:
+    os.symlink("socket:[4711]", proc / "17/fd/12")
+    (proc / "17/comm").write_text(f"{name}\n")
+    [found] = ports.look(listening(tmp_path, 25), running=False, proc=proc)
+    assert (found.severity, found.mend) == (severity, mend)
 
 
 # --- the DNS --------------------------------------------------------------------------------------

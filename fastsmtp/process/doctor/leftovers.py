@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fastsmtp.control.place import shards, wanted_shards
+from fastsmtp.maildrop.directory import DAMAGED
 from fastsmtp.process.backup.take import REPLACED, RESTORING, last_backup
 from fastsmtp.process.doctor.finding import Finding
 from fastsmtp.process.settings import Settings
@@ -34,6 +35,8 @@ def look(settings: Settings, now: float, held: set[int] | None) -> Iterator[Find
         yield from _corrupt(place / "corrupt")
         for journal in place.glob("journal.new"):
             yield Finding("note", AREA, f"{journal} was begun by a start that failed", _remove(journal))
+    if settings.maildrop.path is not None:
+        yield from _damaged(Path(settings.maildrop.path))
     for place in sorted(data_dir.glob(f"{REPLACED}*")):
         yield Finding(
             "note", AREA, f"{place} is what a restore has replaced", f"rm -r {shlex.quote(str(place))}"
@@ -71,6 +74,17 @@ def _corrupt(place: Path) -> Iterator[Finding]:
             AREA,
             f"{count} messages could not be delivered by any means and wait in {place} for a person",
             f"less {shlex.quote(str(place))}/*.json; then deliver or remove them",
+        )
+
+
+def _damaged(maildrop: Path) -> Iterator[Finding]:
+    count = sum(1 for _ in maildrop.glob(f"{DAMAGED}*"))
+    if count:
+        yield Finding(
+            "warning",
+            AREA,
+            f"{count} messages that programs have dropped are damaged or too large, and wait in {maildrop}",
+            f"less {shlex.quote(str(maildrop))}/{DAMAGED}*; then remove them",
         )
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from fastsmtp.accounts.base import AccountsError
-from fastsmtp.control.client import ControlError, NotThere, ask
-from fastsmtp.control.place import slots, socket_path
+from fastsmtp.control.client import NotAllowed, NotThere, shards_of
+from fastsmtp.control.place import slots
 from fastsmtp.process.accounts import names_for_asking
 from fastsmtp.process.doctor import leftovers, machine, names, places, ports
 from fastsmtp.process.doctor.finding import WEIGHT, Finding
@@ -74,13 +74,9 @@ def held_shards(data_dir: Path) -> set[int] | None:
 
 
 async def _held(data_dir: Path) -> set[int] | None:
-    held: set[int] | None = None
-    for slot in slots(data_dir):
-        try:
-            shards = await ask(socket_path(data_dir, slot), "queue.shards", None, list[int])
-        except NotThere:
-            continue
-        except ControlError:
-            shards = []
-        held = (held or set()) | set(shards)
-    return held
+    try:
+        desks, problems = await shards_of(data_dir, slots(data_dir))
+    except NotAllowed:
+        return set()
+    gone = all(isinstance(problem, NotThere) for problem in problems)
+    return None if gone and not desks else set(desks)

@@ -135,8 +135,9 @@ class Zone:
 
         hosts = [one.lower().rstrip(".").split()[-1] for one in await self._all(domain, "MX")]
         if self._host not in hosts:
-            said = f"mail for {domain} goes to {', '.join(hosts)}" if hosts else f"{domain} has no MX record"
-            yield Finding("error", AREA, f"{said}, not to {self._host}", wanted(domain, "MX"))
+            goes = f"mail for {domain} goes to {', '.join(hosts)}, not to {self._host}"
+            said = goes if hosts else f"{domain} has no MX record"
+            yield Finding("error", AREA, said, wanted(domain, "MX"))
         texts = [_text(one) for one in await self._all(domain, "TXT")]
         spf = [one for one in texts if one.lower().split()[:1] == ["v=spf1"]]
         if not spf:

@@ -11,7 +11,11 @@ from fastsmtp.process.settings import Settings
 
 AREA = "ports"
 _PATIENCE = 10.0
-_OURS = ("fastsmtp", "python")
+_MANAGER = "systemd"
+"""Who has the ports of socket units, such as ours."""
+_OURS = ("fastsmtp", "python", _MANAGER)
+_UNITS = {"master": "postfix", "exim4": "exim4", "sendmail-mta": "sendmail", "smtpd": "opensmtpd"}
+"""Debian's units of other servers, by what their processes are called."""
 _LISTEN = "0A"
 
 
@@ -23,25 +27,25 @@ def look(settings: Settings, running: bool, proc: Path = Path("/proc")) -> Itera
             continue
         what = f"listeners[{number}], {endpoint}"
         owner = owner_of(endpoint.port, proc)
+        look_closer = f"ss -ltnp 'sport = :{endpoint.port}'"
+        unit = _UNITS.get(owner or "")
+        mend = look_closer if unit is None else f"systemctl disable --now {unit}"
         if running:
             problem = greeting(_reached(endpoint), implicit_tls=listener.profile.implicit_tls)
             if problem:
-                yield Finding("error", AREA, f"{what}: {problem}", f"ss -ltnp 'sport = :{endpoint.port}'")
-        elif owner is not None:
+                yield Finding("error", AREA, f"{what}: {problem}", look_closer)
+        elif owner == _MANAGER:
             yield Finding(
-                "error",
+                "note",
                 AREA,
-                f"{what}: {owner} has the port, so the server cannot start",
-                f"systemctl disable --now {owner}"
-                if owner.isidentifier()
-                else f"ss -ltnp 'sport = :{endpoint.port}'",
+                f"{what}: systemd has the port, for the server if that is by fastsmtp.socket",
+                "systemctl list-sockets",
             )
+        elif owner is not None:
+            yield Finding("error", AREA, f"{what}: {owner} has the port, so the server cannot start", mend)
         if running and owner is not None and not owner.startswith(_OURS):
             yield Finding(
-                "warning",
-                AREA,
-                f"{what}: {owner} listens on this port too, at another address",
-                f"systemctl disable --now {owner}",
+                "warning", AREA, f"{what}: {owner} listens on this port too, at another address", mend
             )
 
 
