@@ -3,13 +3,13 @@
 import os
 import socket
 import time
-from collections.abc import MutableMapping
+from collections.abc import Mapping
 
 
 class Notify:
-    """By ``environ``, from which children do not inherit it."""
+    """By ``environ``."""
 
-    def __init__(self, environ: MutableMapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str]) -> None:
         self._address = environ.get("NOTIFY_SOCKET", "")
         self.every = _watchdog(environ)
         """Seconds between two signs of life, None where none is wanted."""
@@ -32,7 +32,7 @@ class Notify:
         self.send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
 
-def _watchdog(environ: MutableMapping[str, str]) -> float | None:
+def _watchdog(environ: Mapping[str, str]) -> float | None:
     """Twice as often as the manager wants it: sd_watchdog_enabled(3)."""
     text = environ.get("WATCHDOG_USEC", "")
     if not text.isdigit() or environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):

@@ -7,9 +7,9 @@ _VALUES = "ABCDFLMNORVXbdefhopr"
 _FLAGS = "GIUcimntvxq"
 """Options that have none; of ``-q`` it is behind the letter, if there is one."""
 
-MOST_ENVID = 100
+_MOST_ENVID = 100
 """Octets of an envelope id (RFC 3461 §4.4)."""
-MODES = {"m": "submit", "a": "submit", "s": "smtp", "p": "queue", "i": "aliases"}
+_MODES = {"m": "submit", "a": "submit", "s": "smtp", "p": "queue", "i": "aliases"}
 
 
 class Options:
@@ -81,8 +81,8 @@ def _valued(options: Options, letter: str, value: str) -> None:
     elif letter == "R":
         options.ret = _ret(value)
     elif letter == "V":
-        if len(value.encode("utf-8", "surrogateescape")) > MOST_ENVID:
-            raise usage(f"-V: an envelope id has {MOST_ENVID} octets at most")
+        if len(value.encode("utf-8", "surrogateescape")) > _MOST_ENVID:
+            raise usage(f"-V: an envelope id has {_MOST_ENVID} octets at most")
         options.envid = value
     elif letter == "b":
         options.mode = _mode(value)
@@ -91,7 +91,7 @@ def _valued(options: Options, letter: str, value: str) -> None:
 def _mode(value: str) -> str:
     if value in ("d", "D", "l"):
         raise usage("the server is not started by this command; use: fastsmtp serve -c FILE")
-    mode = MODES.get(value)
+    mode = _MODES.get(value)
     if mode is None:
         raise usage(f"-b{value} is not known; there are -bm, -bs, -bp and -bi")
     return mode

@@ -65,16 +65,14 @@ def retry(config: str | None, which: str, more: list[str]) -> int:
         raise usage(
             f"-q{which}: the queue is run by the server itself; there are -q, and -qI with a queue id"
         )
-    filter = QueueFilter()
-    if which:
-        ids = tuple(filter_id for filter_id in (which[1:], *more) if filter_id)
-        if not ids:
-            raise usage("-qI needs a queue id")
-        filter = QueueFilter(ids=ids)
+    ids = tuple(one for one in (which[1:], *more) if one) if which else ()
+    if which and not ids:
+        raise usage("-qI needs a queue id")
+    change = Change(filter=QueueFilter(ids=ids or None), action="retry")
     file = settings_file(config)
 
     async def work(found: Office) -> int:
-        await together.change(found.desks, Change(filter=filter, action="retry"), lambda tally: None)
+        await together.change(found.desks, change, lambda tally: None)
         return os.EX_OK
 
     return _asked(lambda: run(file, work))
