@@ -198,6 +198,27 @@ def test_logins_are_slowed_then_refused_and_mail_still_comes_in(worlds: Callable
     assert said(hello(world, "127.0.0.1"), plain("secret")) == ["235 2.7.0"]
 
 
+def test_guesses_at_once_over_many_connections_learn_no_more_than_the_rate(
+    worlds: Callable[..., World],
+) -> None:
+    accounts = FakeAuthenticator(later=True)
+    world = worlds(
+        rule("auth_failures", rate="3/1h"),
+        authenticator=accounts,
+        clear_on_loopback=True,
+        penalties=True,
+    )
+    clients = [hello(world, "127.0.0.1") for _ in range(6)]
+    passwords = ["1", "2", "3", "4", "secret", "5"]
+    for client, password in zip(clients, passwords, strict=True):
+        assert said(client, plain(password)) == []
+    accounts.answer()
+    for _, tell in world.later:
+        tell()
+    heard = [said(client, b"") for client in clients]
+    assert heard == 3 * [["535 5.7.8"]] + 3 * [["421 4.7.0"]]
+
+
 def test_whoever_waits_for_a_refusal_and_goes_hears_nothing(worlds: Callable[..., World]) -> None:
     world = worlds(
         rule("auth_failures", rate="9/1h"),
