@@ -29,9 +29,9 @@ class SiteLine(Struct, frozen=True):
 
 class Figures(Struct, frozen=True, kw_only=True):
     """Rates are a second; ``workers`` accept connections, those that are ``draining`` no more; ``at`` is seconds
-    since 1970, ``uptime`` seconds, ``cpu`` processors in use, sizes octets. ``rejected``, ``handshakes``,
-    ``logins``: by why, by version, by how they ended. ``short``: what new mail is put off for. ``lost``: events since
-    the start that log or ledger could not take."""
+    since 1970, ``uptime`` seconds since counting began, ``cpu`` processors in use, sizes octets. ``rejected``,
+    ``handshakes``, ``logins``: by why, by version, by how they ended. ``short``: what new mail is put off for.
+    ``lost``: events that log or ledger could not take since counting began."""
 
     at: float
     interval: float

@@ -94,18 +94,12 @@ def _delivered(event: events.Delivered) -> list[Line]:
     return [_to("virtual", event, "virtual", event.delay, 0.0, "2.0.0", "sent (delivered to maildir)")]
 
 
-def _attempt(status: str) -> Callable[[Any], list[Line]]:
+def _attempt(status: str, why: str = "") -> Callable[[Any], list[Line]]:
     def lines(event: events.Attempt) -> list[Line]:
-        words = f"{status} ({reply_of(event)})"
-        relay = event.relay or "none"
-        return [_to("smtp", event, relay, event.delay, event.duration, event.enhanced or "4.0.0", words)]
+        words = f"{status} ({why}{reply_of(event)})"
+        return [_to("smtp", event, event.relay or "none", event.delay, event.duration, event.enhanced, words)]
 
     return lines
-
-
-def _expired(event: events.Expired) -> list[Line]:
-    words = f"bounced (expired, the last answer was: {reply_of(event)})"
-    return [_to("smtp", event, event.relay or "none", event.delay, event.duration, event.enhanced, words)]
 
 
 def _failed(event: events.Failed) -> list[Line]:
@@ -183,7 +177,7 @@ _LINES: dict[type[Event], Callable[[Any], list[Line]]] = {
     events.Sent: _attempt("sent"),
     events.Deferred: _attempt("deferred"),
     events.Bounced: _attempt("bounced"),
-    events.Expired: _expired,
+    events.Expired: _attempt("bounced", "expired, the last answer was: "),
     events.Notified: _notified,
     events.Untold: _untold,
     events.Failed: _failed,
