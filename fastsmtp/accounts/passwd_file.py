@@ -6,7 +6,6 @@ cannot be read leaves everything as it was.
 """
 
 import hmac
-import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from fastsmtp.accounts.names import canonical_login
 from fastsmtp.accounts.passwords import Record
 from fastsmtp.accounts.pool import ThreadPool
 from fastsmtp.accounts.snapshot import SnapshotNames
+from fastsmtp.config.signature import signature
 
 _EXTRA = 7  # user:password:uid:gid:gecos:home:shell:extra
 _NOLOGIN = ("nologin", "nologin=yes", "nologin=y", "nologin=1")
@@ -80,17 +80,17 @@ class PasswdFile:
         self._all: list[Record] = []
         self._nobody = Record("", decoy_hash(cost))
         self._key = secrets.token_bytes(32)
-        self._known = self._last = self._signature()
+        self._known = self._last = signature(self._file)
         self._reading = False
 
     def start(self) -> None:
         """Read the file. Raises `AccountsError`."""
-        self._known = self._last = self._signature()
+        self._known = self._last = signature(self._file)
         self._take(read(self._file, self._home))
 
     def tick(self) -> None:
         """Look whether the file has changed."""
-        now = self._signature()
+        now = signature(self._file)
         still, self._last = now == self._last, now
         if now == self._known or not still or self._reading:
             return
@@ -129,10 +129,3 @@ class PasswdFile:
         self.names.replace(content.records, (one.login for one in self._all if one.disabled))
         for problem in content.problems[:_MOST_TOLD]:
             self._event(f"{problem}; it is left out")
-
-    def _signature(self) -> tuple[int, ...] | None:
-        try:
-            status = os.stat(self._file)
-        except OSError:
-            return None
-        return status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev, status.st_size

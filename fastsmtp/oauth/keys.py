@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-import os
 from collections.abc import Awaitable, Callable
 
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from fastsmtp.clock import Clock
+from fastsmtp.config.signature import Signature, signature
 from fastsmtp.defects import describe
 
 PAUSE = 60.0
@@ -40,13 +40,13 @@ class FileKeys:
     def __init__(self, file: str, event: Callable[[str], None]) -> None:
         self._file = file
         self._event = event
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: Signature = None
         self.current: KeySet | None = None
 
     def open(self) -> None:
         """Read it. Raises `KeysError`."""
+        self._seen = signature(self._file)
         try:
-            self._seen = self._stamp()
             with open(self._file, "rb") as stream:
                 self.current = read_keys(stream.read(LARGEST + 1))
         except OSError as error:
@@ -60,22 +60,16 @@ class FileKeys:
 
     def tick(self) -> None:
         """Once a second."""
+        now = signature(self._file)
+        if now is None or now == self._seen:  # none between two versions, perhaps; what is known stays good
+            return
         try:
-            changed = self._stamp() != self._seen
-        except OSError:
-            return  # between two versions, perhaps; what is known stays good
-        if changed:
-            try:
-                self.open()
-            except KeysError as error:
-                self._event(f"auth.oauth.keys: the old ones stay in use: {error}")
+            self.open()
+        except KeysError as error:
+            self._event(f"auth.oauth.keys: the old ones stay in use: {error}")
 
     def stop(self) -> None:
         """Nothing is under way."""
-
-    def _stamp(self) -> tuple[int, int, int]:
-        status = os.stat(self._file)
-        return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 class UrlKeys:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from fastsmtp.clock import Clock, SystemClock
+from fastsmtp.config.signature import Signature
 from fastsmtp.limits.probes import hold_less
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.generation import GenerationMaker, wanted_of
@@ -18,7 +19,6 @@ from fastsmtp.process.privileges import acting_as, find_user, keep_memory_privat
 from fastsmtp.process.settings import Settings
 from fastsmtp.process.sockets import SocketPool, kernel_backlog
 from fastsmtp.process.successor import Predecessor
-from fastsmtp.routing.reload import Signature
 from fastsmtp.routing.srs import SECRET_FILE, make_secret, read_secret
 from fastsmtp.telemetry.maillog import MailLog
 from fastsmtp.telemetry.metrics_table import MetricTable

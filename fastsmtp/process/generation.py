@@ -12,6 +12,7 @@ import msgspec
 
 from fastsmtp.clock import Clock
 from fastsmtp.config.errors import SettingsError
+from fastsmtp.config.signature import Signature, signature
 from fastsmtp.control.master import master_path
 from fastsmtp.limits.settings import LimitSettings
 from fastsmtp.process.banner import banner
@@ -36,7 +37,6 @@ from fastsmtp.process.sockets import Listener, SocketPool, Wanted, vanished
 from fastsmtp.process.supervisor import Supervisor
 from fastsmtp.process.tables import SharedTables
 from fastsmtp.process.worker import Worker
-from fastsmtp.routing.reload import Signature, signature
 from fastsmtp.telemetry.maillog import MailLog
 from fastsmtp.telemetry.meter import Meter
 from fastsmtp.telemetry.metrics_table import MetricTable

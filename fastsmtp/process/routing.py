@@ -5,13 +5,14 @@ from pathlib import Path
 
 from fastsmtp.accounts.base import Names
 from fastsmtp.clock import SystemClock
+from fastsmtp.config.signature import Signature, signature
 from fastsmtp.process.accounts import names_for_asking
 from fastsmtp.process.credentials import Credentials
 from fastsmtp.process.settings import Settings, load_settings, routing_of, srs_domain
 from fastsmtp.routing.alias_file import read_aliases
 from fastsmtp.routing.credentials import read_credentials
 from fastsmtp.routing.relay import Recipients, read_recipients
-from fastsmtp.routing.reload import Loaded, Signature, signature
+from fastsmtp.routing.reload import Loaded
 from fastsmtp.routing.router import Router
 from fastsmtp.routing.settings import VERIFY
 from fastsmtp.routing.srs import SECRET_FILE, Srs, read_secret

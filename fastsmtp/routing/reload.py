@@ -5,30 +5,20 @@ one look: an editor that writes in place is not read half-way. A list may have a
 reads, and mail goes by the old tables meanwhile. What cannot be used is told once, and the tables stay as they were.
 """
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
 from fastsmtp.accounts.pool import ThreadPool
 from fastsmtp.config.errors import SettingsError
+from fastsmtp.config.signature import Signature, signature
 from fastsmtp.routing.router import Router
 from fastsmtp.routing.srs import Srs
 from fastsmtp.routing.tables import RoutingTables
 
 _MOST_TOLD = 10
 
-Signature = tuple[int, ...] | None
 Loaded = tuple[RoutingTables, Srs | None]
-
-
-def signature(file: Path) -> Signature:
-    """What changes when ``file`` does, None when it cannot be looked at."""
-    try:
-        status = os.stat(file)
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev, status.st_size
 
 
 class Source(Protocol):

@@ -3,15 +3,12 @@
 What is looked at is what a path leads to: certbot's `live/NAME/fullchain.pem` is a symbolic link that is made anew.
 """
 
-import os
 from collections.abc import Sequence
 
+from fastsmtp.config.signature import Signature, signature
 from fastsmtp.tls.certificates import read_pair
 from fastsmtp.tls.pair import CertificateError, Pair, date, date_problem
 from fastsmtp.tls.settings import TlsSettings
-
-Signature = tuple[tuple[int, ...] | None, ...]
-"""What two files looked like: for each inode, size and times, or None when it is not there."""
 
 SOON = 7 * 86_400
 """Seconds before its end from which a certificate is warned about."""
@@ -61,14 +58,14 @@ class Watch:
 
     def __init__(self, settings: TlsSettings) -> None:
         self._settings = settings.certificates
-        self._used = [self._signature(number) for number in range(len(self._settings))]
+        self._used = [self._look(number) for number in range(len(self._settings))]
         self._seen = list(self._used)
 
     def changed(self, *, at_once: bool = False) -> list[int]:
         """The numbers of the pairs that are to be read anew; each change is told once."""
         found = []
         for number, before in enumerate(self._seen):
-            now = self._seen[number] = self._signature(number)
+            now = self._seen[number] = self._look(number)
             if now != self._used[number] and (at_once or now == before):
                 self._used[number] = now
                 found.append(number)
@@ -78,14 +75,6 @@ class Watch:
         """See `read_pair`."""
         return read_pair(self._settings[number])
 
-    def _signature(self, number: int) -> Signature:
+    def _look(self, number: int) -> tuple[Signature, Signature]:
         one = self._settings[number]
-        return tuple(_look(path) for path in (one.cert, one.key))
-
-
-def _look(path: str) -> tuple[int, ...] | None:
-    try:
-        what = os.stat(path)
-    except OSError:
-        return None
-    return what.st_dev, what.st_ino, what.st_size, what.st_mtime_ns, what.st_ctime_ns
+        return signature(one.cert), signature(one.key)

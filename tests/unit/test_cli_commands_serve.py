@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from fastsmtp.cli.main import run
+from fastsmtp.config.signature import Signature
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.heritage import Heritage
 from fastsmtp.process.settings import Settings
-from fastsmtp.routing.reload import Signature
 
 Capture = pytest.CaptureFixture[str]
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from fastsmtp.config.errors import SettingsError
+from fastsmtp.config.signature import signature
 from fastsmtp.mail.reply import MAILBOX_UNKNOWN
 from fastsmtp.process import routing
 from fastsmtp.process.routing import SettingsSource, router_of
 from fastsmtp.process.settings import load_settings, srs_domain
 from fastsmtp.routing.credentials import Credential
-from fastsmtp.routing.reload import signature
 from fastsmtp.routing.route import Hop, LocalRoute, RemoteRoute
 from fastsmtp.routing.srs import make_secret
 

@@ -9,8 +9,9 @@ import pytest
 
 from fastsmtp.accounts.pool import ThreadPool
 from fastsmtp.config.errors import SettingsError
+from fastsmtp.config.signature import Signature, signature
 from fastsmtp.mail.reply import MAILBOX_UNKNOWN
-from fastsmtp.routing.reload import Reloader, Signature, signature
+from fastsmtp.routing.reload import Reloader
 from fastsmtp.routing.route import LocalRoute
 from fastsmtp.routing.router import Router
 from fastsmtp.routing.srs import Srs

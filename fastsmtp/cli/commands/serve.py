@@ -18,11 +18,11 @@ def command(file: Path | None) -> int:
       fastsmtp serve                       a first look: 127.0.0.1:2525, any user of localhost
       fastsmtp serve -c /etc/fastsmtp/fastsmtp.toml
     """
+    from fastsmtp.config.signature import signature
     from fastsmtp.process.app import serve
     from fastsmtp.process.errors import StartError
     from fastsmtp.process.heritage import take_heritage
     from fastsmtp.process.successor import Predecessor
-    from fastsmtp.routing.reload import signature
 
     try:
         heritage = take_heritage(os.environ)
