@@ -137,8 +137,8 @@ def _named(line: str) -> tuple[str, str]:
 
 def _values(text: str) -> Iterator[str]:
     """What stands between commas, out of quotes."""
-    for found in _VALUE.findall(text):
-        value = found.strip()
+    for found in _VALUE.finditer(text):
+        value = found[0].strip()
         if len(value) > 1 and value.startswith('"') and value.endswith('"'):
             value = value[1:-1]
         if value:

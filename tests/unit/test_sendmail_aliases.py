@@ -18,6 +18,7 @@ def write(tmp_path: Path, aliases: str, **more: object) -> str:
         "listeners": [{"address": "127.0.0.1:2525"}],
         "mailboxes": {"domains": ["test.example"], "users": ["alice"], "postmaster": "alice"},
         "forwarding": {"aliases_file": "aliases"},
+        **more,
     }
     (tmp_path / "x.toml").write_text(settings_text(settings))
     return str(tmp_path / "x.toml")
@@ -29,6 +30,16 @@ def test_a_good_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert f"{tmp_path}/aliases: 2 aliases, well-formed" in said
     assert f'note: {tmp_path}/aliases:2: "old@test.example" is left out: no such mailbox here' in said
     assert "a running server has read it" in said
+
+
+def test_whoever_checks_need_not_be_able_to_read_passwords(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    smarthost = {"smarthost": {"user": "u", "password_file": "not-for-us"}}
+    relay = {"domains": ["far.example"], "recipients": "nor-this"}
+    config = write(tmp_path, "root: alice, bob@far.example\n", credentials=smarthost, relay=relay)
+    assert check(config) == os.EX_OK
+    assert "left out" not in capsys.readouterr().out
 
 
 def test_a_bad_file_names_its_lines(tmp_path: Path) -> None:
