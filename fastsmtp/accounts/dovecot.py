@@ -8,9 +8,9 @@ import asyncio
 import base64
 import itertools
 import os
-from collections.abc import Callable
 
-from fastsmtp.accounts.base import PASSWORD, Identity, Refused, ScramKeys, Told, Unavailable, Verdict
+from fastsmtp.accounts.asked import Asked
+from fastsmtp.accounts.base import Identity, Refused, Told, Unavailable, Verdict
 from fastsmtp.accounts.names import canonical_login
 from fastsmtp.accounts.passwords import DISABLED, IMPOSSIBLE, UNKNOWN, possible
 from fastsmtp.clock import Clock
@@ -19,7 +19,6 @@ _PATIENCE = 30.0
 """Seconds for an answer; Dovecot takes a few before it refuses."""
 _LONGEST_LINE = 64 << 10
 _REFUSED = Refused("Dovecot refuses the login")
-_NO_TOKENS = Refused("Dovecot is not asked who exists, so that no token counts")
 
 
 class _Request:
@@ -33,10 +32,10 @@ class _Request:
         self.told = told
 
 
-class DovecotAuthenticator(asyncio.Protocol):
+class DovecotAuthenticator(Asked, asyncio.Protocol):
     """The `Authenticator` of the Dovecot that listens on ``socket``. At most ``waiting`` logins wait at a time."""
 
-    mechanisms = PASSWORD
+    whom = "Dovecot"
 
     def __init__(
         self, socket: str, home: str, waiting: int, loop: asyncio.AbstractEventLoop, clock: Clock
@@ -75,16 +74,6 @@ class DovecotAuthenticator(asyncio.Protocol):
         elif self._transport is None and self._connecting is None:
             self._connecting = self._loop.create_task(self._connect())
         return None
-
-    def scram(
-        self, login: str, told: Callable[[ScramKeys | Unavailable], None]
-    ) -> ScramKeys | Unavailable | None:
-        """See `Authenticator.scram`; Dovecot gives nobody its keys."""
-        return Unavailable("Dovecot gives no keys for SCRAM")
-
-    def vouched(self, login: str, told: Told) -> Verdict | None:
-        """See `Authenticator.vouched`."""
-        return _NO_TOKENS
 
     # --- the connection -----------------------------------------------------------------------
 

@@ -11,15 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from fastsmtp.accounts.base import (
-    PASSWORD,
-    AccountsError,
-    Identity,
-    ScramKeys,
-    Told,
-    Unavailable,
-    Verdict,
-)
+from fastsmtp.accounts.asked import Asked
+from fastsmtp.accounts.base import AccountsError, Identity, Told, Unavailable, Verdict
 from fastsmtp.accounts.names import canonical_login
 from fastsmtp.accounts.passwords import IMPOSSIBLE, UNKNOWN, WRONG, possible
 from fastsmtp.accounts.pool import ThreadPool
@@ -40,10 +33,10 @@ protection."""
 _BUSY = Unavailable("too many logins wait for LDAP")
 
 
-class LdapAccounts:
+class LdapAccounts(Asked):
     """`Authenticator` and names of a directory. ``event`` gets a line for what is wrong."""
 
-    mechanisms = PASSWORD
+    whom = "LDAP"
 
     def __init__(
         self,
@@ -99,12 +92,6 @@ class LdapAccounts:
         if not possible(password):
             return IMPOSSIBLE
         return self._later(lambda: self._judge(login, password), told)
-
-    def scram(
-        self, login: str, told: Callable[[ScramKeys | Unavailable], None]
-    ) -> ScramKeys | Unavailable | None:
-        """See `Authenticator.scram`; a directory gives nobody its keys."""
-        return Unavailable("LDAP gives no keys for SCRAM")
 
     def vouched(self, login: str, told: Told) -> Verdict | None:
         """See `Authenticator.vouched`."""

@@ -6,20 +6,11 @@ here, nor is it remembered that it was right.
 
 import ctypes
 import itertools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fastsmtp.accounts.base import (
-    PASSWORD,
-    AccountsError,
-    Identity,
-    Refused,
-    ScramKeys,
-    Told,
-    Unavailable,
-    Verdict,
-)
+from fastsmtp.accounts.asked import Asked
+from fastsmtp.accounts.base import AccountsError, Identity, Refused, Told, Unavailable, Verdict
 from fastsmtp.accounts.names import canonical_login
 from fastsmtp.accounts.passwords import IMPOSSIBLE, UNKNOWN, possible
 from fastsmtp.accounts.pool import ThreadPool
@@ -34,7 +25,6 @@ _DISALLOW_NULL_AUTHTOK = 1
 
 _REFUSED = Refused("PAM refuses the login")
 _EXPIRED = Refused("the account or its password has expired")
-_NO_TOKENS = Refused("PAM is not asked who exists, so that no token counts")
 _BUSY = Unavailable("too many logins wait for PAM; accounts.hash has the limits")
 _SAYS: dict[int, Refused] = {
     6: _REFUSED,  # permission denied
@@ -72,11 +62,11 @@ def find_service(name: str) -> None:
         )
 
 
-class PamAccounts:
+class PamAccounts(Asked):
     """The `Authenticator` of a service of PAM. A login of the domain ``home`` is known there by its local part, any
     other as it is."""
 
-    mechanisms = PASSWORD
+    whom = "PAM"
 
     def __init__(self, settings: PamSettings, home: str, pool: ThreadPool, clock: Clock) -> None:
         self._service = settings.service
@@ -118,16 +108,6 @@ class PamAccounts:
             return _BUSY
         self._waiting[number] = (self._clock.monotonic() + _PATIENCE, told)
         return None
-
-    def scram(
-        self, login: str, told: Callable[[ScramKeys | Unavailable], None]
-    ) -> ScramKeys | Unavailable | None:
-        """See `Authenticator.scram`; PAM gives nobody its keys."""
-        return Unavailable("PAM gives no keys for SCRAM")
-
-    def vouched(self, login: str, told: Told) -> Verdict | None:
-        """See `Authenticator.vouched`."""
-        return _NO_TOKENS
 
     def _tell(self, number: int, verdict: Verdict) -> None:
         _, told = self._waiting.pop(number, (0.0, None))
