@@ -68,6 +68,11 @@ class ControlServer:
         self._at_work = asyncio.Semaphore(MOST_AT_WORK)
         self._server: asyncio.AbstractServer | None = None
         self._file: tuple[int, int, int] | None = None
+        self._stopped = False
+        self._again: asyncio.Task[None] | None = None
+        """Listens again."""
+        self._trouble = ""
+        """Why it could not, as was told."""
 
     def register(
         self, verb: str, form: type[Any], handler: Callable[[Any], Awaitable[Any]], *, waits: bool = False
@@ -93,9 +98,46 @@ class ControlServer:
             sock.close()
             raise
 
+    def tick(self) -> None:
+        """A second has passed: listen again where our file was removed, or is that of a process that has died, such
+        as one that should have followed us."""
+        if self._again is None and not self._stopped and self._is_lost():
+            self._again = asyncio.get_running_loop().create_task(self._listen_again())
+
+    def _is_lost(self) -> bool:
+        try:
+            if mark(self._path) == self._file:
+                return False
+            with (
+                socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as sock,
+                reach(self._path) as name,
+            ):
+                sock.connect(name)
+            return False
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True  # it is not there, or nobody listens
+
+    async def _listen_again(self) -> None:
+        trouble, before = "", self._server
+        try:
+            await self.start()
+            if before is not None:
+                before.close()
+        except OSError as error:
+            trouble = error.strerror or type(error).__name__
+            if trouble != self._trouble:
+                self._event(f"control: cannot listen at {self._path}: {trouble}; it is tried again")
+        self._trouble = trouble
+        self._again = None
+
     async def stop(self, grace: float = 0.0) -> None:
         """Nobody is answered any more; what is in hand has ``grace`` seconds to end, then it is cut off. The file
         goes, unless it is another's by now."""
+        self._stopped = True
+        if self._again is not None:
+            await self._again
         try:
             if mark(self._path) == self._file:
                 self._path.unlink()

@@ -62,25 +62,47 @@ class Door:
         self._selector = selector
         self._clock = clock
         self._visits: set[_Visit] = set()
-        self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        self._sock: socket.socket | None = None
+        self._closed = False
         self._file: tuple[int, int, int] | None = None
 
     def open(self) -> None:
-        """Listen; what another process left there is replaced. Raises OSError."""
+        """Listen, anew where we do already; what another process left there is replaced. Raises OSError."""
+        self._leave()
         self._path.parent.mkdir(mode=0o700, exist_ok=True)
-        os.fchmod(self._sock.fileno(), 0o600)  # the file gets it, so that nobody can connect before
         self._path.unlink(missing_ok=True)
-        with reach(self._path) as name:
-            self._sock.bind(name)
-        self._file = mark(self._path)
-        self._sock.listen(MOST_CONNECTIONS)
-        self._selector.register(self._sock, selectors.EVENT_READ, self._on_connection)
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            os.fchmod(sock.fileno(), 0o600)  # the file gets it, so that nobody can connect before
+            with reach(self._path) as name:
+                sock.bind(name)
+            self._file = mark(self._path)
+            sock.listen(MOST_CONNECTIONS)
+            self._selector.register(sock, selectors.EVENT_READ, lambda: self._on_connection(sock))
+        except OSError:
+            sock.close()
+            raise
+        self._sock = sock
+
+    def lost(self) -> bool:
+        """Whether nobody finds us, though we are not closed: the file was removed, or could not be made."""
+        if self._closed:
+            return False
+        try:
+            return self._sock is None or mark(self._path) != self._file
+        except OSError:
+            return True
 
     def close(self) -> None:
         """Nobody is let in any more; who is inside is answered yet."""
-        if self._sock.fileno() >= 0:
+        self._closed = True
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._sock is not None:
             self._selector.unregister(self._sock)
             self._sock.close()
+            self._sock = None
 
     def remove(self) -> None:
         """The file goes, unless it is another's by now."""
@@ -92,7 +114,8 @@ class Door:
 
     def forget(self) -> None:
         """In a child: close what is the master's."""
-        self._sock.close()
+        if self._sock is not None:
+            self._sock.close()
         for visit in self._visits:
             visit.sock.close()
 
@@ -103,20 +126,20 @@ class Door:
             if visit.until is not None and now >= visit.until:
                 self._end(visit)
 
-    def _on_connection(self) -> None:
+    def _on_connection(self, listening: socket.socket) -> None:
         try:
-            sock, _ = self._sock.accept()
+            sock, _ = listening.accept()
         except OSError:
-            return
-        if len(self._visits) >= MOST_CONNECTIONS:
-            sock.close()
             return
         sock.setblocking(False)
         visit = _Visit(sock, self._clock.monotonic() + PATIENCE)
+        full = len(self._visits) >= MOST_CONNECTIONS
         self._visits.add(visit)
         self._selector.register(sock, selectors.EVENT_READ, lambda: self._on_data(visit))
         if peer_uid(sock) not in (0, self._uid):
             self._say(visit, _fault("permission", "only root and the server's user may ask"))
+        elif full:
+            self._say(visit, _fault("busy", "too many ask at once; try again"))
 
     def _on_data(self, visit: _Visit) -> None:
         if visit not in self._visits:

@@ -73,6 +73,8 @@ class Master:
         self._alive_at = 0.0
         """When the service manager is given a sign of life again."""
         self._door: Door | None = None
+        self._door_trouble = ""
+        """Why it is not open, as was told."""
         self._last: Outcome | None = None
         self._patience = patience
         self._room_patience = room_patience
@@ -223,14 +225,20 @@ class Master:
         }
 
         def make(path: Path, uid: int) -> Door:
-            return Door(path, uid, handlers, selector=self._selector, clock=self._clock)
+            if self._door is None:
+                self._door = Door(path, uid, handlers, selector=self._selector, clock=self._clock)
+            return self._door
 
         try:
-            self._door = self._maker.open_door(make)
+            self._maker.open_door(make)
+            trouble = ""
         except OSError as error:
-            self._log.event(
-                f"cannot listen at {error.filename}: {error.strerror}; `fastsmtp status` cannot ask"
-            )
+            trouble = f"{error.filename or 'the control socket'}: {error.strerror}"
+            if trouble != self._door_trouble:
+                self._log.event(
+                    f"cannot listen at {trouble}; `fastsmtp status` cannot ask; it is tried again"
+                )
+        self._door_trouble = trouble
 
     def _drain_for(self, answer: Answer) -> None:
         self.drain()
@@ -331,6 +339,8 @@ class Master:
             self._last = Outcome(False, [why], self._current.number, self._clock.now())
             self._answer(self._upgraded, self._last)
             return
+        if not successor.lives():
+            return  # it was ready, and has died: its end, which is told soon, is why it is none
         # Before it says that it is ready, as the service manager listens to one process only.
         self._notify.send(f"MAINPID={successor.pid}")
         self._notify = Notify({})
@@ -506,6 +516,8 @@ class Master:
         """Once a second."""
         if self._door is not None:
             self._door.tick()
+            if self._door.lost():
+                self._open_door()
         handed_over = self._successor is not None and self._successor.handed_over
         if handed_over and not self._stopping and self._maker.abandoned():
             # Our processes hold the lock of data_dir: nobody else could start.

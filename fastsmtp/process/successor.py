@@ -41,6 +41,13 @@ class Successor:
         self._heard = heard
         selector.register(channel, selectors.EVENT_READ, self.hear)
 
+    def lives(self) -> bool:
+        """Whether it has not ended; one that has is reaped as any other child."""
+        try:
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        except ChildProcessError:
+            return False
+
     def go(self) -> None:
         """It serves from now on."""
         self.handed_over = True
@@ -52,10 +59,8 @@ class Successor:
     def end(self) -> None:
         """It is not wanted: its workers end with it, as they have accepted nothing."""
         self.forget()
-        try:
+        if self.lives():
             os.kill(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
 
     def forget(self) -> None:
         """It has ended, or is heard no more."""

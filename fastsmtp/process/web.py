@@ -169,6 +169,7 @@ class WebServices:
 
     def tick(self) -> None:
         """A second has passed."""
+        self._control.tick()
         if self._server is not None:
             self._server.tick()
         if self._wrong_tokens > 1:

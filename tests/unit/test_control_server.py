@@ -232,6 +232,71 @@ def test_what_another_process_left_is_replaced_and_not_removed_twice(loop: Run, 
     loop(main())
 
 
+async def found_again(made: Site) -> None:
+    """Until it answers, a second of its after the other."""
+    while True:
+        made.server.tick()
+        try:
+            assert await ask(made.path, "double", 1, int) == 2
+            return
+        except ControlError:
+            await asyncio.sleep(0.01)
+
+
+def test_it_listens_again_where_its_file_was_lost(loop: Run, tmp_path: Path) -> None:
+    path = tmp_path / "control" / "0"
+
+    async def main() -> None:
+        async with site(path) as made:
+            path.unlink()
+            await found_again(made)
+            path.unlink()
+            path.parent.rmdir()
+            await found_again(made)
+            # One that was to follow, and was killed.
+            path.unlink()
+            with socket.socket(socket.AF_UNIX) as left:
+                left.bind(str(path))
+            await found_again(made)
+            made.server.tick()
+        assert not path.exists()
+
+    loop(main())
+
+
+def test_another_that_lives_keeps_its_place(loop: Run, tmp_path: Path) -> None:
+    path = tmp_path / "0"
+
+    async def main() -> None:
+        async with site(path) as old:
+            async with site(path) as new:
+                old.server.tick()
+                new.gate.set()
+                assert await ask(path, "wait", None, str) == "waited", "the old one's gate is shut"
+            await found_again(old)
+
+    loop(main())
+
+
+def test_what_is_no_socket_is_told_once_and_left(loop: Run, tmp_path: Path) -> None:
+    path = tmp_path / "0"
+
+    async def main() -> None:
+        async with site(path) as made:
+            path.unlink()
+            path.mkdir()
+            for _ in range(3):
+                made.server.tick()
+                while made.server._again is not None:
+                    await asyncio.sleep(0)
+            assert len(made.lines) == 1
+            assert f"cannot listen at {path}: " in made.lines[0]
+            path.rmdir()
+            await found_again(made)
+
+    loop(main())
+
+
 def test_a_place_that_cannot_be_used(loop: Run, tmp_path: Path) -> None:
     (tmp_path / "control").write_text("")
 

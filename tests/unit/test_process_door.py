@@ -3,6 +3,7 @@
 import asyncio
 import os
 import selectors
+import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -78,3 +79,46 @@ def test_what_is_no_request_is_told_so(tmp_path: Path) -> None:
             client.sendall(b"\xff" * 100)
             assert client.recv(10)
         assert asked(path, "now").done
+
+
+def test_who_comes_when_many_are_inside_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastsmtp.process.door.MOST_CONNECTIONS", 2)
+    path = tmp_path / "master"
+    with opened(path):
+        inside = [socket.socket(socket.AF_UNIX) for _ in range(2)]
+        try:
+            for client in inside:
+                client.connect(str(path))
+            with pytest.raises(ControlError, match="too many ask at once") as caught:
+                asked(path, "now")
+            assert caught.value.fault == "busy"
+        finally:
+            for client in inside:
+                client.close()
+
+
+def test_it_opens_again_where_its_file_was_lost(tmp_path: Path) -> None:
+    path = tmp_path / "control" / "master"
+    with selectors.DefaultSelector() as selector:
+        door = Door(path, os.geteuid(), {}, selector=selector, clock=SystemClock())
+        door.open()
+        assert not door.lost()
+        shutil.rmtree(path.parent)
+        assert door.lost()
+        door.open()
+        assert not door.lost()
+        assert len(selector.get_map()) == 1
+        # What is no socket stays, until somebody has removed it.
+        path.unlink()
+        path.mkdir()
+        assert door.lost()
+        with pytest.raises(OSError, match="master"):
+            door.open()
+        assert door.lost()
+        path.rmdir()
+        door.open()
+        assert not door.lost()
+        door.close()
+        path.unlink()
+        assert not door.lost(), "its successor listens there"
+        assert not selector.get_map()
