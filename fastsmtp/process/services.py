@@ -202,8 +202,7 @@ class MailServices:
             log=self._log,
             clock=self._clock,
         )
-        desk = make_mail_desk(settings, self._sessions.context, logins, self._clock, self._log.event)
-        mail.register(self._control.server, desk)
+        self._desk = make_mail_desk(settings, self._sessions.context, logins, self._clock, self._log.event)
         self._picker = make_picker(settings, self._sessions.context, self._clock, self._log.event)
         MetricService(self._metrics).register(self._control.server)
         SessionRequests(self._sessions).register(self._control.server)
@@ -225,6 +224,10 @@ class MailServices:
     async def listen(self) -> None:
         """See `Services.listen`."""
         await self._control.start()
+
+    def open(self) -> None:
+        """See `Services.open`."""
+        mail.register(self._control.server, self._desk)
         if self._picker is not None:
             self._picker.start()
 
@@ -276,6 +279,7 @@ class MailServices:
     def tick(self) -> list[int]:
         """See `Services.tick`."""
         self._sessions.tick()
+        self._control.server.tick()
         self._accounts.tick()
         if self._tokens is not None:
             self._tokens.tick()

@@ -28,7 +28,10 @@ class Services(Protocol):
         May block. Raises `StartError`."""
 
     async def listen(self) -> None:
-        """Answer who asks about the worker; it is ready only then."""
+        """Answer who asks about the worker; it is ready only then. It has no mail of its own before `open`."""
+
+    def open(self) -> None:
+        """Take mail from now on, also such as comes by no listener."""
 
     def factory(self, listener: Listener) -> ProtocolFactory:
         """Makes the protocol of one connection of ``listener``."""
@@ -96,7 +99,7 @@ class Worker(Child):
         """See `Child.serve`."""
         await self._services.listen()
         if not self._birth.waits:
-            await self._accept(self._birth.place)
+            await self._open()
 
     def tick(self) -> None:
         """See `Child.tick`."""
@@ -115,6 +118,10 @@ class Worker(Child):
         await asyncio.to_thread(self._services.stop)
 
     # --- accepting ----------------------------------------------------------------------------
+
+    async def _open(self) -> None:
+        self._services.open()
+        await self._accept(self._birth.place)
 
     async def _accept(self, index: int) -> None:
         if index in self._servers:
@@ -162,7 +169,7 @@ class Worker(Child):
         """See `Child.obey`."""
         services, number = self._services, order.number
         if order.verb == messages.ACCEPT:
-            await self._accept(self._birth.place)
+            await self._open()
         elif order.verb == messages.WATCH:
             await self._accept(number)
         elif order.verb == messages.UNWATCH:

@@ -20,6 +20,8 @@ _LOGINS = 6
 _PATIENCE = 10.0
 """Seconds that a request waits for its turn."""
 _POLL = 0.05
+_NOT_HERE = ("version", "verb")
+"""Faults of a worker that does not do such a thing, yet or any more: one that is to follow others, or theirs."""
 _STATUS = {"missing": 404, "impossible": 409, "request": 422}
 """HTTP status of what a worker does not do."""
 
@@ -48,6 +50,8 @@ class Hub:
                 except NotThere:
                     continue
                 except (ControlError, NotPossible) as error:
+                    if isinstance(error, ControlError) and error.fault in _NOT_HERE:
+                        continue
                     raise problem_of(error) from None
             if loop.time() >= deadline:
                 raise later("no worker of the server answers")

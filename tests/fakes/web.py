@@ -164,6 +164,7 @@ async def serving(
     )
     worker.start(crashed=False)
     await worker.listen()
+    worker.open()
     web = WebServices(settings, certificates, table, clock, log)
     with socket.create_server(("127.0.0.1", 0)) as sock:
         sock.setblocking(False)

@@ -49,6 +49,9 @@ class Plain:
     async def listen(self) -> None:
         self._say("listen ")
 
+    def open(self) -> None:
+        self._say("open ")
+
     def factory(self, listener: Listener) -> ProtocolFactory:
         return Greeter
 
