@@ -76,7 +76,7 @@ def read_header(fd: int, path: Path) -> Header:
     line, end, _ = os.pread(fd, 4096, 0).partition(b"\n")
     try:
         header = msgspec.json.decode(line if end else b"", type=Header)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise LedgerError(f"{path}: does not begin as a segment of a ledger") from None
     if header.format > FORMAT:
         raise LedgerError(

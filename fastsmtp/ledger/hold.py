@@ -57,7 +57,8 @@ def take(place: Place) -> Held | None:
     fd = os.open(place.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        held = Held(place.path, fd, _trimmed(fd), read_header(fd, place.path).at)
+        begun = read_header(fd, place.path).at  # before it is cut: what is not ours is left as it is
+        held = Held(place.path, fd, _trimmed(fd), begun)
         if held.intact():
             return held
     except BlockingIOError:

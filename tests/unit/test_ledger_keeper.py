@@ -310,3 +310,26 @@ def test_a_segment_is_not_taken_while_it_is_held(tmp_path: Path) -> None:
     assert taken is not None
     assert taken.begun == 1.0
     assert taken.intact()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"kind":"seg\xffment","format":1,"at":1,"pid":1}\n',
+        b'{"kind":"segment","format":1,"at":1,"pid":1,"x":' + b"[" * 3900 + b"\n",
+        b'{"kind":"segment","format":99,"at":1,"pid":1}\nhalf a li',
+        b"no line",
+        b"",
+    ],
+)
+def test_a_file_that_is_none_of_ours_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    foreign = tmp_path / "20991231T000000.000-1.jsonl"
+    foreign.write_bytes(content)
+    book = Book(tmp_path)
+    book.put(event("received", 1.0, id="x"))
+    book.look()
+    assert foreign.read_bytes() == content
+    ledger = Ledger(tmp_path)
+    assert [line.kind for line in ledger.find("id", "x")] == ["received"]
+    assert [str(foreign) in problem for problem in ledger.problems] == [True]
+    assert book.said == []
