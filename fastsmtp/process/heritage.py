@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from fastsmtp.config.values import Endpoint
 from fastsmtp.process.errors import StartError
-from fastsmtp.process.sockets import SocketPool, Wanted
+from fastsmtp.process.sockets import Key, SocketPool, Wanted, keyed
 from fastsmtp.telemetry.metrics_table import LAYOUT, MetricTable
 
 VARIABLE = "FASTSMTP_HERITAGE"
@@ -124,7 +124,7 @@ def activate(environ: MutableMapping[str, str], wanted: list[Wanted], pool: Sock
     if environ.pop("LISTEN_PID", "") != str(os.getpid()) or not count.isdigit():
         return []
     notes = []
-    free = _placed(wanted)
+    free = [(key, one.protocol) for key, one in keyed(wanted)]
     for number in range(int(count)):
         file = _FIRST + number
         try:
@@ -142,31 +142,18 @@ def activate(environ: MutableMapping[str, str], wanted: list[Wanted], pool: Sock
             sock.close()
             continue
         free.remove(found)
-        endpoint, place, _ = found
+        (endpoint, place), _ = found
         pool.inherit(endpoint, place, True, [sock])
         notes.append(f"listening on {_said(sock)} by a socket of systemd")
     return notes
 
 
-def _placed(wanted: list[Wanted]) -> list[tuple[Endpoint, int, str]]:
-    seen: dict[Endpoint, int] = {}
-    placed = []
-    for one in wanted:
-        seen[one.endpoint] = seen.get(one.endpoint, -1) + 1
-        placed.append((one.endpoint, seen[one.endpoint], one.protocol))
-    return placed
-
-
-def _listener_of(
-    sock: socket.socket, name: str, free: list[tuple[Endpoint, int, str]]
-) -> tuple[Endpoint, int, str] | None:
+def _listener_of(sock: socket.socket, name: str, free: list[tuple[Key, str]]) -> tuple[Key, str] | None:
     if sock.family not in (socket.AF_INET, socket.AF_INET6) or sock.type != socket.SOCK_STREAM:
         return None
-    host, port = sock.getsockname()[:2]
-    by_address = [
-        one for one in free if (one[0].family, one[0].host, one[0].port) == (sock.family, host, port)
-    ]
-    by_name = [one for one in free if one[2] == name]
+    address = Endpoint(socket.AddressFamily(sock.family), *sock.getsockname()[:2])
+    by_address = [one for one in free if one[0][0] == address]
+    by_name = [one for one in free if one[1] == name]
     return next(iter(by_address + by_name), None)
 
 

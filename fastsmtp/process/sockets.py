@@ -75,7 +75,7 @@ class SocketPool:
         """
         listeners = []
         try:
-            for number, (key, one) in enumerate(_keyed(wanted)):
+            for number, (key, one) in enumerate(keyed(wanted)):
                 bound = self._grown(key, workers, one.shared)
                 divided = 0 if bound.shared else workers
                 listeners.append(
@@ -106,7 +106,7 @@ class SocketPool:
 
     def keep(self, wanted: Iterable[Wanted]) -> None:
         """Close all others."""
-        keys = {key for key, _ in _keyed(wanted)}
+        keys = {key for key, _ in keyed(wanted)}
         for key in self._bound.keys() - keys:
             close_all(self._bound.pop(key).sockets)
 
@@ -155,11 +155,12 @@ class SocketPool:
 
 def vanished(wanted: Iterable[Wanted], before: Iterable[Wanted]) -> list[int]:
     """The numbers of those listeners ``before`` that are not ``wanted`` any more."""
-    keys = {key for key, _ in _keyed(wanted)}
-    return [number for number, (key, _) in enumerate(_keyed(before)) if key not in keys]
+    keys = {key for key, _ in keyed(wanted)}
+    return [number for number, (key, _) in enumerate(keyed(before)) if key not in keys]
 
 
-def _keyed(wanted: Iterable[Wanted]) -> Iterator[tuple[Key, Wanted]]:
+def keyed(wanted: Iterable[Wanted]) -> Iterator[tuple[Key, Wanted]]:
+    """Each with its key."""
     seen: Counter[Endpoint] = Counter()
     for one in wanted:
         yield (one.endpoint, seen[one.endpoint]), one
