@@ -34,7 +34,10 @@ def ask_master(file: Path | None, verb: str, form: type[T]) -> T:
                     raise
                 time.sleep(0.05)
     except NotThere:
-        raise Stop(os.EX_UNAVAILABLE, f"no server runs on {data_dir}") from None
+        text = f"no server runs on {data_dir}"
+        if master_lives(data_dir):
+            text = f"the server on {data_dir} runs, but nobody listens at {master_path(data_dir)}; its log says why"
+        raise Stop(os.EX_UNAVAILABLE, text) from None
     except NotAllowed as error:
         raise Stop(os.EX_NOPERM, str(error)) from None
     except ControlError as error:

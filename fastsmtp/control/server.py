@@ -175,14 +175,17 @@ class ControlServer:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Response | None:
         """None: nothing came that could be answered."""
-        if len(self._tasks) > MOST_CONNECTIONS:
-            return _fault("busy", "too many ask at once; try again")
+        many = len(self._tasks) > MOST_CONNECTIONS
+        if len(self._tasks) > 2 * MOST_CONNECTIONS:
+            return None
         if self._peer(writer.get_extra_info("socket")) not in (0, os.geteuid()):
             return _fault("permission", "only root and the server's user may ask")
         try:
             async with asyncio.timeout(PATIENCE):
                 length = body_length(await reader.readexactly(HEAD_BYTES), MOST_REQUEST)
                 request = unpacked(await reader.readexactly(length), Request)
+            if many:  # told only now: who is still writing would not hear it
+                return _fault("busy", "too many ask at once; try again")
             form, handler, waits = self._handlers[request.verb]
             argument = unpacked(request.body, form)
         except asyncio.IncompleteReadError:

@@ -37,8 +37,10 @@ Handler = Callable[[Answer], None]
 class _Visit:
     """One connection."""
 
-    def __init__(self, sock: socket.socket, until: float) -> None:
+    def __init__(self, sock: socket.socket, until: float, *, many: bool) -> None:
         self.sock = sock
+        self.many = many
+        """There were too many when it came."""
         self.until: float | None = until
         """When it is given up; None: what was asked is being done."""
         self.data = b""
@@ -131,15 +133,16 @@ class Door:
             sock, _ = listening.accept()
         except OSError:
             return
+        if len(self._visits) >= 2 * MOST_CONNECTIONS:
+            sock.close()
+            return
         sock.setblocking(False)
-        visit = _Visit(sock, self._clock.monotonic() + PATIENCE)
-        full = len(self._visits) >= MOST_CONNECTIONS
+        many = len(self._visits) >= MOST_CONNECTIONS
+        visit = _Visit(sock, self._clock.monotonic() + PATIENCE, many=many)
         self._visits.add(visit)
         self._selector.register(sock, selectors.EVENT_READ, lambda: self._on_data(visit))
         if peer_uid(sock) not in (0, self._uid):
             self._say(visit, _fault("permission", "only root and the server's user may ask"))
-        elif full:
-            self._say(visit, _fault("busy", "too many ask at once; try again"))
 
     def _on_data(self, visit: _Visit) -> None:
         if visit not in self._visits:
@@ -152,6 +155,9 @@ class Door:
             data = b""
         if not data or visit.until is None:  # it has gone, or says more than it may
             self._end(visit)
+            return
+        if visit.many:  # told only now: who is still writing would not hear it
+            self._say(visit, _fault("busy", "too many ask at once; try again"))
             return
         visit.data += data
         try:

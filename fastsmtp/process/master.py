@@ -349,6 +349,9 @@ class Master:
         successor.go()
         line = f"the new master, pid {successor.pid}, serves; this one ends with its last session"
         self._log.event(f"upgrade: {line}")
+        self._answer(
+            self._wanted, Outcome(False, ["an upgrade came first, another master serves now; try again"])
+        )
         self._retire()
         self._last = Outcome(True, [line], self._current.number + 1, self._clock.now())
         self._answer(self._upgraded, self._last)

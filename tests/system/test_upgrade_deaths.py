@@ -1,5 +1,6 @@
 """Processes that are killed in the middle of an upgrade: somebody serves all the same, and can be upgraded again."""
 
+import asyncio
 import os
 import re
 import signal
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from fastsmtp.control.client import ask
+from fastsmtp.control.master import Outcome, master_path
 from tests.system.server import RunningServer, alive, free_port
 from tests.system.test_generations import command, end, master_of, upgrade
 from tests.tools.waiting import until
@@ -94,6 +97,18 @@ def test_a_process_of_the_new_master_that_dies(tmp_path: Path, which: int) -> No
         if master_of(server) == old:
             upgrade(server)
             until("somebody serves", lambda: greets(server), 30)
+        end(server)
+
+
+def test_a_reload_that_is_asked_for_during_an_upgrade_is_answered(tmp_path: Path) -> None:
+    with RunningServer(tmp_path) as server:
+        os.kill(server.running.pid, signal.SIGUSR2)
+        server.wait_log("upgrade: starting")
+        outcome: Outcome = asyncio.run(ask(master_path(server.data), "reload", None, Outcome))
+        # Who comes late asks the new master, which does it.
+        assert outcome.done or "try again" in outcome.lines[0]
+        until("the other one has ended", lambda: master_of(server) != server.running.pid, 40)
+        until("somebody serves", lambda: greets(server), 30)
         end(server)
 
 

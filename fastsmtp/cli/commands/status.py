@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from fastsmtp.control.master import Status
     from fastsmtp.control.web import HookStatus
 
+_PATIENCE = 5.0
+"""Seconds that the HTTP process has to tell of the webhooks."""
 _SILENT = 10.0
 """Seconds without a heartbeat that are worth a word."""
 
@@ -55,7 +57,9 @@ def _webhooks(file: Path | None) -> "list[HookStatus]":
 
     path = web_path(settings_as_they_are(file).data_dir)
     try:
-        found: list[HookStatus] = asyncio.run(ask(path, "web.status", None, list[HookStatus]))
+        found: list[HookStatus] = asyncio.run(
+            ask(path, "web.status", None, list[HookStatus], patience=_PATIENCE)
+        )
     except ControlError:
         return []
     return found
