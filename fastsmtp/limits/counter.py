@@ -142,9 +142,6 @@ class Counter:
         count = max(debts, default=0.0)
         return min(MOST_DELAY, 2.0 ** (min(count, 10.0) - 2)) if count > 1 else 0.0
 
-    def succeeded(self, ip: str, login: str) -> None:
-        """See `Penalties.succeeded`. Nothing is forgiven: who has one account might guess at others."""
-
     # --- for people ---------------------------------------------------------------------------------
 
     def exempt(self, ip: str) -> bool:

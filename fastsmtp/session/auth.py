@@ -61,31 +61,14 @@ class Channel(Struct, frozen=True, gc=False):
 
 class Penalties(Protocol):
     """Whoever counts logins that fail. ``ip`` is the client's address, ``login`` what it said, which may be anything,
-    or nothing where it did not come so far."""
+    or nothing where it did not come so far. A login that succeeds forgives nothing: who has one account might guess
+    at others."""
 
     def barred(self, ip: str) -> Reply | None:
         """A reply (421 4.7.0 with the reason) for a client that may not try to log in now."""
 
     def failed(self, ip: str, login: str) -> float:
         """One more in vain; returns the seconds to wait before it is told so."""
-
-    def succeeded(self, ip: str, login: str) -> None:
-        """It has logged in; ``login`` is canonical."""
-
-
-class NoPenalties:
-    """Nobody counts."""
-
-    def barred(self, ip: str) -> Reply | None:
-        """See `Penalties.barred`."""
-        return None
-
-    def failed(self, ip: str, login: str) -> float:
-        """See `Penalties.failed`."""
-        return 0.0
-
-    def succeeded(self, ip: str, login: str) -> None:
-        """See `Penalties.succeeded`."""
 
 
 class Logins:
@@ -99,7 +82,7 @@ class Logins:
         *,
         log: MailLog,
         later: Callable[[float, Callable[[], None]], None],
-        penalties: Penalties | None = None,
+        penalties: Penalties,
     ) -> None:
         served = authenticator.mechanisms | (TOKENS if tokens is not None else frozenset())
         self._bound = tuple(dict.fromkeys(name for name in settings.mechanisms if name in served))
@@ -109,7 +92,7 @@ class Logins:
         self.tokens = tokens
         self.log = log
         self.later = later
-        self.penalties = penalties or NoPenalties()
+        self.penalties = penalties
 
     def offered(self, channel: Channel) -> tuple[str, ...]:
         """Mechanisms for the AUTH keyword (RFC 4954 §3), best first as the settings have them."""
@@ -226,7 +209,6 @@ class Login:
             return self._fail(_OTHER, AUTH_REFUSED)
         self._login = verdict.login
         self._tell_log(None)
-        self._logins.penalties.succeeded(self._ip, verdict.login)
         return verdict
 
     def _may_act(self, identity: Identity) -> bool:

@@ -31,12 +31,12 @@ class Book:
 
 
 class FakePenalties:
-    """`Penalties` that a test sets; keeps what it is told."""
+    """`Penalties` that a test sets; keeps what failed."""
 
     def __init__(self, seconds: float = 0.0, barred: Reply | None = None) -> None:
         self.seconds = seconds
         self.reply = barred
-        self.told: list[tuple[str, str, str]] = []
+        self.told: list[tuple[str, str]] = []
 
     def barred(self, ip: str) -> Reply | None:
         """See `Penalties.barred`."""
@@ -44,12 +44,8 @@ class FakePenalties:
 
     def failed(self, ip: str, login: str) -> float:
         """See `Penalties.failed`."""
-        self.told.append(("failed", ip, login))
+        self.told.append((ip, login))
         return self.seconds
-
-    def succeeded(self, ip: str, login: str) -> None:
-        """See `Penalties.succeeded`."""
-        self.told.append(("succeeded", ip, login))
 
 
 Found = Vouched | Refused | Unavailable
@@ -97,7 +93,7 @@ class World:
             tokens,
             log=self.book,  # type: ignore[arg-type]
             later=lambda seconds, call: self.delays.append((seconds, call)),
-            penalties=penalties,
+            penalties=penalties or FakePenalties(),
         )
 
     def begin(self, mechanism: str, channel: Channel = TLS) -> Login:

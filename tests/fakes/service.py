@@ -28,6 +28,7 @@ from fastsmtp.telemetry.maillog import MailLog
 from fastsmtp.tls.store import CertificateStore
 from tests.fakes.accounts import FakeAuthenticator, FakeNames
 from tests.fakes.clock import FakeClock
+from tests.fakes.logins import FakePenalties
 from tests.fakes.machine import FakeMachine
 from tests.fakes.quotas import FakeQuotas
 from tests.fakes.spool import MemorySpool
@@ -115,7 +116,7 @@ class World:
                 tokens,
                 log=self.log,
                 later=lambda delay, call: self.later.append((delay, call)),
-                penalties=self.limits if penalties else None,
+                penalties=self.limits if penalties else FakePenalties(),
             ),
         )
 

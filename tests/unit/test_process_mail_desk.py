@@ -16,6 +16,7 @@ from fastsmtp.session.auth import Logins
 from fastsmtp.session.auth_settings import AuthSettings
 from fastsmtp.web.replay import KEYS
 from tests.fakes.accounts import FakeAuthenticator
+from tests.fakes.logins import FakePenalties
 from tests.fakes.service import World
 
 MESSAGE = b"Subject: x\r\n\r\nbody\r\n"
@@ -32,7 +33,12 @@ class Bench:
             {"alice@local.test": "secret"}, senders={"alice@local.test": ("a@b.test",)}
         )
         logins = Logins(
-            AuthSettings(), accounts, None, log=self.world.log, later=lambda delay, call: loop.call_soon(call)
+            AuthSettings(),
+            accounts,
+            None,
+            log=self.world.log,
+            later=lambda delay, call: loop.call_soon(call),
+            penalties=FakePenalties(),
         )
         context = self.world.service.context
         settings = default_settings(directory)

@@ -198,6 +198,19 @@ def test_logins_are_slowed_then_refused_and_mail_still_comes_in(worlds: Callable
     assert said(hello(world, "127.0.0.1"), plain("secret")) == ["235 2.7.0"]
 
 
+def test_a_login_in_between_forgives_nothing(worlds: Callable[..., World]) -> None:
+    world = worlds(
+        rule("auth_failures", rate="2/1h"),
+        authenticator=FakeAuthenticator(),
+        clear_on_loopback=True,
+        penalties=True,
+    )
+    assert said(hello(world, "127.0.0.1"), plain("wrong")) == ["535 5.7.8"]
+    assert said(hello(world, "127.0.0.1"), plain("secret")) == ["235 2.7.0"]
+    assert said(hello(world, "127.0.0.1"), plain("wrong")) == [], "it waits for its refusal"
+    assert said(hello(world, "127.0.0.1"), plain("secret")) == ["421 4.7.0"]
+
+
 def test_guesses_at_once_over_many_connections_learn_no_more_than_the_rate(
     worlds: Callable[..., World],
 ) -> None:
