@@ -220,7 +220,7 @@ class Hook:
             return msgspec.json.decode(self._file.read_bytes(), type=dict[str, int])
         except FileNotFoundError:
             return None
-        except msgspec.MsgspecError:
+        except (ValueError, RecursionError):
             self._event(
                 f"webhook {self._settings.name}: {self._file} is damaged; it is told what comes from now on"
             )

@@ -214,6 +214,9 @@ def flip(path: Path) -> None:
         (lambda b: (b / "manifest.json").write_text("{"), "manifest.json is damaged"),
         (lambda b: (b / "backup.json").unlink(), "does not begin as a backup"),
         (lambda b: (b / "backup.json").write_text("{"), "backup.json is damaged"),
+        (lambda b: (b / "backup.json").write_bytes(b'{"x":"\xff"}'), "backup.json is damaged"),
+        (lambda b: (b / "backup.json").write_bytes(b'{"x":' + b"[" * 5000), "backup.json is damaged"),
+        (lambda b: (b / "manifest.json").write_bytes(b'{"files":{"\xff":1}}'), "manifest.json is damaged"),
     ],
 )
 def test_what_is_damaged_is_refused_and_leaves_nothing(

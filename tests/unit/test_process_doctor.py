@@ -219,8 +219,9 @@ def test_a_spool_of_a_newer_program(tmp_path: Path, number: int, told: int) -> N
 def test_no_backup_is_worth_a_note(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     assert "no backup was ever taken" in texts(leftovers.look(settings, NOW, None))[0]
-    (settings.data_dir / LAST).write_bytes(b"garbage")
-    assert last_backup(settings.data_dir) is None
+    for garbled in (b"garbage", b'{"path":"\xff"}'):
+        (settings.data_dir / LAST).write_bytes(garbled)
+        assert last_backup(settings.data_dir) is None
 
 
 # --- ports ----------------------------------------------------------------------------------------

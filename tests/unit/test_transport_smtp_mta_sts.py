@@ -310,7 +310,7 @@ def test_files_are_whole_or_not_there(world: World, tmp_path: Path) -> None:
     world.files.put(stored())
     assert world.files.get("far.test") == stored()
     assert os.listdir(directory) == ["far.test.json"]
-    for data in (b"", b"{", b'{"domain": 1}', b"\xff", GOOD.encode()):
+    for data in (b"", b"{", b'{"domain": 1}', b'{"domain": "\xff"}', b"\xff", GOOD.encode()):
         (directory / "far.test.json").write_bytes(data)
         assert world.files.get("far.test") is None
 

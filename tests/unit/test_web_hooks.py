@@ -266,9 +266,10 @@ def test_two_processes_do_not_tell_the_same_at_once(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_a_ledger_that_cannot_be_read_and_a_damaged_position(tmp_path: Path) -> None:
+@pytest.mark.parametrize("position", [b"{", b'{"\xff":1}', b"[" * 5000])
+def test_a_ledger_that_cannot_be_read_and_a_damaged_position(tmp_path: Path, position: bytes) -> None:
     async def main() -> None:
-        (tmp_path / "shop").write_bytes(b"{")
+        (tmp_path / "shop").write_bytes(position)
         book = Book([])
         failing = [True]
 

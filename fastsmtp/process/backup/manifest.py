@@ -57,7 +57,7 @@ def read_head(text: bytes) -> Head:
         if isinstance(number, int) and number > FORMAT:
             raise _newer("the backup", number, FORMAT, found.get("version"))
         head = msgspec.json.decode(text, type=Head)
-    except msgspec.MsgspecError:
+    except (ValueError, RecursionError):
         raise StartError(f"{HEAD} is damaged: it is no backup that can be read", 65) from None
     ours = formats()
     for name, number in head.formats.items():
@@ -70,7 +70,7 @@ def read_manifest(text: bytes) -> Manifest:
     """Raises `StartError`."""
     try:
         return msgspec.json.decode(text, type=Manifest)
-    except msgspec.MsgspecError:
+    except (ValueError, RecursionError):
         raise StartError(f"{MANIFEST} is damaged: nothing vouches for the files", 65) from None
 
 

@@ -108,7 +108,7 @@ def last_backup(data_dir: Path) -> Last | None:
     """The last one that was taken of ``data_dir``; None when there is none. Raises OSError."""
     try:
         return msgspec.json.decode((data_dir / LAST).read_bytes(), type=Last)
-    except (FileNotFoundError, msgspec.MsgspecError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
 
 

@@ -159,7 +159,7 @@ class PolicyFiles:
         try:
             data = self._path(domain).read_bytes()
             stored = msgspec.json.decode(data, type=Stored)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, ValueError, RecursionError):
             return None
         return stored if stored.domain == domain and stored.good(self._clock.now()) else None
 
