@@ -134,20 +134,24 @@ def make_mail_desk(
     settings: Settings, context: Context, logins: Logins, clock: Clock, event: Callable[[str], object]
 ) -> WorkerMailDesk:
     """The desk of a worker, whose sessions share ``context``: what comes by it is as mail of users is."""
-    users = Listener(
+    return WorkerMailDesk(
+        settings.data_dir,
+        context=context,
+        listener=users_listener(settings, clock, logins),
+        limits=settings.limits,
+        logins=logins,
+        event=event,
+    )
+
+
+def users_listener(settings: Settings, clock: Clock, logins: Logins | None) -> Listener:
+    """One that no client can reach: it says what is done for mail of users that comes in another way."""
+    return Listener(
         ListenerSettings(address="127.0.0.1:0", protocol="submission"),
         settings.session,
         clock=clock,
         certificates=None,
         logins=logins,
-    )
-    return WorkerMailDesk(
-        settings.data_dir,
-        context=context,
-        listener=users,
-        limits=settings.limits,
-        logins=logins,
-        event=event,
     )
 
 

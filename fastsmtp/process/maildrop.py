@@ -22,12 +22,11 @@ from fastsmtp.maildrop.header import MOST, completed
 from fastsmtp.maildrop.lists import lacks_domain
 from fastsmtp.maildrop.picker import Named, Picker
 from fastsmtp.process.errors import StartError
+from fastsmtp.process.mail_desk import users_listener
 from fastsmtp.process.privileges import Identity as User
 from fastsmtp.process.privileges import acting_as, make_directory
 from fastsmtp.process.settings import Settings
 from fastsmtp.routing.addresses import parse_address
-from fastsmtp.session.listener import Listener
-from fastsmtp.session.listener_settings import ListenerSettings
 from fastsmtp.session.session import Context
 from fastsmtp.session.submission import Outcome, Submission, Submitter
 from fastsmtp.smtp.extensions.dsn import EXTENSION
@@ -47,13 +46,7 @@ class LocalMail:
         self._limits = settings.limits
         self._ledger = settings.data_dir / DIRECTORY if settings.ledger.enabled else None
         self._domain = home_domain(settings)
-        self._listener = Listener(
-            ListenerSettings(address="127.0.0.1:0", protocol="submission"),
-            settings.session,
-            clock=clock,
-            certificates=None,
-            logins=None,
-        )
+        self._listener = users_listener(settings, clock, None)
 
     async def bring(self, opened: Opened, uid: int, named: Named) -> str:
         """See `Gate.bring`."""

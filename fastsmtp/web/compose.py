@@ -131,11 +131,10 @@ def _add_fields(made: EmailMessage, fields: dict[str, str]) -> None:
             raise ValueError(f"{where}: this field is made by the server or by another member")
         if lower in made:
             raise ValueError(f"{where}: this field stands twice")
+        _line(where, value)
         try:
-            made[name] = _line(where, value)
-        except _FAULTS as error:
-            if str(error).startswith(where):
-                raise
+            made[name] = value
+        except _FAULTS:
             raise ValueError(f"{where}: expected a value that may stand in such a field (RFC 5322)") from None
 
 
