@@ -3,6 +3,7 @@
 import os
 import pwd
 import re
+import signal
 import smtplib
 import sys
 import tempfile
@@ -101,6 +102,8 @@ def test_workers_use_credentials_that_only_root_can_read(place: Path) -> None:
             assert b"hunter2" not in Path(f"/proc/{pid}/cmdline").read_bytes()
             assert b"hunter2" not in Path(f"/proc/{pid}/environ").read_bytes()
         assert "hunter2" not in server.log
+        server.running.send_signal(signal.SIGUSR2)  # what takes its place is given them too
+        server.wait_log(r"the new master, pid \d+, serves")
 
 
 @root_only
