@@ -21,6 +21,8 @@ _MOST = 2048
 _READY = b"ready"
 _GO = b"go"
 _FAILED = b"failed "
+_END, _NOTHING = b"", b"-"
+"""What `_word` gives where nobody speaks any more, and where nothing was said."""
 
 
 class Successor:
@@ -76,17 +78,12 @@ class Successor:
         """Read what it has said."""
         if self._channel.fileno() < 0:
             return
-        try:
-            data = self._channel.recv(_MOST)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if data == _READY:
+        word = _word(self._channel)
+        if word == _READY:
             self._heard(None)
-        elif data.startswith(_FAILED):
-            self._heard(data.removeprefix(_FAILED).decode("utf-8", "replace"))
-        else:  # it has ended, as SIGCHLD tells
+        elif word.startswith(_FAILED):
+            self._heard(word.removeprefix(_FAILED).decode("utf-8", "replace"))
+        elif word != _NOTHING:  # it has ended, as SIGCHLD tells
             self.forget()
 
 
@@ -149,13 +146,7 @@ class Predecessor:
         """Call ``go`` once we are to serve."""
 
         def on_message() -> None:
-            try:
-                data = self._channel.recv(_MOST)
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b""
-            if data in (_GO, b""):
+            if _word(self._channel) in (_GO, _END):
                 selector.unregister(self._channel)
                 self._channel.close()
                 go()
@@ -171,3 +162,12 @@ class Predecessor:
             self._channel.send(data)
         except OSError:
             pass  # it is dead, which `watch` tells
+
+
+def _word(channel: socket.socket) -> bytes:
+    try:
+        return channel.recv(_MOST)
+    except BlockingIOError:
+        return _NOTHING
+    except OSError:
+        return _END
