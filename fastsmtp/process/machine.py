@@ -2,18 +2,19 @@
 behind."""
 
 import contextlib
+import errno
 import os
 import pwd
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
 from fastsmtp.config.errors import SettingsError
-from fastsmtp.config.secrets import read_secret
+from fastsmtp.config.secrets import is_credential, read_secret
 from fastsmtp.limits.marks import available_mark, disk_marks, of_disk
 from fastsmtp.limits.probes import available_memory, space
 from fastsmtp.process.accounts import accounts_problem
-from fastsmtp.process.credentials import secret_files
+from fastsmtp.process.credentials import Credentials, secret_files
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.privileges import Identity, acting_as, find_user
 from fastsmtp.process.routing import SettingsSource
@@ -49,25 +50,46 @@ def machine_problems(settings: Settings) -> list[str]:
         problem = _not_writable(path, uid, groups, identity)
         if problem:
             problems.append(f"{key}: {problem}")
-    problem = accounts_problem(settings)
-    if problem:
-        problems.append(problem)
-    problems += _secret_problems(settings)
-    try:
-        SettingsSource(None, settings, None).load()
-    except SettingsError as error:
-        problems += error.problems
+    problems += _secret_problems(settings, identity) + _worker_problems(settings, identity)
     problems += tls_problems(settings.tls) + web_problems(settings)
     return list(dict.fromkeys(problems))
 
 
-def _secret_problems(settings: Settings) -> Iterator[str]:
-    """Files of passwords that cannot be read."""
+def _secret_problems(settings: Settings, identity: Identity | None) -> list[str]:
+    """Files of passwords that cannot be read: those of systemd by the master, all others by ``identity``."""
+    problems: list[str] = []
     for key, file in secret_files(settings):
+        reader = None if is_credential(file) else identity
         try:
-            read_secret(key, file)
+            with acting_as(reader):
+                read_secret(key, file)
         except SettingsError as error:
-            yield from error.problems
+            problems += _read_by(reader, error.problems)
+    return problems
+
+
+def _worker_problems(settings: Settings, identity: Identity | None) -> list[str]:
+    """Files of accounts and of routing that the workers, who are ``identity``, cannot use."""
+    problems = []
+    try:
+        settings = Credentials(settings).fill(settings)
+        with acting_as(identity):
+            problem = accounts_problem(settings)
+            if problem:
+                problems.append(problem)
+            SettingsSource(None, settings, None).load()
+    except StartError as error:
+        problems.append(str(error))
+    except SettingsError as error:
+        problems += error.problems
+    return _read_by(identity, problems)
+
+
+def _read_by(identity: Identity | None, problems: Sequence[str]) -> list[str]:
+    """``problems``, and where something may not be read who wants to."""
+    who = f' to user "{identity.name}"; chown or chmod it' if identity is not None else ""
+    denied = os.strerror(errno.EACCES)
+    return [problem + who if problem.endswith(denied) else problem for problem in problems]
 
 
 def web_problems(settings: Settings) -> list[str]:

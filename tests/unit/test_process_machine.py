@@ -46,6 +46,33 @@ def test_a_credential_that_the_service_does_not_get(tmp_path: Path, monkeypatch:
     assert machine_problems(settings) == []
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_files_are_read_as_whoever_reads_them_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        place.chmod(0o755)
+        monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(place / "given"))
+        (place / "given").mkdir(mode=0o700)
+        for file in ("given/a", "b", "aliases"):
+            (place / file).touch(mode=0o600)
+            (place / file).write_text("secret: alice\n")
+        settings = load(
+            place,
+            small('user = "nobody"\ndata_dir = "data"', 'path = "mail/{user}"')
+            + '[credentials.a]\nuser = "u"\npassword_file = "credential:a"\n'
+            + '[credentials.b]\nuser = "u"\npassword_file = "b"\n'
+            + '[forwarding]\naliases_file = "aliases"\n',
+        )
+        assert machine_problems(settings) == [
+            f"credentials.b.password_file: cannot read {place}/b: Permission denied "
+            'to user "nobody"; chown or chmod it',
+            f"{place}/aliases: cannot be read: Permission denied; the server's user has to be able to",
+        ]
+        for file in ("b", "aliases"):
+            (place / file).chmod(0o644)
+        assert machine_problems(settings) == []
+
+
 def test_only_root_becomes_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(tmp_path, small('user = "root"\ndata_dir = "/"', 'path = "/{user}"'))
     monkeypatch.setattr(os, "geteuid", lambda: 4711)
