@@ -213,13 +213,11 @@ class GenerationMaker:
         self._pool.close()
         return list(range(len(self._current.settings.listeners)))
 
-    def open_door(self, make: Callable[[Path, int], Door]) -> Door | None:
+    def open_door(self, make: Callable[[Path, int], Door]) -> None:
         """See `Maker.open_door`."""
         uid = os.geteuid() if self._identity is None else self._identity.uid
         with acting_as(self._identity):
-            door = make(master_path(self._settings.data_dir), uid)
-            door.open()
-            return door
+            make(master_path(self._settings.data_dir), uid).open()
 
     def listeners(self) -> list[str]:
         """See `Maker.listeners`."""

@@ -65,7 +65,7 @@ class Maker(Protocol):
     def stop(self) -> list[int]:
         """No generation follows any more: close the listening sockets, whose numbers are returned."""
 
-    def open_door(self, make: Callable[[Path, int], Door]) -> Door | None:
+    def open_door(self, make: Callable[[Path, int], Door]) -> None:
         """Have ``make`` called with the place of the master's socket and the user who may ask, and open it."""
 
     def listeners(self) -> list[str]:

@@ -151,8 +151,8 @@ class Makes:
         _write(self._say, "stopping ")
         return [0]
 
-    def open_door(self, make: Callable[[Path, int], Door]) -> Door | None:
-        return None
+    def open_door(self, make: Callable[[Path, int], Door]) -> None:
+        pass
 
     def listeners(self) -> list[str]:
         return ["127.0.0.1:25 (smtp)"]
