@@ -15,7 +15,7 @@ Action = Literal["hold", "release", "retry", "reroute", "remove"]
 """``hold``: no attempts until ``release``; ``retry``: due now; ``reroute``: to hops of its own, or by the routes
 again, released and due now; ``remove``: gone, and nobody is told."""
 
-PIECE: dict[Action, int] = {"hold": 200, "release": 200, "retry": 60, "reroute": 60, "remove": 40}
+PIECE: dict[Action, int] = {"hold": 200, "release": 200, "retry": 60, "reroute": 60, "remove": 30}
 """Messages of one commit; one or two milliseconds of the writer's time."""
 MOST = 5000
 """About the messages of one call. The engine looks at them in pieces of its own."""

@@ -7,7 +7,9 @@ then. A move that fails changes nothing: the journal has it still, and it is tri
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +27,18 @@ _AHEAD = 3
 """Regions the writer can go on in, with which there is nothing to do."""
 _MOST = 8000
 """Changes of one transaction, at most: each may change a page, and these stand in memory meanwhile."""
-_LEAST = 500
-_LONG = 0.02
-"""Seconds a transaction may take. After a longer one the next has fewer changes, `_LEAST` at least: while the device
-writes its pages, the journal waits for the device too, and with it new mail."""
+_LONG = 0.01
+"""Seconds a transaction shall take: while the device writes its pages, the journal waits for the device too, and with
+it new mail. How many changes that is differs with what they are: mail at the tree's end takes a tenth of removals
+from all over it."""
+_CHEAPEST, _DEAREST = _LONG / _MOST, _LONG / 200
+"""What a change of a table is thought to take, in seconds; at the start the latter."""
+_HASTE = 0.8
+"""To how much of it that falls with one transaction, at most."""
 _MOST_KEYS = 200_000
 """Keys whose last change stands in the journal alone: beyond them its oldest region is moved early, as they take
 memory."""
+_TABLE = itemgetter(0)
 _PROBE_KEY = b"probe"
 _PROBE = 1.0
 _PROBE_DAMAGED = 5.0
@@ -62,7 +69,7 @@ class Keeper:
         self._event = event
         self._clock = clock
         self._fault = fault
-        self._most = _MOST
+        self._costs = [_DEAREST] * len(DATABASES)
         self._high = 0
         self._changed = threading.Condition()
         self._woken = False
@@ -190,7 +197,7 @@ class Keeper:
         """Empty a region; whether it could be done."""
         self._tables.arrange(region)
         while True:
-            batch = self._tables.next_to_move(region, self._most_bytes, self._most)
+            batch = self._tables.next_to_move(region, self._most_bytes, _MOST, self._costs, _LONG)
             done = False
             try:
                 done = not batch or self._write(batch, None)
@@ -229,7 +236,7 @@ class Keeper:
             return False
         self._high = store.high_water()
         self._growth.grow(self._high)
-        self._pace(len(batch), self._clock.monotonic() - begun)
+        self._pace(batch, self._clock.monotonic() - begun)
         return True
 
     def _put(self, txn: Any, batch: Batch) -> None:
@@ -241,12 +248,15 @@ class Keeper:
             else:
                 txn.put(key, entry.region.view[entry.start : entry.end], db=db)
 
-    def _pace(self, changes: int, seconds: float) -> None:
-        """A transaction of so many took so long: how many the next may have."""
-        if seconds > _LONG:
-            self._most = max(_LEAST, int(min(changes, self._most) * _LONG / seconds))
-        else:
-            self._most = min(_MOST, self._most + self._most // 4)
+    def _pace(self, batch: Batch, seconds: float) -> None:
+        """A transaction took so long: what its changes are thought to take from now on. Each table answers for its
+        share of what was expected."""
+        parts = {table: count * self._costs[table] for table, count in Counter(map(_TABLE, batch)).items()}
+        expected = sum(parts.values())
+        for table, part in parts.items():
+            error = max(_HASTE, seconds / expected) - 1
+            cost = self._costs[table] * (1 + error * part / expected)
+            self._costs[table] = min(_DEAREST, max(_CHEAPEST, cost))
 
     def _broken(self, problem: BaseException) -> None:
         path = self._store.path

@@ -8,7 +8,7 @@ pin keeps from being written over. Mail delivered at once never enters the tree:
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any
 
@@ -32,6 +32,7 @@ _SMALL = 1024
 _ROW = 1024
 _NODE = 96
 """About the bytes of a key, and of what the tree keeps beside it."""
+_PARTS, _OWN = 16, 24
 NUMBER = {name: number for number, name in enumerate(DATABASES)}
 _FIRST_INDEX = NUMBER[BY_DOMAIN]
 APPLIED = b"applied"
@@ -52,6 +53,37 @@ class Entry(Struct, gc=False):
 Batch = list[tuple[int, bytes, Entry]]
 
 
+class Entries:
+    """The entries of a table by their keys, in dicts that stay short: one that needs room for its 200,000th key puts
+    all of them into new places, which is 20 ms in which no thread runs."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self) -> None:
+        self._parts: tuple[dict[bytes, Entry], ...] = tuple({} for _ in range(_PARTS))
+
+    def near(self, key: bytes) -> dict[bytes, Entry]:
+        """The dict that has ``key``, if any has."""
+        return self._parts[hash(key) >> _OWN & _PARTS - 1]  # a dict itself goes by the last bits
+
+    def get(self, key: bytes) -> Entry | None:
+        """The entry of ``key``."""
+        return self.near(key).get(key)
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, bytes) and key in self.near(key)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._parts))
+
+    def __iter__(self) -> Iterator[bytes]:
+        return chain.from_iterable(self._parts)
+
+    def items(self) -> Iterator[tuple[bytes, Entry]]:
+        """All, in no order."""
+        return chain.from_iterable(part.items() for part in self._parts)
+
+
 class Tables:
     """Changed by the writer (`apply`) and the keeper (`moved`), read by anybody."""
 
@@ -60,7 +92,7 @@ class Tables:
         """About what the entries would take there."""
         self._store = store
         self._journal = journal
-        self._entries: list[dict[bytes, Entry]] = [{} for _ in DATABASES]
+        self._entries = [Entries() for _ in DATABASES]
         self._order = [Order(entries) for entries in self._entries]
         self._counts = [0 for _ in DATABASES]
         self._lock = threading.Lock()
@@ -73,7 +105,7 @@ class Tables:
         same: dict[int, Entry] = {}  # index rows are many, and there are few different ones of them
         with self._lock:
             for table, key, start, end, new in changes:
-                entries = self._entries[table]
+                entries = self._entries[table].near(key)
                 old = entries.get(key)
                 if end < 0:
                     if old is None or old.end >= 0:
@@ -122,21 +154,24 @@ class Tables:
         with self._lock:
             region.keys = ordered
 
-    def next_to_move(self, region: Region, most_bytes: int, most: int) -> Batch:
+    def next_to_move(
+        self, region: Region, most_bytes: int, most: int, costs: Sequence[float], most_cost: float
+    ) -> Batch:
         """Some of what stands in ``region`` and is to be moved into the tree, of the last table first; pinned until
-        `moved` or `kept`. A key may come twice in a row."""
+        `moved` or `kept`. A key may come twice in a row. ``costs`` says what a change of each table costs."""
         batch: Batch = []
-        size = 0
+        size, left = 0, most_cost
         with self._lock:
             region.pins += 1
         for table in sorted(region.keys, reverse=True):
             pieces, entries = region.keys[table], self._entries[table]
-            while pieces and len(batch) < most and size < most_bytes:
+            cost = costs[table]
+            while pieces and len(batch) < most and size < most_bytes and left > 0:
                 piece = pieces.pop()
                 looked = 0
                 with self._lock:
                     for key in piece:
-                        if len(batch) >= most or size >= most_bytes:
+                        if len(batch) >= most or size >= most_bytes or left <= 0:
                             break
                         looked += 1
                         entry = entries.get(key)
@@ -144,6 +179,7 @@ class Tables:
                             entry.new = False
                             size += pages((table, key, entry))
                             batch.append((table, key, entry))
+                            left -= cost
                 if looked < len(piece):
                     pieces.append(piece[looked:])
                 let_in()
@@ -154,7 +190,7 @@ class Tables:
         for at in range(0, len(batch), PIECE):
             with self._lock:
                 for table, key, entry in batch[at : at + PIECE]:
-                    entries = self._entries[table]
+                    entries = self._entries[table].near(key)
                     if entries.get(key) is entry:
                         del entries[key]
                         self._order[table].gone()
@@ -213,7 +249,7 @@ class Tables:
         with self._lock:
             entries = self._entries[NUMBER[table]]
             keys = self._order[NUMBER[table]].first(start, end, limit + 1) if entries else ()
-            ours = [(key, entries[key]) for key in keys]
+            ours = [(key, entries.near(key)[key]) for key in keys]
             for _, entry in ours:
                 entry.region.pins += 1
         try:

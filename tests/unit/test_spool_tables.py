@@ -7,7 +7,7 @@ import pytest
 
 from fastsmtp.spool import keeper
 from fastsmtp.spool.growth import Growth
-from fastsmtp.spool.journal import Frame, Journal
+from fastsmtp.spool.journal import Frame, Journal, Region
 from fastsmtp.spool.keeper import Keeper
 from fastsmtp.spool.record import FORMAT
 from fastsmtp.spool.tables import (
@@ -23,10 +23,14 @@ from fastsmtp.spool.tables import (
     RELAY,
     STATE,
     WAIT,
+    Entry,
     Tables,
 )
 from fastsmtp.store import Store
 from tests.fakes.clock import FakeClock
+
+EQUAL = [1.0] * len(DATABASES)
+"""What changes cost: the same for each table."""
 
 
 class Shelf:
@@ -164,7 +168,7 @@ def test_what_stays_is_moved_and_the_journal_goes_round(shelf: Shelf) -> None:
 def test_a_delete_that_comes_while_the_value_is_moved_is_not_lost(shelf: Shelf) -> None:
     shelf.put(PACK, b"k", b"v", new=True)
     region = shelf.journal.regions[0]
-    batch = shelf.tables.next_to_move(region, 1 << 20, 100)
+    batch = shelf.tables.next_to_move(region, 1 << 20, 100, EQUAL, 1000)
     shelf.delete(PACK, b"k")
     assert shelf.keeper._write(batch, None)
     shelf.tables.moved(region, batch)
@@ -280,7 +284,7 @@ def test_index_rows_weigh_what_they_take(shelf: Shelf) -> None:
     shelf.change(*((BY_CODE, b"451\0%013d" % n, b"", True) for n in range(100)))
     assert shelf.tables.keys_in_mind() == 100
     assert shelf.tables.bytes < 30_000
-    entries = {id(entry) for entry in shelf.tables._entries[NUMBER[BY_CODE]].values()}
+    entries = {id(entry) for entry in dict(shelf.tables._entries[NUMBER[BY_CODE]].items()).values()}
     assert len(entries) == 1, "rows of one frame that are alike share their entry"
     shelf.change(*((BY_CODE, b"451\0%013d" % n, None, False) for n in range(100)))
     assert shelf.tables.keys_in_mind() == shelf.tables.bytes == 0
@@ -314,12 +318,37 @@ def test_many_removals_are_moved_early(shelf: Shelf, monkeypatch: pytest.MonkeyP
     assert shelf.all(RELAY) == {}
 
 
+def test_a_transaction_ends_where_its_changes_have_cost_enough(shelf: Shelf) -> None:
+    for n in range(10):
+        shelf.change((BY_CODE, b"%d" % n, b"", True), (BY_DUE, b"%d" % n, b"", True))
+    region = shelf.journal.regions[-1]
+    costs = list(EQUAL)
+    costs[NUMBER[BY_CODE]] = 5.0
+    first = shelf.tables.next_to_move(region, 1 << 20, 1000, costs, 20)
+    assert [DATABASES[table] for table, _, _ in first] == [BY_DUE] * 10 + [BY_CODE] * 2
+    shelf.tables.kept(region, first)
+
+
+def test_what_takes_long_has_fewer_changes_the_next_time(shelf: Shelf) -> None:
+    keeper, code, due = shelf.keeper, NUMBER[BY_CODE], NUMBER[BY_DUE]
+    keeper._costs[code] = keeper._costs[due] = 1e-5
+    entry = Entry(Region(0, memoryview(b"")), 0, -1, False)
+    keeper._pace([(code, b"%d" % n, entry) for n in range(900)] + [(due, b"k", entry)] * 100, 0.02)
+    assert keeper._costs[code] == pytest.approx(1.9e-5)
+    assert keeper._costs[due] == pytest.approx(1.1e-5), "it had a small part in it"
+    keeper._pace([(code, b"%d" % n, entry) for n in range(900)], 0.001)
+    assert keeper._costs[code] == pytest.approx(1.9e-5 * 0.8), "not at once"
+    for _ in range(100):
+        keeper._pace([(code, b"k", entry)], 1.0)
+    assert keeper._costs[code] == pytest.approx(0.01 / 200), "so many it has at least"
+
+
 def test_a_region_is_arranged_by_table_and_key(shelf: Shelf) -> None:
     for n in (5, 1, 3):
         shelf.change((BY_CODE, b"%d" % n, b"", True), (BY_DUE, b"%d" % n, b"", True))
     region = shelf.journal.regions[-1]
     shelf.tables.arrange(region)
-    batch = shelf.tables.next_to_move(region, 1 << 20, 4)
+    batch = shelf.tables.next_to_move(region, 1 << 20, 1000, EQUAL, 4)
     assert [(DATABASES[table], key) for table, key, _ in batch] == [
         (BY_DUE, b"1"), (BY_DUE, b"3"), (BY_DUE, b"5"), (BY_CODE, b"1"),
     ]  # fmt: skip
