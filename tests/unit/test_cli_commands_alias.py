@@ -25,7 +25,9 @@ def test_added_to_listed_and_taken_from(filled: Bench) -> None:
     assert json.loads(filled.do("alias", "ls", "--json")[1]) == [
         {"alias": "info@example.org", "addresses": [ALICE, "x@far.test"]}
     ]
-    assert filled.do("alias", "rm", "info@example.org", ALICE)[1] == "info@example.org stands for x@far.test\n"
+    assert (
+        filled.do("alias", "rm", "info@example.org", ALICE)[1] == "info@example.org stands for x@far.test\n"
+    )
     assert filled.do("alias", "rm", "info@example.org", ALICE)[0] == os.EX_NOUSER
     assert filled.do("alias", "rm", "info@example.org")[1] == "alias info@example.org removed\n"
     assert filled.do("alias", "rm", "info@example.org")[0] == os.EX_NOUSER

@@ -45,9 +45,7 @@ def test_ls_explain_and_reset(file: str, capsys: Capture) -> None:
         for _ in range(3):
             limits.mail(IP, "", "")
         assert run(["limits", "ls", "-c", file]) == os.EX_OK
-        line = (
-            f"messages of address {IP}: 2/1m, 0 of 2 left, the next in 30s, all in 1m; refused once, "
-        )
+        line = f"messages of address {IP}: 2/1m, 0 of 2 left, the next in 30s, all in 1m; refused once, "
         assert capsys.readouterr().out.startswith(line)
         assert run(["limits", "explain", IP, "-c", file]) == os.EX_OK
         assert capsys.readouterr().out.startswith(line)

@@ -141,7 +141,8 @@ def test_a_password_on_the_command_line_is_no_option(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    "login", ["alice", "@example.org", "alice@", "a b@example.org", "a\n@example.org", "a@[127.0.0.1]", "é" * 99, ""]
+    "login",
+    ["alice", "@example.org", "alice@", "a b@example.org", "a\n@example.org", "a@[127.0.0.1]", "é" * 99, ""],
 )
 def test_what_cannot_be_a_login(bench: Bench, login: str) -> None:
     code, out, err = bench.add(login)
