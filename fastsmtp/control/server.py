@@ -1,8 +1,9 @@
 """A worker's control socket: takes one request a connection, gives one response.
 
 The socket's file belongs to the server's user, mode 0600, and whoever connects is asked for by the kernel besides:
-only root and that user are answered. What is read and kept is bounded: `MOST_CONNECTIONS` at once, a request of
-`frame.MOST_REQUEST` octets, `PATIENCE` seconds for it to come and for the response to be taken.
+only root and that user are answered. What is read and kept is bounded: `MOST_CONNECTIONS` at once (as many again are
+heard, and told to try again), a request of `frame.MOST_REQUEST` octets, `PATIENCE` seconds for it to come and for the
+response to be taken.
 """
 
 import asyncio
@@ -155,13 +156,14 @@ class ControlServer:
             await asyncio.wait(self._tasks)
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer, len(self._tasks)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, others: int) -> None:
+        """``others``: how many connections there were when this one came."""
         try:
-            response = await self._answer(reader, writer)
+            response = await self._answer(reader, writer, others)
             if response is not None:
                 async with asyncio.timeout(PATIENCE):
                     writer.write(_framed(response))
@@ -173,19 +175,20 @@ class ControlServer:
         finally:
             writer.transport.abort()
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Response | None:
+    async def _answer(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, others: int
+    ) -> Response | None:
         """None: nothing came that could be answered."""
-        many = len(self._tasks) > MOST_CONNECTIONS
-        if len(self._tasks) > 2 * MOST_CONNECTIONS:
-            return None
+        if others >= 2 * MOST_CONNECTIONS:
+            return _busy()
         if self._peer(writer.get_extra_info("socket")) not in (0, os.geteuid()):
             return _fault("permission", "only root and the server's user may ask")
         try:
             async with asyncio.timeout(PATIENCE):
                 length = body_length(await reader.readexactly(HEAD_BYTES), MOST_REQUEST)
                 request = unpacked(await reader.readexactly(length), Request)
-            if many:  # told only now: who is still writing would not hear it
-                return _fault("busy", "too many ask at once; try again")
+            if others >= MOST_CONNECTIONS:  # told only now: who is still writing would not hear it
+                return _busy()
             form, handler, waits = self._handlers[request.verb]
             argument = unpacked(request.body, form)
         except asyncio.IncompleteReadError:
@@ -217,6 +220,10 @@ def peer_uid(sock: socket.socket) -> int:
     """Whose process is at the other end, as the kernel knows it: unix(7)."""
     data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     return int(_CREDENTIALS.unpack(data)[1])
+
+
+def _busy() -> Response:
+    return _fault("busy", "too many ask at once; try again")
 
 
 def _fault(fault: Fault, text: str) -> Response:

@@ -59,7 +59,10 @@ def test_who_connects_without_end_is_told_and_the_others_have_their_turn(loop: R
     async def main() -> None:
         async with site(tmp_path / "0") as made:
             held = [await connect(made.path) for _ in range(300)]
-            refused = [await ending(sock) for sock in held[MOST_CONNECTIONS:]]
+            refused = [await ending(sock) for sock in held[2 * MOST_CONNECTIONS :]]
+            for sock in held[MOST_CONNECTIONS : 2 * MOST_CONNECTIONS]:  # these may say first what they want
+                sock.sendall(frame(Request("double", packed(4))))
+                refused.append(await ending(sock))
             assert all(b"too many ask at once" in text for text in refused)
             for sock in held[:MOST_CONNECTIONS]:
                 sock.close()
