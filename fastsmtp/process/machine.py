@@ -73,8 +73,9 @@ def _worker_problems(settings: Settings, identity: Identity | None) -> list[str]
     problems = []
     try:
         settings = Credentials(settings).fill(settings)
+        problem = accounts_problem(settings)  # first as we are: a backend's library is loaded before root is given up
         with acting_as(identity):
-            problem = accounts_problem(settings)
+            problem = problem or accounts_problem(settings)
             if problem:
                 problems.append(problem)
             SettingsSource(None, settings, None).load()
