@@ -1,7 +1,7 @@
 """Plain twin of ``lines``."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 
@@ -32,7 +32,7 @@ class Lines:
         self._line = other
         self._stamp = Stamps().of
 
-    def __call__(self, batch: list[Any], who: bytes) -> bytes:
+    def __call__(self, batch: Sequence[Any], who: bytes) -> bytes:
         """See lines.pyi."""
         stamp, line, name = self._stamp, self._line, who.decode("ascii")
         return "".join([f"{stamp(one.at)}{name}{line(one)}\n" for one in batch]).encode("ascii")

@@ -4,7 +4,7 @@ What an event's line says is written down in fastsmtp/telemetry/text.py. The com
 brings, being received and being delivered, by itself, and asks for all other lines, and for those that need escapes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 class Stamps:
@@ -17,5 +17,5 @@ class Lines:
     """``received`` and ``delivered``: the types of these events; ``other`` gives the line of any event, in ASCII."""
 
     def __init__(self, received: type, delivered: type, other: Callable[[Any], str]) -> None: ...
-    def __call__(self, batch: list[Any], who: bytes) -> bytes:
+    def __call__(self, batch: Sequence[Any], who: bytes) -> bytes:
         """Each event of ``batch`` as its time, ``who``, its line and LF."""

@@ -22,7 +22,6 @@ from fastsmtp.accounts.ldap import LdapAccounts
 from fastsmtp.accounts.pam import PamAccounts
 from fastsmtp.accounts.passwd_file import PasswdFile
 from fastsmtp.accounts.passwords import Passwords
-from fastsmtp.accounts.pool import ThreadPool
 from fastsmtp.accounts.postgresql import PostgresqlAccounts
 from fastsmtp.accounts.proofs import Proofs
 from fastsmtp.accounts.settings import AccountSettings
@@ -30,6 +29,7 @@ from fastsmtp.accounts.sqlite import SqliteAccounts
 from fastsmtp.accounts.static import NoNames
 from fastsmtp.accounts.trouble import Trouble
 from fastsmtp.clock import Clock
+from fastsmtp.pool import ThreadPool
 
 _THREAD = "passwords"
 Event = Callable[[str], None]
@@ -206,9 +206,7 @@ def make_backend(
         passwords = Passwords(sqlite, pool, proofs, home=settings.home)
         return PooledBackend(sqlite, sqlite.names, passwords, pool, sqlite.stop)
     if settings.postgresql is not None and settings.backend == "postgresql":
-        postgresql = PostgresqlAccounts(
-            settings.postgresql, settings.home, settings.hash, loop, clock, event
-        )
+        postgresql = PostgresqlAccounts(settings.postgresql, settings.home, settings.hash, loop, clock, event)
         passwords = Passwords(postgresql, pool, proofs, home=settings.home)
         return PooledBackend(postgresql, postgresql.names, passwords, pool, postgresql.stop)
     if settings.ldap is not None and settings.backend == "ldap":

@@ -15,7 +15,6 @@ from fastsmtp.accounts.asked import Asked
 from fastsmtp.accounts.base import AccountsError, Identity, Told, Unavailable, Verdict
 from fastsmtp.accounts.names import canonical_login
 from fastsmtp.accounts.passwords import IMPOSSIBLE, UNKNOWN, WRONG, possible
-from fastsmtp.accounts.pool import ThreadPool
 from fastsmtp.accounts.settings import LdapSettings
 from fastsmtp.accounts.snapshot import SnapshotNames, canonical_senders
 from fastsmtp.accounts.sql import logins_of
@@ -23,6 +22,7 @@ from fastsmtp.accounts.trouble import Trouble
 from fastsmtp.clock import Clock
 from fastsmtp.config.errors import SettingsError
 from fastsmtp.config.secrets import read_secret
+from fastsmtp.pool import ThreadPool
 
 _PATIENCE = 5
 """Seconds for a connection, and for each answer."""

@@ -13,9 +13,9 @@ from fastsmtp.accounts.asked import Asked
 from fastsmtp.accounts.base import AccountsError, Identity, Refused, Told, Unavailable, Verdict
 from fastsmtp.accounts.names import canonical_login
 from fastsmtp.accounts.passwords import IMPOSSIBLE, UNKNOWN, possible
-from fastsmtp.accounts.pool import ThreadPool
 from fastsmtp.accounts.settings import PamSettings
 from fastsmtp.clock import Clock
+from fastsmtp.pool import ThreadPool
 
 _PATIENCE = 30.0
 """Seconds for an answer, after which it cannot be told now. The thread is lost to others for as long as PAM takes."""

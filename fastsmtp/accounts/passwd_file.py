@@ -15,9 +15,9 @@ from fastsmtp.accounts.base import AccountsError
 from fastsmtp.accounts.hashing import Cost, decoy_hash
 from fastsmtp.accounts.names import canonical_login
 from fastsmtp.accounts.passwords import Record
-from fastsmtp.accounts.pool import ThreadPool
 from fastsmtp.accounts.snapshot import SnapshotNames
 from fastsmtp.config.signature import signature
+from fastsmtp.pool import ThreadPool
 
 _EXTRA = 7  # user:password:uid:gid:gecos:home:shell:extra
 _NOLOGIN = ("nologin", "nologin=yes", "nologin=y", "nologin=1")

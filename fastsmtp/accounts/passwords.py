@@ -23,9 +23,9 @@ from fastsmtp.accounts.base import (
 )
 from fastsmtp.accounts.hashing import LONGEST_PASSWORD, HashError, matches
 from fastsmtp.accounts.names import canonical_login
-from fastsmtp.accounts.pool import ThreadPool
 from fastsmtp.accounts.proofs import Proofs
 from fastsmtp.accounts.scram_keys import decoy
+from fastsmtp.pool import ThreadPool
 from fastsmtp.sasl.prep import saslprep
 
 UNKNOWN = Refused("no such account")

@@ -10,11 +10,11 @@ from urllib.parse import quote
 from fastsmtp.accounts.base import AccountsError
 from fastsmtp.accounts.hashing import Cost
 from fastsmtp.accounts.passwords import Record
-from fastsmtp.accounts.pool import ThreadPool
 from fastsmtp.accounts.settings import SqliteSettings
 from fastsmtp.accounts.snapshot import SnapshotNames
 from fastsmtp.accounts.sql import Decoys, logins_of, record_of
 from fastsmtp.accounts.trouble import Trouble
+from fastsmtp.pool import ThreadPool
 
 _BUSY = 3.0
 """Seconds to wait for somebody who writes."""

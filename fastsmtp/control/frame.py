@@ -56,6 +56,11 @@ def packed(value: Any) -> msgspec.Raw:
     return msgspec.Raw(_encode(value))
 
 
+def fault(kind: Fault, text: str) -> Response:
+    """That a request was not carried out."""
+    return Response(packed(None), kind, text)
+
+
 def frame(message: Request | Response) -> bytes:
     """The octets of a message."""
     data = _encode(message)
@@ -78,3 +83,13 @@ def unpacked(data: bytes | msgspec.Raw, form: type[T]) -> T:
         return msgspec.msgpack.decode(data, type=form)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise FrameError(f"not a {form.__name__}: {error}") from None
+
+
+BUSY = fault("busy", "too many ask at once; try again")
+NOT_ALLOWED = fault("permission", "only root and the server's user may ask")
+UNKNOWN = fault("verb", "the server does not know this request")
+
+
+def unreadable(error: FrameError) -> Response:
+    """The answer to what is no request of ours."""
+    return fault("version" if error.version else "request", str(error))

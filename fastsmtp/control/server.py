@@ -17,17 +17,22 @@ from pathlib import Path
 from typing import Any
 
 from fastsmtp.control.frame import (
+    BUSY,
     HEAD_BYTES,
     MOST_REQUEST,
     MOST_RESPONSE,
+    NOT_ALLOWED,
+    UNKNOWN,
     Fault,
     FrameError,
     Request,
     Response,
     body_length,
+    fault,
     frame,
     packed,
     unpacked,
+    unreadable,
 )
 from fastsmtp.control.place import mark, reach
 
@@ -37,7 +42,6 @@ MOST_AT_WORK = 4
 PATIENCE = 10.0
 _LAST = 0.05
 """Seconds between the removal of the file and the end of listening."""
-_NOTHING = packed(None)
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: unix(7), SO_PEERCRED
 
 
@@ -180,23 +184,23 @@ class ControlServer:
     ) -> Response | None:
         """None: nothing came that could be answered."""
         if others >= 2 * MOST_CONNECTIONS:
-            return _busy()
+            return BUSY
         if self._peer(writer.get_extra_info("socket")) not in (0, os.geteuid()):
-            return _fault("permission", "only root and the server's user may ask")
+            return NOT_ALLOWED
         try:
             async with asyncio.timeout(PATIENCE):
                 length = body_length(await reader.readexactly(HEAD_BYTES), MOST_REQUEST)
                 request = unpacked(await reader.readexactly(length), Request)
             if others >= MOST_CONNECTIONS:  # told only now: who is still writing would not hear it
-                return _busy()
+                return BUSY
             form, handler, waits = self._handlers[request.verb]
             argument = unpacked(request.body, form)
         except asyncio.IncompleteReadError:
             return None
         except FrameError as error:
-            return _fault("version" if error.version else "request", str(error))
+            return unreadable(error)
         except KeyError:
-            return _fault("verb", "the server does not know this request")
+            return UNKNOWN
         return await self._handled(request.verb, handler, argument, waits)
 
     async def _handled(
@@ -206,14 +210,14 @@ class ControlServer:
             async with nullcontext() if waits else self._at_work:
                 return Response(packed(await handler(argument)))
         except Refused as refused:
-            return _fault(refused.fault, str(refused))
+            return fault(refused.fault, str(refused))
         except Exception as error:
             place = traceback.extract_tb(error.__traceback__)[-1]
             self._event(
                 f"control: {verb}: {type(error).__name__}: {error} ({place.filename}:{place.lineno}); "
                 "the request was given up"
             )
-            return _fault("failed", f"the server met {type(error).__name__}; its log says where")
+            return fault("failed", f"the server met {type(error).__name__}; its log says where")
 
 
 def peer_uid(sock: socket.socket) -> int:
@@ -222,16 +226,8 @@ def peer_uid(sock: socket.socket) -> int:
     return int(_CREDENTIALS.unpack(data)[1])
 
 
-def _busy() -> Response:
-    return _fault("busy", "too many ask at once; try again")
-
-
-def _fault(fault: Fault, text: str) -> Response:
-    return Response(_NOTHING, fault, text)
-
-
 def _framed(response: Response) -> bytes:
     data = frame(response)
     if len(data) - HEAD_BYTES > MOST_RESPONSE:
-        data = frame(_fault("failed", "the response would be too large"))
+        data = frame(fault("failed", "the response would be too large"))
     return data

@@ -3,8 +3,7 @@
 import math
 import os
 from collections.abc import Callable
-from queue import SimpleQueue
-from threading import Thread
+from typing import NamedTuple
 
 from fastsmtp.clock import Clock
 from fastsmtp.mail.reply import MAILBOX_FULL, MAILBOX_OVER_QUOTA, Reply
@@ -12,26 +11,35 @@ from fastsmtp.mailbox import maildirsize
 from fastsmtp.mailbox.layout import Layout
 from fastsmtp.mailbox.maildir import open_folder
 from fastsmtp.mailbox.settings import MailboxSettings
-from fastsmtp.threads import make_way
+from fastsmtp.pool import ThreadPool
 
 _LEAST_REST = 1.0
 _REST = 20
 """A mailbox is not counted for so many times as long as counting it took."""
 _AFTER_TROUBLE = 60.0
-_MOST_NOTED = 10_000
+MOST_WAITING = 10_000
+"""Mailboxes that wait to be counted, and that it is noted of when they were."""
+
+
+class _Counted(NamedTuple):
+    """How many seconds it took, and why it could not be done."""
+
+    took: float
+    trouble: str = ""
 
 
 class Quotas:
-    """The mailboxes of ``settings``. ``event`` is told, from any thread, of those that cannot be counted. Its methods
-    are for one thread."""
+    """The mailboxes of ``settings``, counted by ``pool``, which has nothing else to do. ``event`` is told of those
+    that cannot be counted. All is for the loop's thread."""
 
-    def __init__(self, settings: MailboxSettings, clock: Clock, event: Callable[[str], None]) -> None:
+    def __init__(
+        self, settings: MailboxSettings, pool: ThreadPool, clock: Clock, event: Callable[[str], None]
+    ) -> None:
         self._layout = Layout(settings.path)
         self._over = MAILBOX_OVER_QUOTA if settings.full == "reject" else MAILBOX_FULL
+        self._pool = pool
         self._clock = clock
         self._event = event
-        self._work: SimpleQueue[tuple[str, int] | None] = SimpleQueue()
-        self._thread: Thread | None = None
         self._not_before: dict[str, float] = {}
 
     def refusal(self, mailbox: str, quota: int, size: int) -> Reply | None:
@@ -56,7 +64,7 @@ class Quotas:
 
     def stop(self) -> None:
         """Count no more. What is being counted is not waited for."""
-        self._work.put(None)
+        self._pool.stop(wait=False)
 
     def _usage(self, mailbox: str) -> maildirsize.Usage | None:
         folder = open_folder(self._layout.path(mailbox), self._layout.root)
@@ -68,22 +76,19 @@ class Quotas:
     def _count_soon(self, mailbox: str, quota: int) -> None:
         if self._clock.monotonic() < self._not_before.get(mailbox, -math.inf):
             return
-        if len(self._not_before) >= _MOST_NOTED:
+        if len(self._not_before) >= MOST_WAITING:
             self._not_before.clear()
-        self._not_before[mailbox] = math.inf
-        if self._thread is None:
-            self._thread = Thread(target=self._run, name="quotas", daemon=True)
-            self._thread.start()
-        self._work.put((mailbox, quota))
+        counting = self._pool.submit(
+            lambda: self._count(mailbox, quota),
+            lambda counted: self._have_counted(mailbox, counted),
+            lambda defect: _Counted(0.0, defect),
+        )
+        if counting:
+            self._not_before[mailbox] = math.inf
 
-    def _run(self) -> None:
-        make_way()
-        while (work := self._work.get()) is not None:
-            self._count(*work)
-
-    def _count(self, mailbox: str, quota: int) -> None:
+    def _count(self, mailbox: str, quota: int) -> _Counted:
         began = self._clock.monotonic()
-        rest = _LEAST_REST
+        trouble = ""
         try:
             folder = open_folder(self._layout.path(mailbox), self._layout.root)
             try:
@@ -91,7 +96,12 @@ class Quotas:
             finally:
                 os.close(folder)
         except OSError as error:
-            rest = _AFTER_TROUBLE
-            self._event(f"mailbox {mailbox} cannot be counted for its quota: {error.strerror}")
-        ended = self._clock.monotonic()
-        self._not_before[mailbox] = ended + max(rest, _REST * (ended - began))
+            trouble = error.strerror or type(error).__name__
+        return _Counted(self._clock.monotonic() - began, trouble)
+
+    def _have_counted(self, mailbox: str, counted: _Counted) -> None:
+        least = _LEAST_REST
+        if counted.trouble:
+            least = _AFTER_TROUBLE
+            self._event(f"mailbox {mailbox} cannot be counted for its quota: {counted.trouble}")
+        self._not_before[mailbox] = self._clock.monotonic() + max(least, _REST * counted.took)

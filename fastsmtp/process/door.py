@@ -10,8 +10,10 @@ from pathlib import Path
 
 from fastsmtp.clock import Clock
 from fastsmtp.control.frame import (
+    BUSY,
     HEAD_BYTES,
-    Fault,
+    NOT_ALLOWED,
+    UNKNOWN,
     FrameError,
     Request,
     Response,
@@ -19,6 +21,7 @@ from fastsmtp.control.frame import (
     frame,
     packed,
     unpacked,
+    unreadable,
 )
 from fastsmtp.control.place import mark, reach
 from fastsmtp.control.server import peer_uid
@@ -142,7 +145,7 @@ class Door:
         self._visits.add(visit)
         self._selector.register(sock, selectors.EVENT_READ, lambda: self._on_data(visit))
         if peer_uid(sock) not in (0, self._uid):
-            self._say(visit, _fault("permission", "only root and the server's user may ask"))
+            self._say(visit, NOT_ALLOWED)
 
     def _on_data(self, visit: _Visit) -> None:
         if visit not in self._visits:
@@ -157,7 +160,7 @@ class Door:
             self._end(visit)
             return
         if visit.many:  # told only now: who is still writing would not hear it
-            self._say(visit, _fault("busy", "too many ask at once; try again"))
+            self._say(visit, BUSY)
             return
         visit.data += data
         try:
@@ -167,11 +170,11 @@ class Door:
                 return
             request = unpacked(visit.data[HEAD_BYTES:], Request)
         except FrameError as error:
-            self._say(visit, _fault("version" if error.version else "request", str(error)))
+            self._say(visit, unreadable(error))
             return
         handler = self._handlers.get(request.verb)
         if handler is None:
-            self._say(visit, _fault("verb", "the server does not know this request"))
+            self._say(visit, UNKNOWN)
             return
         visit.until = None
         handler(lambda answer: self._say(visit, Response(packed(answer))))
@@ -190,7 +193,3 @@ class Door:
         self._visits.discard(visit)
         self._selector.unregister(visit.sock)
         visit.sock.close()
-
-
-def _fault(fault: Fault, text: str) -> Response:
-    return Response(packed(None), fault, text)

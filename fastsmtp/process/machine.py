@@ -73,7 +73,9 @@ def _worker_problems(settings: Settings, identity: Identity | None) -> list[str]
     problems = []
     try:
         settings = Credentials(settings).fill(settings)
-        problem = accounts_problem(settings)  # first as we are: a backend's library is loaded before root is given up
+        problem = accounts_problem(
+            settings
+        )  # first as we are: a backend's library is loaded before root is given up
         with acting_as(identity):
             problem = problem or accounts_problem(settings)
             if problem:

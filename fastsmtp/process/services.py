@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from fastsmtp.accounts.backends import Backend, make_backend
 from fastsmtp.accounts.base import AccountsError
-from fastsmtp.accounts.pool import ThreadPool
 from fastsmtp.bounce.original import Original
 from fastsmtp.clock import Clock
 from fastsmtp.config.errors import SettingsError
@@ -25,8 +24,9 @@ from fastsmtp.limits.guard import ConnectionGuard
 from fastsmtp.limits.pressure import Pressure, PressureBoard
 from fastsmtp.limits.sites import SiteTable
 from fastsmtp.mail.envelope import Envelope, Recipient
-from fastsmtp.mailbox.quota import Quotas
+from fastsmtp.mailbox.quota import MOST_WAITING, Quotas
 from fastsmtp.maildrop.picker import Picker
+from fastsmtp.pool import ThreadPool
 from fastsmtp.process.account_desk import EmbeddedDesk
 from fastsmtp.process.control import Control
 from fastsmtp.process.errors import ShardTaken, StartError
@@ -131,7 +131,8 @@ class MailServices:
         self._remote_suspects = remote_suspects
         self._certificates = certificates
         self._clock = clock
-        self._quotas = Quotas(settings.mailboxes, clock, log.event)
+        counters = ThreadPool("quotas", 1, MOST_WAITING, loop.call_soon_threadsafe)
+        self._quotas = Quotas(settings.mailboxes, counters, clock, log.event)
         self._shards: dict[int, _Shard] = {}
         self._ledger: LedgerKeeper | None = None
         self._emptied: set[int] = set()

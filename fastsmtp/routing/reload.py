@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from fastsmtp.accounts.pool import ThreadPool
 from fastsmtp.config.errors import SettingsError
 from fastsmtp.config.signature import Signature, signature
+from fastsmtp.pool import ThreadPool
 from fastsmtp.routing.router import Router
 from fastsmtp.routing.srs import Srs
 from fastsmtp.routing.tables import RoutingTables

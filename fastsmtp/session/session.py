@@ -330,7 +330,7 @@ class Session:
         if not isinstance(route, Reply):
             route = self._context.limits.recipient(self._ip, self._account, self._sender) or route
         if isinstance(route, LocalRoute):
-            full = refusal(self._context.quotas, route, self._parameters) if route.quota else None
+            full = refusal(self._context.quotas, route, self._parameters)
             if full is not None:
                 return self._refused(full, recipient)
             return self._add_one(Recipient(recipient.text, route.mailbox, parameters))
@@ -389,11 +389,7 @@ class Session:
         """All that an alias stands for. Of several the sender does not hear one by one (RFC 3461 §5.2.7.3 c): those
         whose mailboxes are full wait in the queue, which tells of them when they stay so."""
         router, quotas = self._context.router, self._context.quotas
-        full = {
-            one.mailbox: reply
-            for one in route.targets
-            if one.quota and (reply := refusal(quotas, one, self._parameters))
-        }
+        full = {one.mailbox: why for one in route.targets if (why := refusal(quotas, one, self._parameters))}
         alone = len(route.targets) == 1
         if alone and full:
             [reply] = full.values()

@@ -25,14 +25,13 @@ from fastsmtp.threads import let_in, make_way
 
 _AHEAD = 3
 """Regions the writer can go on in, with which there is nothing to do."""
-_MOST = 8000
-"""Changes of one transaction, at most: each may change a page, and these stand in memory meanwhile."""
 _LONG = 0.01
 """Seconds a transaction shall take: while the device writes its pages, the journal waits for the device too, and with
 it new mail. How many changes that is differs with what they are: mail at the tree's end takes a tenth of removals
 from all over it."""
-_CHEAPEST, _DEAREST = _LONG / _MOST, _LONG / 200
-"""What a change of a table is thought to take, in seconds; at the start the latter."""
+_CHEAPEST, _DEAREST = _LONG / 8000, _LONG / 200
+"""What a change of a table is thought to take, in seconds; at the start the latter. So a transaction has 8,000
+changes at most: each may change a page, and these stand in memory meanwhile."""
 _HASTE = 0.8
 """To how much of it that falls with one transaction, at most."""
 _MOST_KEYS = 200_000
@@ -197,7 +196,7 @@ class Keeper:
         """Empty a region; whether it could be done."""
         self._tables.arrange(region)
         while True:
-            batch = self._tables.next_to_move(region, self._most_bytes, _MOST, self._costs, _LONG)
+            batch = self._tables.next_to_move(region, self._most_bytes, self._costs, _LONG)
             done = False
             try:
                 done = not batch or self._write(batch, None)

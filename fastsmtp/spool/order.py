@@ -139,3 +139,32 @@ class Order:
         ordered = sorted(self._keys)
         self._runs = [tuple(ordered[at : at + _RUN]) for at in range(0, len(ordered), _RUN)]
         self._length = len(ordered)
+
+
+class KeySet:
+    """Keys, and their order."""
+
+    __slots__ = ("_keys", "_order")
+
+    def __init__(self) -> None:
+        self._keys: set[bytes] = set()
+        self._order = Order(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def add(self, key: bytes) -> None:
+        """It is among them from now on."""
+        if key not in self._keys:
+            self._keys.add(key)
+            self._order.added(key)
+
+    def discard(self, key: bytes) -> None:
+        """It is not, or no longer."""
+        if key in self._keys:
+            self._keys.remove(key)
+            self._order.gone()
+
+    def first(self, start: bytes, limit: int) -> list[bytes]:
+        """The first ``limit`` of them from ``start`` on."""
+        return self._order.first(start, None, limit)

@@ -19,7 +19,7 @@ from fastsmtp.mail.envelope import Envelope
 from fastsmtp.spool.base import SpoolError
 from fastsmtp.spool.changes import Changes, Job
 from fastsmtp.spool.corrupt import set_aside
-from fastsmtp.spool.order import Order
+from fastsmtp.spool.order import KeySet
 from fastsmtp.spool.record import Damaged, read_envelope, read_record
 from fastsmtp.spool.rows import remove, wait
 from fastsmtp.spool.tables import BY_DOMAIN, BY_DUE, HELD, RELAY, WAIT, Tables
@@ -117,8 +117,7 @@ class RelayBox:
         self._log = log
         self._clock = clock
         self._settling: dict[str, int] = {}
-        self._fresh: set[bytes] = set()
-        self._fresh_order = Order(self._fresh)
+        self._fresh = KeySet()
         self._fresh_known = False
         self._walked = b""
 
@@ -216,7 +215,7 @@ class RelayBox:
 
     def _no_longer_settling(self, piece: Iterable[Defer | Finish]) -> None:
         for change in piece:
-            self._no_longer_fresh(change.id)
+            self._fresh.discard(change.id.encode())
             left = self._settling[change.id] - 1
             if left:
                 self._settling[change.id] = left
@@ -226,7 +225,7 @@ class RelayBox:
     def changed(self, ids: Sequence[str]) -> None:
         """An operator has changed these, and it is committed."""
         for queue_id in ids:
-            self._no_longer_fresh(queue_id)
+            self._fresh.discard(queue_id.encode())
         if self.on_changed is not None:
             self.on_changed(ids)
 
@@ -286,7 +285,7 @@ class RelayBox:
         """Relay records without a row in ``wait``, from ``position`` (b"" at first) on, in order of their ids. What
         was handed over by `on_fresh` is among them."""
         if self._fresh_known:
-            found = self._fresh_order.first(position, None, limit + 1)
+            found = self._fresh.first(position, limit + 1)
             following = found.pop() if len(found) > limit else None
         else:
             found, following = self._walk(position, limit)
@@ -318,22 +317,13 @@ class RelayBox:
 
     def _is_fresh(self, key: bytes) -> bool:
         """Keep it in mind; false when these are too many."""
-        if key not in self._fresh:
-            self._fresh.add(key)
-            self._fresh_order.added(key)
+        self._fresh.add(key)
         if len(self._fresh) <= _MOST_FRESH:
             return True
-        self._fresh = set()
-        self._fresh_order = Order(self._fresh)
+        self._fresh = KeySet()
         self._fresh_known = False
         self._walked = b""
         return False
-
-    def _no_longer_fresh(self, queue_id: str) -> None:
-        key = queue_id.encode()
-        if key in self._fresh:
-            self._fresh.remove(key)
-            self._fresh_order.gone()
 
     def due_from(self, entry: tuple[float, str]) -> Iterator[tuple[float, str]]:
         """The due times, with the ids of their messages, from ``entry`` on (itself included), ascending; read as far

@@ -155,7 +155,7 @@ class Tables:
             region.keys = ordered
 
     def next_to_move(
-        self, region: Region, most_bytes: int, most: int, costs: Sequence[float], most_cost: float
+        self, region: Region, most_bytes: int, costs: Sequence[float], most_cost: float
     ) -> Batch:
         """Some of what stands in ``region`` and is to be moved into the tree, of the last table first; pinned until
         `moved` or `kept`. A key may come twice in a row. ``costs`` says what a change of each table costs."""
@@ -166,12 +166,12 @@ class Tables:
         for table in sorted(region.keys, reverse=True):
             pieces, entries = region.keys[table], self._entries[table]
             cost = costs[table]
-            while pieces and len(batch) < most and size < most_bytes and left > 0:
+            while pieces and size < most_bytes and left > 0:
                 piece = pieces.pop()
                 looked = 0
                 with self._lock:
                     for key in piece:
-                        if len(batch) >= most or size >= most_bytes or left <= 0:
+                        if size >= most_bytes or left <= 0:
                             break
                         looked += 1
                         entry = entries.get(key)

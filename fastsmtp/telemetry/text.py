@@ -27,7 +27,7 @@ class TextForm:
             return b""
         # all of a batch are of one process
         slot = "master" if batch[0].worker is None else batch[0].worker
-        return self._write(list(batch), b" fastsmtp[%d/%s] " % (batch[0].pid, str(slot).encode()))
+        return self._write(batch, b" fastsmtp[%d/%s] " % (batch[0].pid, str(slot).encode()))
 
 
 def text(event: Event) -> str:

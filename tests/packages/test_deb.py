@@ -16,6 +16,7 @@ import pytest
 
 from tests.conftest import require_program
 from tests.system.server import free_port, wait_until
+from tests.tools.root import root_only
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / "build/deb-test"
@@ -26,7 +27,7 @@ ASIDE = ("/var/lib/fastsmtp", "/var/lib/dpkg", "/var/cache", "/var/log", "/proc"
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(1500),
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a chroot"),
+    root_only,
 ]
 
 

@@ -1,7 +1,6 @@
 """What `fastsmtp user`, `domain` and `alias` change counts in every worker of a running server once the command has
 ended, without a signal and in sessions that are open."""
 
-import os
 import pwd
 import subprocess
 import sys
@@ -10,8 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import pytest
-
+from tests.tools.root import root_only
 from tests.tools.site import Site, environment, public_folder, site
 from tests.tools.waiting import until
 from tests.tools.wire import Wire
@@ -91,7 +89,7 @@ def test_accounts_outlive_a_kill(tmp_path: Path) -> None:
             assert answers(wires, "yan@example.org") == {OK}
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@root_only
 def test_workers_that_are_somebody_else_see_what_root_changes() -> None:
     with (
         public_folder() as folder,
@@ -110,7 +108,9 @@ def test_many_at_once_change_accounts_while_the_server_reads(tmp_path: Path) -> 
     with site(tmp_path, **CHEAP) as server, ExitStack() as stack:
         wires = talk(server, stack)
         with ThreadPoolExecutor(len(names)) as crowd:
-            added = {crowd.submit(do, server, "user", "add", name, "--password-stdin"): name for name in names}
+            added = {
+                crowd.submit(do, server, "user", "add", name, "--password-stdin"): name for name in names
+            }
             for one in as_completed(added):
                 one.result()
                 assert answers(wires, added[one]) == {OK}

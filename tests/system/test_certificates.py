@@ -10,11 +10,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from fastsmtp.tls.settings import CertificateSettings
 from tests.system.server import RunningServer, wait_until
 from tests.tools.chains import Issued
+from tests.tools.root import root_only
 from tests.tools.site import environment
 from tests.tools.tls_pairs import key_pem, write_pair
 
@@ -45,7 +44,7 @@ def used_everywhere(server: RunningServer) -> bool:
     return len(one["loaded"]) == 2 and bool(one["current"])
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@root_only
 def test_workers_that_cannot_read_the_key_get_each_new_one() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

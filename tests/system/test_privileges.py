@@ -15,9 +15,8 @@ import pytest
 from tests.conftest import require_program
 from tests.system.server import RunningServer, wait_until
 from tests.tools.chains import Issued
+from tests.tools.root import root_only
 from tests.tools.tls_pairs import write_pair
-
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 
 @pytest.fixture

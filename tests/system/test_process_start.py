@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.server import RunningServer, alive, wait_until
-
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+from tests.tools.root import root_only
 
 
 def greeting(server: RunningServer) -> bytes:

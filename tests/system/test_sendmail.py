@@ -16,9 +16,9 @@ import fastsmtp
 from fastsmtp.maildrop.directory import waiting_names
 from tests.conftest import require_program
 from tests.system.server import RunningServer, free_port, settings_text, wait_until
+from tests.tools.root import root_only
 
 NOBODY = 65534
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 PROGRAM = ("-m", "fastsmtp.sendmail")
 
 

@@ -13,9 +13,9 @@ from fastsmtp.accounts import passwords
 from fastsmtp.accounts.base import PASSWORD, SCRAM, AccountsError, Identity, Refused, ScramKeys, Unavailable
 from fastsmtp.accounts.hashing import make_hash
 from fastsmtp.accounts.passwords import DISABLED, UNKNOWN, WRONG, Passwords, Record, prepared
-from fastsmtp.accounts.pool import ThreadPool
 from fastsmtp.accounts.proofs import Proofs
 from fastsmtp.accounts.scram_keys import derive
+from fastsmtp.pool import ThreadPool
 from tests.fakes.clock import FakeClock
 
 HASH = make_hash(b"secret", SimpleNamespace(memory=64, passes=1))

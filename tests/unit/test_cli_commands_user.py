@@ -14,6 +14,7 @@ import pytest
 from fastsmtp.accounts.embedded import EmbeddedAccounts, User
 from fastsmtp.accounts.hashing import matches
 from fastsmtp.cli.main import run
+from tests.tools.root import root_only
 from tests.tools.site import environment, public_folder
 
 Capture = pytest.CaptureFixture[str]
@@ -264,7 +265,7 @@ def test_each_command_has_help_with_an_example(words: tuple[str, ...], bench: Be
         assert f"fastsmtp {words[0]} {name}" in out
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@root_only
 @pytest.mark.parametrize("named", [True, False], ids=["user-is-set", "data_dir-is-somebodys"])
 def test_what_root_makes_belongs_to_the_servers_user(
     named: bool, monkeypatch: pytest.MonkeyPatch, capsys: Capture

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from fastsmtp._core import _py_lines
 from fastsmtp.telemetry.events import VERSION, Delivered, Event, Received, Server
 from fastsmtp.telemetry.text import text
+from tests.fakes.events import received
 
 COMPILED: Any = importlib.import_module("fastsmtp._core.lines")
 IMPLEMENTATIONS: dict[str, Any] = {"py": _py_lines, "c": COMPILED}
@@ -20,24 +21,6 @@ WHO = b" fastsmtp[71/3] "
 @pytest.fixture(params=sorted(IMPLEMENTATIONS))
 def lines(request: pytest.FixtureRequest) -> Any:
     return IMPLEMENTATIONS[request.param]
-
-
-def received(**changed: Any) -> Received:
-    values = {
-        "v": VERSION,
-        "at": 1_795_498_500.125,
-        "worker": 3,
-        "pid": 71,
-        "id": "0abcdefghijkl",
-        "sender": "a@example.org",
-        "to": ["b@example.net"],
-        "size": 4096,
-        "client": "192.0.2.1",
-        "helo": "mail.example.org",
-        "protocol": "ESMTP",
-        **changed,
-    }
-    return Received(**values)
 
 
 def written(implementation: Any, *events: Event) -> bytes:

@@ -1,9 +1,9 @@
 """What a mailbox with a quota answers, and when it is counted."""
 
 import os
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from queue import Queue
 
 import pytest
 
@@ -11,40 +11,26 @@ from fastsmtp.mail.reply import MAILBOX_FULL, MAILBOX_OVER_QUOTA, Reply
 from fastsmtp.mailbox import maildirsize
 from fastsmtp.mailbox.quota import Quotas
 from fastsmtp.mailbox.settings import MailboxSettings
+from fastsmtp.pool import ThreadPool
 from tests.fakes.clock import FakeClock
 
 QUOTA = 1000
 
 
 class World:
-    """``counted`` is set each time the thread has counted."""
+    """``posted`` gets what the loop is to run: that something was counted."""
 
-    def __init__(self, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, base: Path) -> None:
         self.base = base
         self.clock = FakeClock()
         self.events: list[str] = []
-        self.made: list[Quotas] = []
-        self.counted = threading.Semaphore(0)
-        count = Quotas._count
-
-        def noted(quotas: Quotas, mailbox: str, quota: int) -> None:
-            count(quotas, mailbox, quota)
-            self.counted.release()
-
-        monkeypatch.setattr(Quotas, "_count", noted)
+        self.posted: Queue[Callable[[], None]] = Queue()
+        self.pool = ThreadPool("quotas", 1, 10, self.posted.put)
         self.quotas = self.make()
 
     def make(self, full: str = "defer") -> Quotas:
         settings = MailboxSettings(path=f"{self.base}/{{domain}}/{{user}}", full=full)  # type: ignore[arg-type]
-        quotas = Quotas(settings, self.clock, self.events.append)
-        self.made.append(quotas)
-        return quotas
-
-    def close(self) -> None:
-        for quotas in self.made:
-            quotas.stop()
-            if quotas._thread is not None:
-                quotas._thread.join()
+        return Quotas(settings, self.pool, self.clock, self.events.append)
 
     def mail(self, *sizes: int, folder: str = "new") -> None:
         box = self.base / "d" / "u"
@@ -64,17 +50,17 @@ class World:
         return self.quotas.refusal("u@d", quota, size)
 
     def until_counted(self) -> None:
-        assert self.counted.acquire(timeout=30)
+        self.posted.get(timeout=30)()
 
     def text(self) -> str:
         return (self.base / "d" / "u" / "maildirsize").read_text()
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    world = World(tmp_path, monkeypatch)
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path)
     yield world
-    world.close()
+    world.pool.stop()
 
 
 def test_a_mailbox_that_is_not_there_yet(world: World) -> None:
@@ -102,7 +88,8 @@ def test_what_is_full_says_so(world: World, full: str, reply: Reply) -> None:
     assert world.refusal(101) is reply
     world.says("1000S\n1000 3\n")
     assert world.refusal() is reply
-    assert world.quotas._thread is None, "nothing was counted"
+    world.pool.stop()  # what was submitted is done
+    assert world.posted.empty(), "nothing was counted"
 
 
 def test_a_sum_in_doubt_refuses_for_now_and_is_counted(world: World) -> None:

@@ -11,6 +11,7 @@ from fastsmtp.maildrop.directory import AGED, DAMAGED, Directory, Unfit, waiting
 from fastsmtp.maildrop.dropping import Dropping
 from fastsmtp.maildrop.form import Drop
 from fastsmtp.maildrop.place import read_facts
+from tests.tools.root import root_only
 
 ID = "8DrRyN2Cb00A2"
 NAME = "0" * 32
@@ -91,7 +92,7 @@ def test_links_and_pipes_are_no_mail(place: Path, directory: Directory, tmp_path
         directory.open("4" * 32, 1000)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file another group")
+@root_only
 def test_a_file_that_was_made_elsewhere_is_not_taken(place: Path, directory: Directory) -> None:
     name = drop(place)
     os.chown(place / name, 0, 12345)
@@ -127,7 +128,7 @@ def test_what_was_left_half_way_goes_when_it_is_old(place: Path, directory: Dire
     assert os.listdir(place) == []
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
+@root_only
 def test_users_take_turns_and_the_oldest_goes_first(place: Path, directory: Directory) -> None:
     for number, uid in enumerate([1, 1, 1, 2]):
         name = drop(place)

@@ -11,6 +11,7 @@ import pytest
 
 from fastsmtp.process.machine import listener_problems, machine_problems
 from fastsmtp.process.settings import default_settings
+from tests.tools.root import root_only
 from tests.unit.test_process_settings import load, small
 
 
@@ -46,7 +47,7 @@ def test_a_credential_that_the_service_does_not_get(tmp_path: Path, monkeypatch:
     assert machine_problems(settings) == []
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@root_only
 def test_files_are_read_as_whoever_reads_them_later(monkeypatch: pytest.MonkeyPatch) -> None:
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
@@ -116,7 +117,7 @@ def test_a_file_in_the_way(tmp_path: Path) -> None:
     assert machine_problems(settings) == [f"data_dir: {tmp_path}/data is no directory"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+@root_only
 def test_root_looks_through_the_users_eyes() -> None:
     nobody = pwd.getpwnam("nobody")
     with tempfile.TemporaryDirectory() as name:

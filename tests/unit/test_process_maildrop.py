@@ -13,6 +13,7 @@ from fastsmtp.maildrop.settings import MaildropSettings
 from fastsmtp.process.errors import StartError
 from fastsmtp.process.maildrop import _begun, _parameters, home_domain, make_maildrop
 from fastsmtp.process.settings import Settings, default_settings
+from tests.tools.root import root_only
 
 
 def settings(tmp_path: Path, **given: object) -> Settings:
@@ -37,7 +38,7 @@ def test_everybody_may_drop_and_nobody_look(tmp_path: Path) -> None:
     assert home_domain(settings(tmp_path, domain="x.test")) == "x.test"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+@root_only
 def test_another_s_directory_is_not_used(tmp_path: Path) -> None:
     made = settings(tmp_path)
     make_maildrop(made, None)

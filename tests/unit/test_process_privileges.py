@@ -20,8 +20,8 @@ from fastsmtp.process.privileges import (
     make_directory,
     raise_file_limit,
 )
+from tests.tools.root import root_only
 
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 NOBODY = Identity("nobody", pwd.getpwnam("nobody").pw_uid, pwd.getpwnam("nobody").pw_gid)
 
 

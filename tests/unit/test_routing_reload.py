@@ -7,10 +7,10 @@ from queue import Queue
 
 import pytest
 
-from fastsmtp.accounts.pool import ThreadPool
 from fastsmtp.config.errors import SettingsError
 from fastsmtp.config.signature import Signature, signature
 from fastsmtp.mail.reply import MAILBOX_UNKNOWN
+from fastsmtp.pool import ThreadPool
 from fastsmtp.routing.reload import Reloader
 from fastsmtp.routing.route import LocalRoute
 from fastsmtp.routing.router import Router

@@ -51,6 +51,18 @@ def plain(password: str) -> bytes:
     return b"AUTH PLAIN " + base64.b64encode(f"\0alice@example.org\0{password}".encode()) + b"\r\n"
 
 
+def guessed_at(
+    worlds: Callable[..., World], rate: str, authenticator: FakeAuthenticator | None = None
+) -> World:
+    """A server that lets so many logins fail."""
+    return worlds(
+        rule("auth_failures", rate=rate),
+        authenticator=authenticator or FakeAuthenticator(),
+        clear_on_loopback=True,
+        penalties=True,
+    )
+
+
 def test_connections(worlds: Callable[..., World]) -> None:
     world = worlds(rule("connections"))
     for _ in range(2):
@@ -175,12 +187,7 @@ def test_bytes(worlds: Callable[..., World]) -> None:
 
 
 def test_logins_are_slowed_then_refused_and_mail_still_comes_in(worlds: Callable[..., World]) -> None:
-    world = worlds(
-        rule("auth_failures", rate="3/1h"),
-        authenticator=FakeAuthenticator(),
-        clear_on_loopback=True,
-        penalties=True,
-    )
+    world = guessed_at(worlds, "3/1h")
     client = hello(world, "127.0.0.1")
     assert said(client, plain("wrong")) == ["535 5.7.8"]
     for seconds in (1, 2):
@@ -199,12 +206,7 @@ def test_logins_are_slowed_then_refused_and_mail_still_comes_in(worlds: Callable
 
 
 def test_a_login_in_between_forgives_nothing(worlds: Callable[..., World]) -> None:
-    world = worlds(
-        rule("auth_failures", rate="2/1h"),
-        authenticator=FakeAuthenticator(),
-        clear_on_loopback=True,
-        penalties=True,
-    )
+    world = guessed_at(worlds, "2/1h")
     assert said(hello(world, "127.0.0.1"), plain("wrong")) == ["535 5.7.8"]
     assert said(hello(world, "127.0.0.1"), plain("secret")) == ["235 2.7.0"]
     assert said(hello(world, "127.0.0.1"), plain("wrong")) == [], "it waits for its refusal"
@@ -215,12 +217,7 @@ def test_guesses_at_once_over_many_connections_learn_no_more_than_the_rate(
     worlds: Callable[..., World],
 ) -> None:
     accounts = FakeAuthenticator(later=True)
-    world = worlds(
-        rule("auth_failures", rate="3/1h"),
-        authenticator=accounts,
-        clear_on_loopback=True,
-        penalties=True,
-    )
+    world = guessed_at(worlds, "3/1h", accounts)
     clients = [hello(world, "127.0.0.1") for _ in range(6)]
     passwords = ["1", "2", "3", "4", "secret", "5"]
     for client, password in zip(clients, passwords, strict=True):
@@ -233,12 +230,7 @@ def test_guesses_at_once_over_many_connections_learn_no_more_than_the_rate(
 
 
 def test_whoever_waits_for_a_refusal_and_goes_hears_nothing(worlds: Callable[..., World]) -> None:
-    world = worlds(
-        rule("auth_failures", rate="9/1h"),
-        authenticator=FakeAuthenticator(),
-        clear_on_loopback=True,
-        penalties=True,
-    )
+    world = guessed_at(worlds, "9/1h")
     client = hello(world, "127.0.0.1")
     said(client, plain("wrong") + plain("wrong"))
     client.lose()

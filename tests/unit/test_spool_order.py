@@ -6,7 +6,7 @@ import random
 import pytest
 
 from fastsmtp.spool import order as module
-from fastsmtp.spool.order import PIECE, Order, in_order
+from fastsmtp.spool.order import PIECE, KeySet, Order, in_order
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -97,3 +97,17 @@ def test_what_is_kept_for_long_is_not_looked_through_by_the_collector_of_cycles(
     pieces = in_order([tuple(keys)])
     gc.collect()
     assert not any(map(gc.is_tracked, (*order._runs, *pieces)))
+
+
+def test_a_set_of_keys_has_each_once_and_in_order() -> None:
+    keys = KeySet()
+    for key in (b"c", b"a", b"b", b"a"):
+        keys.add(key)
+    assert len(keys) == 3
+    assert keys.first(b"", 2) == [b"a", b"b"]
+    keys.discard(b"a")
+    keys.discard(b"never there")
+    assert keys.first(b"", 10) == [b"b", b"c"]
+    keys.add(b"a")
+    assert keys.first(b"", 10) == [b"a", b"b", b"c"]
+    assert keys.first(b"b", 10) == [b"b", b"c"]

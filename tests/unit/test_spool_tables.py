@@ -168,7 +168,7 @@ def test_what_stays_is_moved_and_the_journal_goes_round(shelf: Shelf) -> None:
 def test_a_delete_that_comes_while_the_value_is_moved_is_not_lost(shelf: Shelf) -> None:
     shelf.put(PACK, b"k", b"v", new=True)
     region = shelf.journal.regions[0]
-    batch = shelf.tables.next_to_move(region, 1 << 20, 100, EQUAL, 1000)
+    batch = shelf.tables.next_to_move(region, 1 << 20, EQUAL, 1000)
     shelf.delete(PACK, b"k")
     assert shelf.keeper._write(batch, None)
     shelf.tables.moved(region, batch)
@@ -324,7 +324,7 @@ def test_a_transaction_ends_where_its_changes_have_cost_enough(shelf: Shelf) -> 
     region = shelf.journal.regions[-1]
     costs = list(EQUAL)
     costs[NUMBER[BY_CODE]] = 5.0
-    first = shelf.tables.next_to_move(region, 1 << 20, 1000, costs, 20)
+    first = shelf.tables.next_to_move(region, 1 << 20, costs, 20)
     assert [DATABASES[table] for table, _, _ in first] == [BY_DUE] * 10 + [BY_CODE] * 2
     shelf.tables.kept(region, first)
 
@@ -348,7 +348,7 @@ def test_a_region_is_arranged_by_table_and_key(shelf: Shelf) -> None:
         shelf.change((BY_CODE, b"%d" % n, b"", True), (BY_DUE, b"%d" % n, b"", True))
     region = shelf.journal.regions[-1]
     shelf.tables.arrange(region)
-    batch = shelf.tables.next_to_move(region, 1 << 20, 1000, EQUAL, 4)
+    batch = shelf.tables.next_to_move(region, 1 << 20, EQUAL, 4)
     assert [(DATABASES[table], key) for table, key, _ in batch] == [
         (BY_DUE, b"1"), (BY_DUE, b"3"), (BY_DUE, b"5"), (BY_CODE, b"1"),
     ]  # fmt: skip

@@ -6,25 +6,8 @@ import msgspec
 import pytest
 
 from fastsmtp.telemetry import events
-from fastsmtp.telemetry.events import KINDS, VERSION, Received, Rejected, Server
-
-
-def received(**changed: object) -> Received:
-    values = {
-        "v": VERSION,
-        "at": 1_795_498_500.125,
-        "worker": 3,
-        "pid": 71,
-        "id": "0abcdefghijkl",
-        "sender": "a@example.org",
-        "to": ["b@example.net"],
-        "size": 4096,
-        "client": "192.0.2.1",
-        "helo": "mail.example.org",
-        "protocol": "ESMTP",
-        **changed,
-    }
-    return Received(**values)  # type: ignore[arg-type]
+from fastsmtp.telemetry.events import KINDS, Rejected, Server
+from tests.fakes.events import received
 
 
 def test_the_canonical_line() -> None:

@@ -157,7 +157,7 @@ cdef class Lines:
         self.other = other
         self.stamps = Stamps()
 
-    def __call__(self, list batch not None, bytes who not None):
+    def __call__(self, batch not None, bytes who not None):
         cdef Text text
         text.used = 0
         text.room = len(batch) * LINE + 1
@@ -192,32 +192,30 @@ cdef class Lines:
         return 0
 
 
+cdef bint field(Text *text, const char *name, said, bint bracketed=False) except -1:
+    word(text, name)
+    return value(text, said, bracketed)
+
+
+cdef bint further(Text *text, const char *name, said) except -1:
+    return field(text, name, said) if said else True
+
+
 cdef bint received_line(Text *text, event) except -1:
     to = event.to
-    if len(to) != 1 or event.aliases:
-        return False
-    word(text, "received id=")
-    if not value(text, event.id):
-        return False
-    word(text, " from=")
-    if not value(text, event.sender, True):
-        return False
-    word(text, " to=")
-    if not value(text, to[0], True):
+    if len(to) != 1 or event.aliases or not (
+        field(text, "received id=", event.id)
+        and field(text, " from=", event.sender, True)
+        and field(text, " to=", to[0], True)
+    ):
         return False
     word(text, " size=")
     whole(text, event.size)
-    word(text, " client=")
-    if not value(text, event.client):
-        return False
-    word(text, " helo=")
-    if not value(text, event.helo):
-        return False
-    word(text, " with=")
-    if not value(text, event.protocol):
-        return False
     if not (
-        further(text, " message-id=", event.message_id)
+        field(text, " client=", event.client)
+        and field(text, " helo=", event.helo)
+        and field(text, " with=", event.protocol)
+        and further(text, " message-id=", event.message_id)
         and further(text, " login=", event.login)
         and further(text, " tls=", event.tls)
     ):
@@ -228,22 +226,12 @@ cdef bint received_line(Text *text, event) except -1:
     return True
 
 
-cdef bint further(Text *text, const char *name, said) except -1:
-    if not said:
-        return True
-    word(text, name)
-    return value(text, said)
-
-
 cdef bint delivered_line(Text *text, event) except -1:
-    word(text, "delivered id=")
-    if not value(text, event.id):
-        return False
-    word(text, " to=")
-    if not value(text, event.to, True):
-        return False
-    word(text, " mailbox=")
-    if not value(text, event.mailbox):
+    if not (
+        field(text, "delivered id=", event.id)
+        and field(text, " to=", event.to, True)
+        and field(text, " mailbox=", event.mailbox)
+    ):
         return False
     word(text, " delay=")
     decimal(text, event.delay, 2)

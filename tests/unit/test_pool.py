@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from queue import Queue
 
-from fastsmtp.accounts.pool import ThreadPool
+from fastsmtp.pool import ThreadPool
 
 
 def failed(reason: str) -> str:
@@ -68,7 +68,7 @@ def test_work_that_raises_is_told_and_costs_nobody_else_a_thread() -> None:
     posted.get(timeout=30)()
     assert told[-1] == "7"
     assert {one.rpartition(":")[0] for one in told[:-1]} == {
-        "failed: internal error, ValueError at test_accounts_pool.py"
+        "failed: internal error, ValueError at test_pool.py"
     }
     pool.stop()
 

@@ -53,11 +53,11 @@ class ThreadPool:
         self._queue.put(run)
         return True
 
-    def stop(self) -> None:
-        """Let the threads end, when what is submitted is done."""
+    def stop(self, *, wait: bool = True) -> None:
+        """Let the threads end, when what is submitted is done; ``wait`` until then."""
         for _ in self._threads:
             self._queue.put(None)
-        for thread in self._threads:
+        for thread in self._threads if wait else ():
             thread.join()
         self._threads = []
 
